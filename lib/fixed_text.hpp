@@ -1,0 +1,58 @@
+// Text of bounded length on the stack, for messages of cold paths that must not allocate.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <concepts>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+namespace hinge {
+
+/// Appends to a caller's room; what does not fit is cut.
+class text_writer {
+public:
+  explicit text_writer(std::span<char> room) noexcept : room_(room) {}
+
+  /// Any mix of integers, characters and strings.
+  template <class... Parts>
+  text_writer& add(const Parts&... parts) noexcept {
+    (put(parts), ...);
+    return *this;
+  }
+
+  std::string_view view() const noexcept { return {room_.data(), length_}; }
+
+private:
+  void put(std::string_view text) noexcept {
+    const std::size_t taken = std::min(text.size(), room_.size() - length_);
+    std::copy_n(text.data(), taken, room_.data() + length_);
+    length_ += taken;
+  }
+  void put(char one) noexcept { put(std::string_view(&one, 1)); }
+  template <std::integral Integer>
+  void put(Integer number) noexcept {
+    std::array<char, 24> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+    put(std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
+  }
+
+  std::span<char> room_;
+  std::size_t length_ = 0;
+};
+
+/// A text_writer with its own room.
+template <std::size_t Capacity>
+class fixed_text : public text_writer {
+public:
+  fixed_text() noexcept : text_writer(room_) {}
+  fixed_text(const fixed_text&) = delete;
+  fixed_text& operator=(const fixed_text&) = delete;
+
+private:
+  std::array<char, Capacity> room_;
+};
+
+}  // namespace hinge

@@ -1,0 +1,76 @@
+#include <hinge/socket.hpp>
+
+#include "fixed_text.hpp"
+#include "sys.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+namespace hinge::sockets {
+namespace {
+
+constexpr int sending_flags(bool more_follows) noexcept {
+  return MSG_DONTWAIT | MSG_NOSIGNAL | (more_follows ? MSG_MORE : 0);
+}
+
+int set_number(int fd, int level, int option, int number) noexcept {
+  return sys::setsockopt(fd, level, option, &number, sizeof number);
+}
+
+result<address> ask_name(const char* call, int fd,
+                         int (*ask)(int, sockaddr*, socklen_t*) noexcept) noexcept {
+  sockaddr_storage name;
+  socklen_t length = sizeof name;
+  const int code = ask(fd, reinterpret_cast<sockaddr*>(&name), &length);
+  if (code < 0) return fail(call, fixed_text<32>().add("of descriptor ", fd).view(), -code);
+  return address::from_kernel(reinterpret_cast<const sockaddr*>(&name), length);
+}
+
+}  // namespace
+
+int receive(int fd, std::span<std::byte> into) noexcept {
+  return static_cast<int>(sys::recv(fd, into.data(), into.size(), MSG_DONTWAIT));
+}
+
+int send(int fd, std::span<const std::byte> bytes, bool more_follows) noexcept {
+  return static_cast<int>(sys::send(fd, bytes.data(), bytes.size(), sending_flags(more_follows)));
+}
+
+int send_pieces(int fd, std::span<const iovec> pieces, bool more_follows) noexcept {
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(pieces.data());  // sendmsg(2) only reads it
+  message.msg_iovlen = pieces.size();
+  return static_cast<int>(sys::sendmsg(fd, &message, sending_flags(more_follows)));
+}
+
+int shutdown_write(int fd) noexcept { return sys::shutdown(fd, SHUT_WR); }
+
+int close(int fd) noexcept { return sys::close(fd); }
+
+int reset_on_close(int fd) noexcept {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  return sys::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+int pending_error(int fd) noexcept {
+  int pending = 0;
+  socklen_t length = sizeof pending;
+  const int code = sys::getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &length);
+  return code < 0 ? code : pending;
+}
+
+int set_no_delay(int fd, bool on) noexcept { return set_number(fd, IPPROTO_TCP, TCP_NODELAY, on); }
+
+int set_send_buffer(int fd, int bytes) noexcept {
+  return set_number(fd, SOL_SOCKET, SO_SNDBUF, bytes);
+}
+
+int set_receive_buffer(int fd, int bytes) noexcept {
+  return set_number(fd, SOL_SOCKET, SO_RCVBUF, bytes);
+}
+
+result<address> peer_of(int fd) noexcept { return ask_name("getpeername", fd, sys::getpeername); }
+
+result<address> name_of(int fd) noexcept { return ask_name("getsockname", fd, sys::getsockname); }
+
+}  // namespace hinge::sockets
