@@ -1,5 +1,5 @@
-// The entry of every Catch2 program: its own, because Meson knows a skipped test by exit code 77 and
-// Catch2 reports "all skipped" as 4.
+// The entry of every Catch2 program: its own, because Meson knows a skipped test by exit code 77
+// and Catch2 reports "all skipped" as 4.
 #include <catch2/catch_session.hpp>
 
 namespace {

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Installs hinge under DESTDIR, then builds and runs a program against it as a stranger would.
+
+check.py KIND SOURCE BUILD COMPILER...
+KIND: pkg-config, meson, cmake, cmake-static (against the installed tree), subproject (SOURCE inside).
+The installed tree lies elsewhere than its prefix says: so this also tests that it can be moved.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROGRAM = "consumer.cpp"
+
+
+def run(command, **settings):
+    print("+", " ".join(command), flush=True)
+    return subprocess.run(command, check=True, text=True, **settings)
+
+
+def install(build, destination):
+    """Installs; returns the tree that stands for the prefix, and its library folder."""
+    run(["meson", "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", destination])
+    answer = run(["meson", "introspect", "--buildoptions", build], stdout=subprocess.PIPE)
+    options = {option["name"]: option["value"] for option in json.loads(answer.stdout)}
+    tree = destination + options["prefix"]
+    return tree, os.path.join(tree, options["libdir"])
+
+
+def foreign_project(kind, folder):
+    """A copy of the consumer's project, with its program in it."""
+    if kind:
+        shutil.copytree(os.path.join(HERE, kind), folder)
+    else:
+        os.mkdir(folder)
+    shutil.copy(os.path.join(HERE, PROGRAM), folder)
+    return folder
+
+
+def build_pkg_config(project, environment, compiler):
+    answer = run(["pkg-config", "--cflags", "--libs", "hinge"], env=environment,
+                 stdout=subprocess.PIPE)
+    binary = os.path.join(project, "consumer")
+    run([*compiler, "-std=c++20", os.path.join(project, PROGRAM), *answer.stdout.split(),
+         "-o", binary])
+    return binary
+
+
+def build_meson(project, environment, *options):
+    build = os.path.join(project, "build")
+    run(["meson", "setup", build, project, *options], env=environment)
+    run(["meson", "compile", "-C", build, "-j", "2"], env=environment)
+    return os.path.join(build, "consumer")
+
+
+def build_cmake(project, environment, tree, *options):
+    build = os.path.join(project, "build")
+    run(["cmake", "-S", project, "-B", build, f"-DCMAKE_PREFIX_PATH={tree}", *options],
+        env=environment)
+    run(["cmake", "--build", build], env=environment)
+    return os.path.join(build, "consumer")
+
+
+def main(kind, source, build, *compiler):
+    if kind.startswith("cmake") and not shutil.which("cmake"):
+        print("cmake is not installed")
+        sys.exit(77)
+    environment = dict(os.environ, CXX=" ".join(compiler))
+    environment.pop("DESTDIR", None)
+    with tempfile.TemporaryDirectory(prefix="hinge-package-") as room:
+        stage = os.path.join(room, "stage")
+        folder = os.path.join(room, "project")
+        if kind == "subproject":
+            project = foreign_project("meson", folder)
+            os.mkdir(os.path.join(project, "subprojects"))
+            os.symlink(source, os.path.join(project, "subprojects", "hinge"))
+            binary = build_meson(project, environment, "--force-fallback-for=hinge")
+        else:
+            tree, libraries = install(build, stage)
+            environment["PKG_CONFIG_PATH"] = os.path.join(libraries, "pkgconfig")
+            environment["PKG_CONFIG_SYSROOT_DIR"] = stage
+            environment["LD_LIBRARY_PATH"] = libraries
+            if kind == "pkg-config":
+                binary = build_pkg_config(foreign_project(None, folder), environment, compiler)
+            elif kind == "meson":
+                binary = build_meson(foreign_project("meson", folder), environment,
+                                     "--wrap-mode=nofallback")
+            else:
+                static = "ON" if kind == "cmake-static" else "OFF"
+                binary = build_cmake(foreign_project("cmake", folder), environment, tree,
+                                     f"-DHINGE_USE_STATIC={static}")
+        if kind in ("cmake-static", "subproject"):
+            environment.pop("LD_LIBRARY_PATH", None)  # the static library is inside
+        run([binary], env=environment)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
