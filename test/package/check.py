@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Installs hinge under DESTDIR, then builds and runs a program against it as a stranger would.
 
-check.py KIND SOURCE BUILD COMPILER...
-KIND: pkg-config, meson, cmake, cmake-static (against the installed tree), subproject (SOURCE inside).
+check.py KIND SOURCE BUILD COMPILER...  where KIND is
+pkg-config, meson, cmake, cmake-static (against the installed tree) or subproject (SOURCE inside).
 The installed tree lies elsewhere than its prefix says: so this also tests that it can be moved.
 """
 
