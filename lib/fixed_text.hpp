@@ -43,6 +43,19 @@ private:
   std::size_t length_ = 0;
 };
 
+/// Appends bytes as one printable ASCII word: blanks, backslashes and what isn't printable as \xNN.
+inline text_writer& add_escaped(text_writer& out, std::string_view bytes) noexcept {
+  constexpr std::string_view digits = "0123456789abcdef";
+  for (const char byte : bytes) {
+    const auto value = static_cast<unsigned char>(byte);
+    if (value > ' ' && value < 0x7f && value != '\\')
+      out.add(byte);
+    else
+      out.add("\\x", digits[value >> 4], digits[value & 15]);
+  }
+  return out;
+}
+
 /// A text_writer with its own room.
 template <std::size_t Capacity>
 class fixed_text : public text_writer {
