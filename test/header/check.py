@@ -23,8 +23,7 @@ def main(include, *compiler):
     for number, header in enumerate(headers, 1):
         good, errors = compiles(compiler, include, header)
         print(f"{'ok' if good else 'not ok'} {number} {header}")
-        for line in errors.splitlines():
-            print(f"# {line}")
+        print(errors, end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
