@@ -1,0 +1,100 @@
+// The one door to the system: every system call of the library goes through here and returns what
+// the call returns, with -errno in place of -1. In a build with HINGE_SYS_SEAM (tests only) each
+// goes through a table, so that a test can make the n-th call fail with any errno, or put a
+// simulated network underneath.
+#pragma once
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+
+// One row a call: what it returns, its name, its parameters, its arguments.
+// clang-format off
+#define HINGE_SYS_CALLS(X) \
+  X(int, socket, (int domain, int type, int protocol), (domain, type, protocol))                 \
+  X(int, bind, (int fd, const sockaddr* name, socklen_t length), (fd, name, length))             \
+  X(int, connect, (int fd, const sockaddr* name, socklen_t length), (fd, name, length))          \
+  X(int, listen, (int fd, int backlog), (fd, backlog))                                           \
+  X(int, accept4, (int fd, sockaddr* name, socklen_t* length, int flags),                        \
+    (fd, name, length, flags))                                                                   \
+  X(int, getsockname, (int fd, sockaddr* name, socklen_t* length), (fd, name, length))           \
+  X(int, getpeername, (int fd, sockaddr* name, socklen_t* length), (fd, name, length))           \
+  X(int, setsockopt, (int fd, int level, int option, const void* value, socklen_t length),       \
+    (fd, level, option, value, length))                                                          \
+  X(int, getsockopt, (int fd, int level, int option, void* value, socklen_t* length),            \
+    (fd, level, option, value, length))                                                          \
+  X(ssize_t, recv, (int fd, void* into, std::size_t length, int flags), (fd, into, length, flags))\
+  X(ssize_t, send, (int fd, const void* from, std::size_t length, int flags),                    \
+    (fd, from, length, flags))                                                                   \
+  X(ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags))          \
+  X(int, shutdown, (int fd, int how), (fd, how))                                                 \
+  X(int, close, (int fd), (fd))                                                                  \
+  X(ssize_t, read, (int fd, void* into, std::size_t length), (fd, into, length))                 \
+  X(ssize_t, write, (int fd, const void* from, std::size_t length), (fd, from, length))          \
+  X(int, fcntl, (int fd, int what, int argument), (fd, what, argument))                          \
+  X(int, epoll_create1, (int flags), (flags))                                                    \
+  X(int, epoll_ctl, (int epoll, int what, int fd, epoll_event* wanted), (epoll, what, fd, wanted))\
+  X(int, epoll_wait, (int epoll, epoll_event* into, int room, int milliseconds),                 \
+    (epoll, into, room, milliseconds))                                                           \
+  X(int, eventfd, (unsigned count, int flags), (count, flags))                                   \
+  X(int, unlink, (const char* path), (path))                                                     \
+  X(int, lstat, (const char* path, struct stat* into), (path, into))                             \
+  X(int, open, (const char* path, int flags), (path, flags))                                     \
+  X(int, fchmodat, (int folder, const char* path, mode_t mode, int flags),                       \
+    (folder, path, mode, flags))                                                                 \
+  X(int, fchownat, (int folder, const char* path, uid_t owner, gid_t group, int flags),          \
+    (folder, path, owner, group, flags))                                                         \
+  X(unsigned, if_nametoindex, (const char* name), (name))                                        \
+  X(char*, if_indextoname, (unsigned index, char* into), (index, into))                          \
+  X(int, getrlimit, (int what, rlimit* into), (what, into))                                      \
+  X(int, clock_gettime, (clockid_t clock, timespec* into), (clock, into))
+// clang-format on
+
+namespace hinge::sys {
+
+template <class Integer>
+inline Integer fold(Integer returned) noexcept {
+  return returned < 0 ? static_cast<Integer>(-errno) : returned;
+}
+// The calls that say 0 or null for "no": the reason stays in errno.
+inline unsigned fold(unsigned returned) noexcept { return returned; }
+inline char* fold(char* returned) noexcept { return returned; }
+
+#ifdef HINGE_SYS_SEAM
+
+/// A function pointer for each call, with the folded result. Set `current` before a loop runs; it
+/// is not synchronised.
+struct call_table {
+#define HINGE_SYS_MEMBER(returned, name, parameters, arguments) returned(*name) parameters noexcept;
+  HINGE_SYS_CALLS(HINGE_SYS_MEMBER)
+#undef HINGE_SYS_MEMBER
+};
+
+/// The system's own calls.
+extern const call_table real;
+/// The table in force; `real` unless a test has changed it.
+extern call_table current;
+
+#define HINGE_SYS_CALL(returned, name, parameters, arguments) \
+  inline returned name parameters noexcept { return current.name arguments; }
+#else
+#define HINGE_SYS_CALL(returned, name, parameters, arguments) \
+  inline returned name parameters noexcept { return fold(::name arguments); }
+#endif
+
+HINGE_SYS_CALLS(HINGE_SYS_CALL)
+#undef HINGE_SYS_CALL
+
+}  // namespace hinge::sys
