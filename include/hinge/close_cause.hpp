@@ -1,0 +1,35 @@
+// Why a connection ended. Each connection that was accepted ends with exactly one cause.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace hinge {
+
+enum class close_cause : std::uint8_t {
+  none,                ///< still open
+  peer_closed,         ///< the peer ended its side first, then this side closed
+  peer_reset,          ///< reset, timed out or unreachable
+  local_close,         ///< close() or finish() by the handler, before the peer's end
+  local_abort,         ///< abort() by the handler
+  first_byte_timeout,  ///< no byte arrived within loop_options::first_byte_timeout
+  idle_timeout,        ///< no byte in either direction within idle_timeout
+  write_stall,         ///< queued bytes and no progress within write_stall_timeout
+  drain,               ///< not finished when the loop stopped, or not flushed within drain_timeout
+  error,               ///< a system call failed in a way that says nothing about the peer
+};
+
+inline constexpr std::size_t close_causes = 10;
+
+inline constexpr std::array<std::string_view, close_causes> close_cause_names = {
+    "none",         "peer_closed", "peer_reset", "local_close", "local_abort", "first_byte_timeout",
+    "idle_timeout", "write_stall", "drain",      "error",
+};
+
+constexpr std::string_view name_of(close_cause cause) noexcept {
+  return close_cause_names[static_cast<std::size_t>(cause)];
+}
+
+}  // namespace hinge

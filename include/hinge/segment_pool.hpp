@@ -1,0 +1,85 @@
+// Bytes that wait: chains of segments, one chain a connection and direction, from one bounded pool
+// a loop. A segment holds 4 KiB of its own, or refers to a received buffer of a completion backend.
+#pragma once
+
+#include <hinge/export.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+struct iovec;  // <sys/uio.h>
+
+namespace hinge {
+
+/// A chain's ends, kept in the connection's table entry.
+struct segment_chain {
+  static constexpr std::uint32_t none = 0xffffffff;
+  std::uint32_t head = none;
+  std::uint32_t tail = none;
+
+  bool empty() const noexcept { return head == none; }
+};
+
+/// The pool. Grows by slabs of 64 segments up to its limit and never shrinks, so that a loop in
+/// steady state allocates nothing; pages of a segment that only refers elsewhere are never touched.
+class segment_pool {
+public:
+  static constexpr std::uint32_t segment_bytes = 4096;
+  static constexpr std::uint32_t slab_segments = 64;
+
+  struct piece {
+    const std::byte* data;
+    std::uint32_t length;
+    std::uint16_t buffer;  ///< the received buffer it lies in, or no_buffer
+  };
+
+  HINGE_API segment_pool() noexcept;
+  HINGE_API ~segment_pool();
+  segment_pool(const segment_pool&) = delete;
+  segment_pool& operator=(const segment_pool&) = delete;
+
+  /// `bytes`: most memory for segments, rounded up to a slab (256 KiB). False: no memory.
+  HINGE_API bool open(std::size_t bytes) noexcept;
+
+  /// Copies all of `bytes` to the chain's end, or nothing: false when the pool is exhausted.
+  HINGE_API bool append(segment_chain& chain, std::span<const std::byte> bytes) noexcept;
+  /// Puts a reference at the chain's end; `data` lies in received buffer `buffer`.
+  HINGE_API bool append_reference(segment_chain& chain, std::span<const std::byte> data,
+                                  std::uint16_t buffer) noexcept;
+
+  /// The first piece of a chain that is not empty.
+  HINGE_API piece front(const segment_chain& chain) const noexcept;
+  /// True when the chain has one segment exactly.
+  bool single(const segment_chain& chain) const noexcept { return chain.head == chain.tail; }
+  /// Describes the chain's first pieces for sendmsg(2); returns how many were filled in.
+  HINGE_API std::size_t gather(const segment_chain& chain, std::span<iovec> into) const noexcept;
+  /// Drops `count` bytes from the front piece; returns its received buffer when that piece is done
+  /// and had one, otherwise no_buffer.
+  HINGE_API std::uint16_t consume_front(segment_chain& chain, std::uint32_t count) noexcept;
+
+private:
+  struct segment {
+    std::uint32_t next;
+    std::uint32_t length;
+    const std::byte* data;
+    std::uint16_t buffer;
+  };
+  struct slab;
+
+  segment& at(std::uint32_t index) const noexcept;
+  std::byte* storage(std::uint32_t index) const noexcept;
+  bool reserve(std::uint32_t count) noexcept;
+  std::uint32_t take() noexcept;
+  void link(segment_chain& chain, std::uint32_t index) noexcept;
+
+  std::unique_ptr<std::unique_ptr<slab>[]> slabs_;
+  std::uint32_t most_slabs_ = 0;
+  std::uint32_t slab_count_ = 0;
+  std::uint32_t fresh_ = 0;  // segments from here on were never used
+  std::uint32_t free_head_ = segment_chain::none;
+  std::uint32_t free_count_ = 0;
+};
+
+}  // namespace hinge
