@@ -26,7 +26,27 @@ result<address> ask_name(const char* call, int fd,
   return address::from_kernel(reinterpret_cast<const sockaddr*>(&name), length);
 }
 
+// An address in the kernel's form.
+struct kernel_name {
+  explicit kernel_name(const address& of) noexcept
+      : length(static_cast<socklen_t>(of.to_kernel(bytes))) {}
+  const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(bytes.data()); }
+
+  alignas(sockaddr_storage) std::array<std::byte, address::kernel_capacity> bytes;
+  socklen_t length;
+};
+
 }  // namespace
+
+int bind(int fd, const address& to) noexcept {
+  const kernel_name name(to);
+  return sys::bind(fd, name.get(), name.length);
+}
+
+int connect(int fd, const address& to) noexcept {
+  const kernel_name name(to);
+  return sys::connect(fd, name.get(), name.length);
+}
 
 int receive(int fd, std::span<std::byte> into) noexcept {
   return static_cast<int>(sys::recv(fd, into.data(), into.size(), MSG_DONTWAIT));

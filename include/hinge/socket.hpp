@@ -17,6 +17,11 @@ struct iovec;  // <sys/uio.h>
 
 namespace hinge::sockets {
 
+/// bind(2), connect(2): 0 or -errno. On a non-blocking socket connect says -EINPROGRESS (TCP) or
+/// -EAGAIN (Unix, the backlog is full).
+HINGE_API int bind(int fd, const address& to) noexcept;
+HINGE_API int connect(int fd, const address& to) noexcept;
+
 /// recv(2), without waiting: bytes, 0 when the peer has ended its side, or -errno.
 HINGE_API int receive(int fd, std::span<std::byte> into) noexcept;
 

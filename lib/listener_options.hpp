@@ -1,0 +1,21 @@
+// From listener_options to setsockopt(2).
+#pragma once
+
+#include <hinge/listener.hpp>
+
+namespace hinge {
+
+enum class listener_source : bool { opened, adopted };
+
+/// Refuses what can't be honoured, before anything is done.
+result<void> check_options(const listener_options& options, const address& at,
+                           listener_source source) noexcept;
+
+/// Sets the socket options; check_options() has let them pass.
+result<void> apply_options(int fd, const listener_options& options, const address& at,
+                           listener_source source) noexcept;
+
+/// The number that a file below /proc/sys holds; -errno when it can't be read.
+int read_setting(const char* path) noexcept;
+
+}  // namespace hinge
