@@ -1,0 +1,167 @@
+// hinge-bench: loads a server with connections and says what came back.
+//
+// Exit codes: 0 measured; 1 nothing answers, or the report could not be written; 2 bad arguments;
+// 3 this machine's limits don't permit the load; 130 interrupted, with the partial result.
+#include <hinge/address.hpp>
+#include <hinge/error.hpp>
+
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "load.hpp"
+#include "report.hpp"
+#include "units.hpp"
+
+namespace {
+
+namespace unit = hinge::units;
+using hinge::bench::load_options;
+using hinge::bench::report;
+using hinge::bench::workload;
+
+enum exit_code : int { measured = 0, failed = 1, usage = 2, unfit = 3, interrupted = 130 };
+
+std::atomic<bool> stop = false;
+static_assert(std::atomic<bool>::is_always_lock_free, "set in a signal handler");
+
+void on_interrupt(int) { stop = true; }
+
+struct arguments {
+  load_options load;
+  std::string json_path;
+};
+
+std::uint64_t count_within(std::string_view text, std::uint64_t least, std::uint64_t most) {
+  const std::uint64_t count = unit::parse_size(text);
+  if (count >= least && count <= most) return count;
+  throw unit::unit_error(fmt::format("'{}': must be {} to {}", text, least, most));
+}
+
+std::uint32_t small_count(std::string_view text, std::uint32_t most) {
+  return static_cast<std::uint32_t>(count_within(text, 1, most));
+}
+
+std::chrono::nanoseconds positive_duration(std::string_view text) {
+  const auto span = unit::parse_duration(text);
+  if (span.count() > 0) return span;
+  throw unit::unit_error(fmt::format("'{}': must be more than 0", text));
+}
+
+hinge::address parse_target(std::string_view text) {
+  const auto parsed = hinge::address::parse(text);
+  if (!parsed) throw unit::unit_error(std::string(parsed.error().argument()));
+  if (parsed->is_inet() && parsed->port() == 0) {
+    throw unit::unit_error(fmt::format("'{}': nobody listens at port 0", text));
+  }
+  return *parsed;
+}
+
+void add_options(CLI::App& app, arguments& into, workload work) {
+  load_options& load = into.load;
+  const bool echo = work == workload::echo;
+  const auto add = [&app](const std::string& name, const char* type, const char* help, auto store) {
+    const auto checked = [name, store](const std::string& text) {
+      try {
+        store(text);
+      } catch (const unit::unit_error& wrong) {
+        throw CLI::ValidationError(name, wrong.what());
+      }
+    };
+    return app.add_option_function<std::string>(name, checked, help)->type_name(type);
+  };
+  add("--target", "ADDR",
+      "the server: 7000 (loopback), 10.0.0.1:7000, [::1]:7000, unix:/path, unix:@name",
+      [&](const std::string& text) { load.target = parse_target(text); })
+      ->required();
+  add("--connections", "N", "at once (64)",
+      [&](const std::string& text) { load.connections = small_count(text, 1'000'000); });
+  add("--bytes", "B",
+      echo ? "each way, per message (64)"
+           : "each way, per connection (64); 0: wait for the server's first byte or its close",
+      [&load, echo](const std::string& text) {
+        load.bytes = count_within(text, echo ? 1 : 0, std::uint64_t{1} << 40);
+      });
+  add("--duration", "T", "how long to measure (10s)",
+      [&](const std::string& text) { load.duration = positive_duration(text); });
+  add("--warmup", "T", "how long to run before that (1s)",
+      [&](const std::string& text) { load.warmup = unit::parse_duration(text); });
+  add("--timeout", "T", "an answer that takes longer is an error (5s)",
+      [&](const std::string& text) { load.timeout = positive_duration(text); });
+  add("--threads", "N", "of this client (1)",
+      [&](const std::string& text) { load.threads = small_count(text, 1024); });
+  app.add_option("--json", into.json_path, "also write the result here, as JSON; - is stdout")
+      ->type_name("FILE");
+  app.callback([&load, work] { load.work = work; });
+}
+
+/// False, and said on stderr, when `path` can't be written. With "-" the table goes to stderr.
+bool write_report(const report& shown, const std::string& path) {
+  fmt::print(path == "-" ? stderr : stdout, "{}", to_table(shown));
+  if (path.empty()) return true;
+  const std::string text = to_json(shown).dump(2) + "\n";
+  errno = 0;
+  std::FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "we");
+  bool written = file != nullptr && std::fputs(text.c_str(), file) >= 0 && std::fflush(file) == 0;
+  if (file != nullptr && file != stdout) written = std::fclose(file) == 0 && written;
+  if (!written) fmt::print(stderr, "hinge-bench: {}: {}\n", path, hinge::errno_meaning(errno));
+  return written;
+}
+
+int run(arguments given) {
+  given.load.threads = std::min(given.load.threads, given.load.connections);
+  if (const auto missing = obstacle(given.load)) {
+    fmt::print(stderr, "hinge-bench: {}\n", *missing);
+    return unfit;
+  }
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+
+  const report shown{given.load, run_load(given.load, stop)};
+  const bool written = write_report(shown, given.json_path);
+  if (shown.found.interrupted) return interrupted;
+  if (shown.found.nothing_answers) {
+    fmt::print(stderr, "hinge-bench: nothing answers at {}\n", given.load.target.text());
+    return failed;
+  }
+  return written ? measured : failed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Loads a server with connections and says what came back.", "hinge-bench");
+  arguments given;
+  app.require_subcommand(0, 1);
+  add_options(*app.add_subcommand("accept", "connect, send, receive the same, close; again"), given,
+              workload::accept);
+  add_options(*app.add_subcommand("echo", "on kept connections: send, receive the same; again"),
+              given, workload::echo);
+  app.footer(
+      "Times: ns, us, ms, s, m, h (500ms). Counts and bytes: k, M, G; KiB, MiB, GiB (10k, 64KiB).");
+  try {
+    app.parse(argc, argv);
+    if (app.get_subcommands().empty()) throw CLI::ValidationError("say what to do: accept or echo");
+    return run(given);
+  } catch (const CLI::ParseError& wrong) {
+    if (wrong.get_exit_code() == 0) return app.exit(wrong);  // --help
+    fmt::print(stderr, "hinge-bench: {}\n", wrong.what());
+    return usage;
+  } catch (const std::exception& wrong) {
+    fmt::print(stderr, "hinge-bench: {}\n", wrong.what());
+    return unfit;
+  }
+}

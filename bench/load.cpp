@@ -1,0 +1,138 @@
+#include "load.hpp"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <latch>
+#include <memory>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "client.hpp"
+
+namespace hinge::bench {
+
+namespace {
+
+constexpr std::uint64_t own_descriptors = 16;  // standard streams, the report's file, libraries
+
+/// How many local ports the kernel hands out for each pair of addresses.
+std::uint64_t port_range() {
+  unsigned first = 32'768;
+  unsigned last = 60'999;
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(
+      std::fopen("/proc/sys/net/ipv4/ip_local_port_range", "re"), std::fclose);
+  if (file && std::fscanf(file.get(), "%u %u", &first, &last) == 2 && last >= first) {
+    return last - first + 1;
+  }
+  return 28'232;  // Linux's default
+}
+
+std::optional<std::string> missing_descriptors(const load_options& options) {
+  const std::uint64_t needed =
+      std::uint64_t{options.connections} + options.threads + own_descriptors;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || needed <= limit.rlim_cur) return {};
+  if (needed <= limit.rlim_max) {
+    limit.rlim_cur = needed;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return {};
+  }
+  return fmt::format(
+      "{} connections need {} descriptors, and this process may have {} at most (ulimit -Hn)",
+      options.connections, needed, limit.rlim_max);
+}
+
+std::optional<std::string> missing_ports(const load_options& options) {
+  if (!options.target.is_inet()) return {};
+  const client_sources sources(options.target, options.connections);
+  const std::uint64_t ports = sources.count() * port_range();
+  if (options.connections <= ports) return {};
+  return fmt::format(
+      "{} connections to {} need as many local ports, and there are {} "
+      "(net.ipv4.ip_local_port_range; a target in 127.0.0.0/8 is reached from many addresses)",
+      options.connections, options.target.text(), ports);
+}
+
+void add(error_counts& sum, const error_counts& more) noexcept {
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += more[i];
+}
+
+void add(load_result& sum, const load_result& more) {
+  sum.latency.merge(more.latency);
+  sum.completed += more.completed;
+  add(sum.errors, more.errors);
+  add(sum.errors_before, more.errors_before);
+  if (sum.other_errno == 0) sum.other_errno = more.other_errno;
+  sum.unfinished += more.unfinished;
+  sum.elapsed = std::max(sum.elapsed, more.elapsed);
+  sum.client_cpu += more.client_cpu;
+  sum.nothing_answers = sum.nothing_answers && more.nothing_answers;
+  sum.interrupted = sum.interrupted || more.interrupted;
+}
+
+}  // namespace
+
+std::string_view name_of(workload work) noexcept {
+  return work == workload::accept ? "accept" : "echo";
+}
+
+std::string_view name_of(error_kind kind) noexcept {
+  constexpr std::array<std::string_view, error_kinds> names = {
+      "refused",  "reset",         "timed_out", "unreachable", "early_end",
+      "mismatch", "no_descriptor", "no_port",   "other"};
+  return names[static_cast<std::size_t>(kind)];
+}
+
+std::uint64_t total(const error_counts& counts) noexcept {
+  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+}
+
+std::optional<std::string> obstacle(const load_options& options) {
+  if (auto missing = missing_descriptors(options)) return missing;
+  return missing_ports(options);
+}
+
+load_result run_load(const load_options& options, const std::atomic<bool>& stop) {
+  const std::uint32_t threads = std::clamp(options.threads, 1U, options.connections);
+  std::vector<std::unique_ptr<client>> clients;
+  for (std::uint32_t i = 0; i < threads; ++i) {
+    const std::uint32_t rest = i < options.connections % threads ? 1 : 0;
+    clients.push_back(
+        std::make_unique<client>(options, options.connections / threads + rest, stop));
+  }
+  // All are prepared before any is measured: connecting must not disturb a sibling's figures.
+  std::latch prepared(threads);
+  std::vector<std::exception_ptr> thrown(threads);
+  const auto work = [&](std::uint32_t index) noexcept {
+    try {
+      clients[index]->prepare();
+    } catch (...) {
+      thrown[index] = std::current_exception();
+    }
+    prepared.arrive_and_wait();
+    try {
+      if (!thrown[index]) clients[index]->measure();
+    } catch (...) {
+      thrown[index] = std::current_exception();
+    }
+  };
+  std::vector<std::thread> others;
+  for (std::uint32_t i = 1; i < threads; ++i) others.emplace_back(work, i);
+  work(0);
+  for (std::thread& other : others) other.join();
+  for (const std::exception_ptr& one : thrown) {
+    if (one) std::rethrow_exception(one);
+  }
+  load_result sum = clients[0]->take_result();
+  for (std::uint32_t i = 1; i < threads; ++i) add(sum, clients[i]->take_result());
+  return sum;
+}
+
+}  // namespace hinge::bench

@@ -1,0 +1,86 @@
+// The load generator: closed-loop clients over system calls of their own. It knows nothing of
+// reports.
+//
+//   accept  connect, send B bytes, receive them back, close with a reset (no TIME_WAIT); again.
+//           With B = 0: connect, wait for the server's first byte or its close; again.
+//   echo    kept connections: send B bytes, receive them back; again.
+//
+// A connection counts only when the server has answered in full: connect(2) succeeds before, and
+// even without, an accept. "Closed loop": each connection starts its next operation when the one
+// before has ended, so a slow server is asked less. That measures capacity; its latencies are the
+// service's, not those of clients who come when they please.
+#pragma once
+
+#include <hinge/address.hpp>
+#include <hinge/time.hpp>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "histogram.hpp"
+
+namespace hinge::bench {
+
+enum class workload : std::uint8_t { accept, echo };
+std::string_view name_of(workload) noexcept;
+
+/// Why an operation failed.
+enum class error_kind : std::uint8_t {
+  refused,        ///< nobody listens: ECONNREFUSED, or ENOENT of a Unix path
+  reset,          ///< ECONNRESET, EPIPE, ECONNABORTED
+  timed_out,      ///< no full answer within load_options::timeout, or ETIMEDOUT
+  unreachable,    ///< EHOSTUNREACH, ENETUNREACH, ENETDOWN
+  early_end,      ///< the server ended the connection before its answer was complete
+  mismatch,       ///< what came back is not what was sent
+  no_descriptor,  ///< EMFILE, ENFILE, here at the client
+  no_port,        ///< EADDRNOTAVAIL, EADDRINUSE: the client's ports ran out
+  other,          ///< see load_result::other_errno
+};
+inline constexpr std::size_t error_kinds = 9;
+std::string_view name_of(error_kind) noexcept;
+using error_counts = std::array<std::uint64_t, error_kinds>;
+std::uint64_t total(const error_counts&) noexcept;
+
+struct load_options {
+  workload work = workload::accept;
+  address target;
+  std::uint32_t connections = 64;  ///< at once, over all threads
+  std::uint32_t threads = 1;       ///< of the client; at most `connections`
+  std::uint64_t bytes = 64;        ///< each way, per operation; echo: at least 1
+  std::chrono::nanoseconds warmup = std::chrono::seconds(1);  ///< not counted
+  std::chrono::nanoseconds duration = std::chrono::seconds(10);
+  std::chrono::nanoseconds timeout = std::chrono::seconds(5);  ///< for one operation
+};
+
+struct load_result {
+  histogram latency;  ///< ns; accept: from connect, echo: from send, to the answer's last byte
+  std::uint64_t completed = 0;   ///< operations that ended well within the measured time
+  error_counts errors{};         ///< operations that failed within the measured time
+  error_counts errors_before{};  ///< the same, while connecting and warming up
+  int other_errno = 0;           ///< the first errno that was counted as `other`
+  std::uint64_t unfinished = 0;  ///< operations under way when the time was over: neither of both
+  std::chrono::nanoseconds elapsed{0};     ///< measured time; less than asked when stopped early
+  std::chrono::nanoseconds client_cpu{0};  ///< of all client threads within `elapsed`
+  /// Connections tried and failed, and none has ever been answered: given up early.
+  bool nothing_answers = false;
+  bool interrupted = false;  ///< stopped by the caller
+};
+
+/// What stands in the way of such a load, in words, or nothing: options out of range, descriptors
+/// or local ports that would run out. Raises the soft limit of descriptors when the hard one
+/// permits.
+std::optional<std::string> obstacle(const load_options& options);
+
+/// Runs the load and returns when it is over, or soon after `stop` was set. A failed operation is
+/// counted, and its connection rests for 10 ms, doubling up to 1 s with each failure in a row.
+/// Throws std::system_error when the client itself lacks a resource (an epoll descriptor, a
+/// thread).
+load_result run_load(const load_options& options, const std::atomic<bool>& stop);
+
+}  // namespace hinge::bench

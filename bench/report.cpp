@@ -1,0 +1,136 @@
+#include "report.hpp"
+
+#include <hinge/error.hpp>
+
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace hinge::bench {
+
+namespace {
+
+constexpr std::pair<const char*, double> shown_percentiles[] = {
+    {"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}};
+
+double in_seconds(nanoseconds span) noexcept { return std::chrono::duration<double>(span).count(); }
+
+nlohmann::ordered_json errors_json(const error_counts& counts) {
+  nlohmann::ordered_json errors = nlohmann::ordered_json::object();
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    errors[std::string(name_of(static_cast<error_kind>(i)))] = counts[i];
+  }
+  return errors;
+}
+
+nlohmann::ordered_json latency_json(const histogram& latency) {
+  if (latency.count() == 0) return nullptr;
+  nlohmann::ordered_json figures = {{"min", latency.min()}, {"mean", latency.mean()}};
+  for (const auto& [name, percent] : shown_percentiles) figures[name] = latency.percentile(percent);
+  figures["max"] = latency.max();
+  return figures;
+}
+
+std::string errors_text(const error_counts& counts, int other_errno) {
+  std::string text;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0) continue;
+    const auto kind = static_cast<error_kind>(i);
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", counts[i], name_of(kind));
+    if (kind == error_kind::other) text += fmt::format(" ({})", errno_name(other_errno));
+  }
+  return text.empty() ? "none" : text;
+}
+
+}  // namespace
+
+double report::seconds() const noexcept { return in_seconds(found.elapsed); }
+
+double report::per_second() const noexcept {
+  return found.elapsed.count() > 0 ? static_cast<double>(found.completed) / seconds() : 0;
+}
+
+double report::client_cpu_share() const noexcept {
+  return found.elapsed.count() > 0 ? in_seconds(found.client_cpu) / (seconds() * asked.threads) : 0;
+}
+
+nlohmann::ordered_json to_json(const report& shown) {
+  const load_options& asked = shown.asked;
+  const load_result& found = shown.found;
+  nlohmann::ordered_json json = {
+      {"format", "hinge-bench/1"},
+      {"workload", name_of(asked.work)},
+      {"target", asked.target.text()},
+      {"connections", asked.connections},
+      {"threads", asked.threads},
+      {"bytes", asked.bytes},
+      {"warmup_s", in_seconds(asked.warmup)},
+      {"timeout_s", in_seconds(asked.timeout)},
+      {"duration_s", shown.seconds()},
+      {"completed", found.completed},
+      {"per_second", shown.per_second()},
+      {"errors", errors_json(found.errors)},
+      {"errors_before", errors_json(found.errors_before)},
+      {"other_errno", nullptr},
+      {"unfinished", found.unfinished},
+      {"interrupted", found.interrupted},
+      {"latency_ns", latency_json(found.latency)},
+      {"latency_clamped", found.latency.clamped()},
+      {"client_cpu_share", shown.client_cpu_share()},
+  };
+  if (found.other_errno != 0) json["other_errno"] = errno_name(found.other_errno);
+  return json;
+}
+
+std::string short_time(double nanoseconds) {
+  constexpr std::pair<const char*, double> units[] = {
+      {"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
+  std::size_t unit = 0;
+  // 999.5 would be written as 1000.
+  while (unit + 1 < std::size(units) && nanoseconds / units[unit].second >= 999.5) ++unit;
+  const double scaled = nanoseconds / units[unit].second;
+  const int decimals = unit == 0 || scaled >= 99.95 ? 0 : scaled >= 9.995 ? 1 : 2;
+  return fmt::format("{:.{}f} {}", scaled, decimals, units[unit].first);
+}
+
+std::string to_table(const report& shown) {
+  const load_options& asked = shown.asked;
+  const load_result& found = shown.found;
+  std::string text =
+      fmt::format("{} {}, {} connections, {} bytes each way, {:.2f} s{}\n", name_of(asked.work),
+                  asked.target.text(), asked.connections, asked.bytes, shown.seconds(),
+                  found.interrupted ? ", interrupted" : "");
+  const auto row = [&text](const char* name, const std::string& value) {
+    text += fmt::format("  {:<12} {}\n", name, value);
+  };
+  row("completed", fmt::format("{} ({:.0f} per second)", found.completed, shown.per_second()));
+  row("errors", errors_text(found.errors, found.other_errno));
+  if (total(found.errors_before) != 0) {
+    row("before",
+        errors_text(found.errors_before, found.other_errno) + " while connecting and warming up");
+  }
+  if (found.unfinished != 0) row("unfinished", fmt::format("{} at the end", found.unfinished));
+  if (found.latency.count() != 0) {
+    std::string names;
+    std::string values;
+    const auto column = [&](const char* name, double value) {
+      names += fmt::format("{:>9}", name);
+      values += fmt::format("{:>9}", short_time(value));
+    };
+    column("min", static_cast<double>(found.latency.min()));
+    column("mean", found.latency.mean());
+    for (const auto& [name, percent] : shown_percentiles) {
+      column(name, static_cast<double>(found.latency.percentile(percent)));
+    }
+    column("max", static_cast<double>(found.latency.max()));
+    row("latency", names);
+    row("", values);
+  }
+  row("client CPU", fmt::format("{:.0f} % of {} thread{}", 100 * shown.client_cpu_share(),
+                                asked.threads, asked.threads == 1 ? "" : "s"));
+  return text;
+}
+
+}  // namespace hinge::bench

@@ -1,0 +1,61 @@
+// What a load has shown, for people and for programs. It knows nothing of how the load was made.
+//
+// The JSON, one object, format "hinge-bench/1" (further members may be added under the same
+// format):
+//   format              "hinge-bench/1"
+//   workload            "accept" or "echo"
+//   target              the address, as given on the command line or as hinge writes it
+//   connections         at once
+//   threads             of the client
+//   bytes               each way, per operation
+//   warmup_s            asked for, not counted
+//   timeout_s           after which an operation counted as timed_out
+//   duration_s          measured; shorter than asked when interrupted
+//   completed           operations answered in full within duration_s (accept: connections)
+//   per_second          completed / duration_s
+//   errors              {kind: count} within duration_s, every kind always there: "refused",
+//   "reset",
+//                       "timed_out", "unreachable", "early_end", "mismatch", "no_descriptor",
+//                       "no_port", "other"
+//   errors_before       the same, while connecting and warming up
+//   other_errno         name of the first errno counted as "other", or null
+//   unfinished          operations under way at the end; neither completed nor errors
+//   interrupted         true: stopped early, the figures are those of a shorter run
+//   latency_ns          {"min", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max"},
+//   nanoseconds,
+//                       within 0.1 %; null when nothing was completed. accept: from the connect,
+//                       echo: from the send, until the answer's last byte
+//   latency_clamped     latencies above an hour, counted as an hour
+//   client_cpu_share    CPU time of the client's threads / (duration_s * threads); near 1 the
+//   client is
+//                       the bottleneck, and per_second says little about the server
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "load.hpp"
+
+namespace hinge::bench {
+
+/// A load and what came of it.
+struct report {
+  load_options asked;
+  load_result found;
+
+  double seconds() const noexcept;
+  double per_second() const noexcept;        ///< 0 when nothing was measured
+  double client_cpu_share() const noexcept;  ///< 0 when nothing was measured
+};
+
+nlohmann::ordered_json to_json(const report& shown);
+
+/// A table of about ten lines, ending in a newline.
+std::string to_table(const report& shown);
+
+/// Nanoseconds with three significant digits and a unit that suits them: "812 ns", "41.3 us", "2.00
+/// s".
+std::string short_time(double nanoseconds);
+
+}  // namespace hinge::bench

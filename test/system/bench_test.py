@@ -1,0 +1,385 @@
+#!/usr/bin/env python3
+"""hinge-bench from outside: what it counts, what it refuses, how it ends.
+
+bench_test.py HINGE_BENCH FLOOR_EPOLL [unittest arguments]
+"""
+
+import json
+import os
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+BENCH = FLOOR = None
+KINDS = ["refused", "reset", "timed_out", "unreachable", "early_end", "mismatch", "no_descriptor",
+         "no_port", "other"]
+
+
+class Server:
+    """Serves each connection with `behave(connection, index)` in a thread of its own."""
+
+    def __init__(self, behave, name=("127.0.0.1", 0), family=socket.AF_INET):
+        self.behave = behave
+        self.listener = socket.socket(family)
+        self.listener.bind(name)
+        self.listener.listen(512)
+        self.accepted = 0
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            threading.Thread(target=self.serve, args=(connection, self.accepted - 1),
+                             daemon=True).start()
+
+    def serve(self, connection, index):
+        with connection:
+            try:
+                self.behave(connection, index)
+            except OSError:
+                pass  # the client's reset
+
+    @property
+    def target(self):
+        return str(self.listener.getsockname()[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+def echo(connection, _=0):
+    while data := connection.recv(1 << 16):
+        connection.sendall(data)
+
+
+def first_well(misbehave):
+    """One client is served, so that the server counts as one that answers."""
+    return lambda connection, index: echo(connection) if index == 0 else misbehave(connection)
+
+
+def reset(connection):
+    connection.recv(64)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def half(connection):
+    connection.sendall(connection.recv(64)[:32])
+
+
+def garble(connection):
+    connection.sendall(bytes(byte ^ 1 for byte in connection.recv(64)))
+    connection.recv(1)
+
+
+def silent(connection):
+    while connection.recv(1 << 16):
+        pass
+
+
+def bench(*arguments, before=None):
+    """Runs hinge-bench; its exit code, the JSON object (or None) and stderr."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "result.json")
+        more = ["--json", path] if "--target" in arguments else []
+        done = subprocess.run([BENCH, *arguments, *more], capture_output=True, text=True,
+                              timeout=60, preexec_fn=before)
+        found = None
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                found = json.load(file)
+        return done.returncode, found, done.stderr
+
+
+def load(workload, target, *arguments, warmup="50ms", duration="300ms"):
+    return bench(workload, "--target", target, "--warmup", warmup, "--duration", duration,
+                 *arguments)
+
+
+class Floor:
+    def __init__(self, work):
+        self.process = subprocess.Popen([FLOOR, work, "0"], stdout=subprocess.PIPE, text=True)
+        self.target = self.process.stdout.readline().split()[-1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+class Measuring(unittest.TestCase):
+    def check(self, outcome, **expected):
+        code, found, stderr = outcome
+        self.assertEqual((code, stderr), (0, ""))
+        self.assertEqual(found["format"], "hinge-bench/1")
+        self.assertEqual(list(found["errors"]), KINDS)
+        self.assertEqual(sum(found["errors"].values()), 0, found["errors"])
+        self.assertEqual(sum(found["errors_before"].values()), 0, found["errors_before"])
+        self.assertGreater(found["completed"], 0)
+        self.assertAlmostEqual(found["per_second"], found["completed"] / found["duration_s"])
+        latency = found["latency_ns"]
+        ordered = [latency[name] for name in
+                   ("min", "p50", "p90", "p99", "p99.9", "p99.99", "max")]
+        self.assertEqual(ordered, sorted(ordered))
+        self.assertGreater(latency["min"], 0)
+        self.assertTrue(latency["min"] <= latency["mean"] <= latency["max"])
+        self.assertTrue(0 < found["client_cpu_share"] <= 1.1)
+        self.assertFalse(found["interrupted"])
+        for name, value in expected.items():
+            self.assertEqual(found[name], value, name)
+        return found
+
+    def test_accept_on_the_floor(self):
+        with Floor("crr") as floor:
+            self.check(load("accept", floor.target, "--connections", "20"), workload="accept",
+                       target=floor.target, connections=20, bytes=64, threads=1)
+
+    def test_accept_counts_closed_connections(self):
+        with Floor("ac") as floor:
+            self.check(load("accept", floor.target, "--bytes", "0"), bytes=0)
+
+    def test_echo_on_the_floor(self):
+        with Floor("echo") as floor:
+            self.check(load("echo", floor.target, "--connections", "300", "--threads", "2"),
+                       workload="echo", connections=300, threads=2)
+
+    def test_echo_keeps_its_connections(self):
+        with Server(echo) as server:
+            self.check(load("echo", server.target, "--connections", "7"))
+            self.assertEqual(server.accepted, 7)
+
+    def test_accept_counts_what_the_server_served(self):
+        with Server(echo) as server:
+            found = self.check(load("accept", server.target, "--connections", "5", warmup="0"))
+            self.assertLessEqual(found["completed"], server.accepted)
+            self.assertLessEqual(server.accepted, found["completed"] + 5)
+
+    def test_large_messages_in_both_directions(self):
+        with Server(echo) as server:
+            self.check(load("echo", server.target, "--connections", "3", "--bytes", "3MB",
+                            duration="1s"), bytes=3_000_000)
+            self.check(load("accept", server.target, "--connections", "3", "--bytes", "300k",
+                            duration="1s"), bytes=300_000)
+
+    def test_ipv6(self):
+        with Server(echo, ("::1", 0), socket.AF_INET6) as server:
+            self.check(load("accept", f"[::1]:{server.target}", "--connections", "4"))
+
+    def test_unix_sockets(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "socket")
+            with Server(echo, path, socket.AF_UNIX):
+                self.check(load("accept", f"unix:{path}", "--connections", "4"))
+                self.check(load("echo", f"unix:{path}", "--connections", "4"))
+            name = f"hinge-bench-test-{os.getpid()}"
+            with Server(echo, "\0" + name, socket.AF_UNIX):
+                self.check(load("echo", f"unix:@{name}", "--connections", "4"))
+
+    def test_a_full_unix_queue_is_waited_for(self):
+        name = f"hinge-bench-queue-{os.getpid()}"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind("\0" + name)
+        listener.listen(1)
+
+        def serve_one_by_one():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.sendall(connection.recv(64))
+
+        threading.Thread(target=serve_one_by_one, daemon=True).start()
+        self.check(load("accept", f"unix:@{name}", "--connections", "20"))
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+    def test_clients_come_from_many_addresses(self):
+        seen = set()
+
+        def note(connection, _):
+            seen.add(connection.getpeername()[0])
+            echo(connection)
+
+        with Server(note) as server:
+            self.check(load("echo", server.target, "--connections", "40"))
+        self.assertGreaterEqual(len(seen), 16)
+
+    def test_interrupt_leaves_a_partial_result(self):
+        with Floor("crr") as floor, tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "result.json")
+            process = subprocess.Popen(
+                [BENCH, "accept", "--target", floor.target, "--warmup", "0", "--duration", "1h",
+                 "--json", path], stdout=subprocess.PIPE, text=True)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            table, _ = process.communicate(timeout=30)
+            self.assertEqual(process.returncode, 130)
+            self.assertIn("interrupted", table)
+            with open(path, encoding="utf-8") as file:
+                found = json.load(file)
+            self.assertTrue(found["interrupted"])
+            self.assertGreater(found["completed"], 0)
+            self.assertLess(found["duration_s"], 60)
+
+    def test_json_on_stdout(self):
+        with Floor("crr") as floor:
+            done = subprocess.run(
+                [BENCH, "accept", "--target", floor.target, "--warmup", "0", "--duration", "50ms",
+                 "--json", "-"], capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(json.loads(done.stdout)["format"], "hinge-bench/1")
+        self.assertIn("completed", done.stderr)
+
+
+class Errors(unittest.TestCase):
+    def errors_of(self, misbehave, *arguments, workload="accept"):
+        with Server(first_well(misbehave)) as server:
+            code, found, _ = load(workload, server.target, "--connections", "4", "--bytes", "64",
+                                  *arguments, warmup="0", duration="500ms")
+        self.assertEqual(code, 0)
+        kinds = {kind for part in ("errors", "errors_before")
+                 for kind, count in found[part].items() if count}
+        return kinds
+
+    def test_kinds(self):
+        self.assertEqual(self.errors_of(reset), {"reset"})
+        self.assertEqual(self.errors_of(half), {"early_end"})
+        self.assertEqual(self.errors_of(garble), {"mismatch"})
+        self.assertEqual(self.errors_of(silent, "--timeout", "100ms"), {"timed_out"})
+
+    def test_kinds_on_kept_connections(self):
+        self.assertEqual(self.errors_of(garble, "--timeout", "200ms", workload="echo"),
+                         {"mismatch"})
+        self.assertEqual(self.errors_of(half, "--timeout", "200ms", workload="echo"),
+                         {"early_end"})
+
+    def test_failures_are_not_completions(self):
+        with Server(lambda c, i: half(c) if i % 2 else echo(c)) as server:
+            _, found, _ = load("accept", server.target, "--connections", "1", warmup="0")
+            served_well = (server.accepted + 1) // 2
+        self.assertGreater(found["errors"]["early_end"], 0)
+        self.assertLessEqual(found["completed"], served_well)
+        self.assertGreaterEqual(found["completed"], served_well - 1)
+
+    def test_a_connect_alone_does_not_count(self):
+        with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+            code, found, stderr = load("accept", str(listener.getsockname()[1]), "--connections",
+                                       "8", "--timeout", "100ms", duration="5s", warmup="0")
+        self.assertEqual(code, 1)
+        self.assertIn("nothing answers", stderr)
+        self.assertEqual(found["completed"], 0)
+        self.assertEqual(found["errors"]["timed_out"], 8)
+        self.assertIsNone(found["latency_ns"])
+
+    def test_nobody_there(self):
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            target = f"127.0.0.1:{unused.getsockname()[1]}"
+            for workload in ("accept", "echo"):
+                code, found, stderr = load(workload, target, "--connections", "10",
+                                           duration="1h", warmup="0")
+                self.assertEqual((code, stderr),
+                                 (1, f"hinge-bench: nothing answers at {target}\n"))
+                counts = {kind: found["errors"][kind] + found["errors_before"][kind]
+                          for kind in KINDS}
+                self.assertGreaterEqual(counts.pop("refused"), 10)
+                self.assertEqual(sum(counts.values()), 0)
+        self.assertEqual(load("accept", "unix:/nowhere/socket", warmup="0")[0], 1)
+
+    def test_failures_rest(self):
+        # 4 connections that fail at once for 1 s: each rests 10, 20, 40, ... ms between.
+        with Server(first_well(reset)) as server:
+            _, found, _ = load("accept", server.target, "--connections", "4", warmup="0",
+                               duration="1s")
+        self.assertGreater(found["errors"]["reset"], 3)
+        self.assertLess(found["errors"]["reset"], 40)
+
+
+class Refusals(unittest.TestCase):
+    def refused(self, *arguments, says):
+        code, found, stderr = bench(*arguments)
+        self.assertEqual(code, 2, arguments)
+        self.assertIsNone(found)
+        self.assertTrue(stderr.startswith("hinge-bench: "), stderr)
+        self.assertIn(says, stderr)
+
+    def test_bad_arguments(self):
+        self.refused(says="accept or echo")
+        self.refused("knock", says="knock")
+        self.refused("accept", says="--target")
+        target = ("accept", "--target", "7000")
+        self.refused("accept", "--target", "70000", says="70000")
+        self.refused("accept", "--target", "127.0.0.1:0", says="port 0")
+        self.refused(*target, "--duration", "10", says="has no unit")
+        self.refused(*target, "--duration", "0", says="more than 0")
+        self.refused(*target, "--connections", "0", says="must be 1 to")
+        self.refused(*target, "--connections", "ten", says="'ten'")
+        self.refused(*target, "--bytes", "1K", says="unknown unit 'K'")
+        self.refused(*target, "--speed", "9", says="--speed")
+        self.refused("echo", "--target", "7000", "--bytes", "0", says="must be 1 to")
+
+    def test_help(self):
+        for arguments in (["--help"], ["accept", "--help"]):
+            done = subprocess.run([BENCH, *arguments], capture_output=True, text=True, timeout=30)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("hinge-bench" if arguments == ["--help"] else "--connections",
+                          done.stdout)
+
+    def test_too_few_descriptors(self):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))
+        code, found, stderr = bench("accept", "--target", "7000", "--connections", "100",
+                                    before=limit)
+        self.assertEqual((code, found), (3, None))
+        self.assertEqual(stderr, "hinge-bench: 100 connections need 117 descriptors, and this "
+                                 "process may have 50 at most (ulimit -Hn)\n")
+
+    def test_the_soft_limit_is_raised(self):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (50, 400))
+        with Floor("echo") as floor:
+            code, found, _ = bench("echo", "--target", floor.target, "--connections", "100",
+                                   "--warmup", "0", "--duration", "200ms", before=limit)
+        self.assertEqual(code, 0)
+        self.assertEqual(sum(found["errors"].values()) + sum(found["errors_before"].values()), 0)
+
+    def test_too_few_ports(self):
+        narrow = ("echo 50000 50009 > /proc/sys/net/ipv4/ip_local_port_range && "
+                  f"exec {BENCH} accept --target [::1]:7000 --connections 20")
+        done = subprocess.run(["unshare", "-rn", "sh", "-c", narrow], capture_output=True,
+                              text=True, timeout=30)
+        if "unshare" in done.stderr or "cannot create" in done.stderr:
+            self.skipTest("no network namespace: " + done.stderr.strip())
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("20 connections to [::1]:7000 need as many local ports, and there are 10",
+                      done.stderr)
+
+    def test_unwritable_report(self):
+        with Floor("crr") as floor:
+            done = subprocess.run(
+                [BENCH, "accept", "--target", floor.target, "--warmup", "0", "--duration", "50ms",
+                 "--json", "/nowhere/result.json"], capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/nowhere/result.json: No such file or directory", done.stderr)
+
+
+if __name__ == "__main__":
+    BENCH, FLOOR = sys.argv.pop(1), sys.argv.pop(1)
+    unittest.main()
