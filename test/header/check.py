@@ -4,6 +4,7 @@
 check.py INCLUDE-FOLDER COMPILER [FLAG...]
 """
 
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -20,10 +21,11 @@ def compiles(compiler, include, header):
 def main(include, *compiler):
     headers = sorted(f"hinge/{name}" for name in os.listdir(os.path.join(include, "hinge")))
     print(f"1..{len(headers)}")
-    for number, header in enumerate(headers, 1):
-        good, errors = compiles(compiler, include, header)
-        print(f"{'ok' if good else 'not ok'} {number} {header}")
-        print(errors, end="", file=sys.stderr, flush=True)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        verdicts = pool.map(lambda header: compiles(compiler, include, header), headers)
+        for number, (header, (good, errors)) in enumerate(zip(headers, verdicts), 1):
+            print(f"{'ok' if good else 'not ok'} {number} {header}", flush=True)
+            print(errors, end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
