@@ -156,6 +156,12 @@ public:
     hot_entry& h = hot_[id.slot];
     return h.generation == id.generation && h.state != connection_state::free ? &h : nullptr;
   }
+  /// The same, if it also is in that state.
+  hot_entry* find(connection_id id, connection_state state) noexcept {
+    if (id.slot >= fresh_) return nullptr;
+    hot_entry& h = hot_[id.slot];
+    return h.generation == id.generation && h.state == state ? &h : nullptr;
+  }
   const hot_entry* find(connection_id id) const noexcept {
     return const_cast<connection_table*>(this)->find(id);
   }

@@ -69,7 +69,7 @@ inline constexpr std::int32_t closed = 1;    ///< closed by the backend, as chan
 
 /// One event; 16 bytes, so that four share a cache line.
 struct event {
-  token subject;
+  token subject{};
   std::int32_t result = 0;
   std::uint16_t buffer = no_buffer;
   event_kind kind = event_kind::woken;
@@ -98,7 +98,7 @@ struct change {
   /// `flags` of `send`: more bytes follow at once, don't send a small packet yet (MSG_MORE).
   static constexpr std::uint8_t more_follows = 2;
 
-  token subject;
+  token subject{};
   const std::byte* data = nullptr;
   std::uint32_t length = 0;
   std::int32_t fd = -1;

@@ -1,0 +1,103 @@
+// A poller chosen at run time. Itself a model of `poller`: an object pointer and a table of
+// functions, so that the same loop serves it with one indirect call a turn.
+#pragma once
+
+#include <hinge/export.hpp>
+#include <hinge/poller.hpp>
+
+#include <memory>
+#include <new>
+#include <utility>
+
+namespace hinge {
+
+/// The backends that a build may hold.
+enum class backend : std::uint8_t { automatic, epoll };
+
+/// "automatic", "epoll".
+HINGE_API std::string_view backend_name(backend which) noexcept;
+/// The backends of this build, the preferred one first; without `automatic`.
+HINGE_API std::span<const backend> built_backends() noexcept;
+
+/// Owns any poller. Empty after construction: open() then takes the preferred backend of the build.
+class any_poller {
+public:
+  any_poller() noexcept = default;
+
+  /// One of the built backends, not yet open. EINVAL: not in this build. ENOMEM.
+  HINGE_API static result<any_poller> of(backend which) noexcept;
+
+  /// Any other model of `poller`, not yet open; an empty any_poller when memory is short.
+  template <poller Concrete>
+  static any_poller make() noexcept {
+    return wrap<Concrete>(new (std::nothrow) Concrete, true);
+  }
+  /// Borrows a poller that outlives this object.
+  template <poller Concrete>
+  static any_poller borrow(Concrete& concrete) noexcept {
+    return wrap<Concrete>(&concrete, false);
+  }
+
+  result<void> open(const poller_options& options) noexcept {
+    if (object_ == nullptr) {
+      result<any_poller> preferred = of(backend::automatic);
+      if (!preferred) return fail(preferred.error());
+      *this = std::move(*preferred);
+    }
+    return calls_->open(object_.get(), options);
+  }
+  int turn(std::span<const change> changes, std::span<event> events, turn_terms& terms) noexcept {
+    return calls_->turn(object_.get(), changes, events, terms);
+  }
+  void wake() const noexcept { calls_->wake(object_.get()); }
+  std::string_view name() const noexcept {
+    return calls_ == nullptr ? "none" : calls_->name(object_.get());
+  }
+  poller_limits limits() const noexcept { return calls_->limits(object_.get()); }
+  /// Known from the type, so that asking costs no call.
+  bool completes() const noexcept { return completes_; }
+  explicit operator bool() const noexcept { return object_ != nullptr; }
+
+private:
+  struct table {
+    result<void> (*open)(void*, const poller_options&) noexcept;
+    int (*turn)(void*, std::span<const change>, std::span<event>, turn_terms&) noexcept;
+    void (*wake)(const void*) noexcept;
+    std::string_view (*name)(const void*) noexcept;
+    poller_limits (*limits)(const void*) noexcept;
+  };
+  using owner = std::unique_ptr<void, void (*)(void*)>;
+
+  template <class Concrete>
+  static constexpr table calls_of = {
+      [](void* self, const poller_options& options) noexcept {
+        return static_cast<Concrete*>(self)->open(options);
+      },
+      [](void* self, std::span<const change> changes, std::span<event> events,
+         turn_terms& terms) noexcept {
+        return static_cast<Concrete*>(self)->turn(changes, events, terms);
+      },
+      [](const void* self) noexcept { static_cast<const Concrete*>(self)->wake(); },
+      [](const void* self) noexcept { return static_cast<const Concrete*>(self)->name(); },
+      [](const void* self) noexcept { return static_cast<const Concrete*>(self)->limits(); },
+  };
+
+  template <class Concrete>
+  static any_poller wrap(Concrete* concrete, bool owned) noexcept {
+    any_poller made;
+    if (concrete == nullptr) return made;
+    made.object_ = owner(
+        concrete, owned ? [](void* self) { delete static_cast<Concrete*>(self); } : [](void*) {});
+    made.calls_ = &calls_of<Concrete>;
+    made.completes_ = std::as_const(*concrete).completes();
+    return made;
+  }
+
+  owner object_{nullptr, [](void*) {}};
+  const table* calls_ = nullptr;
+  bool completes_ = false;
+};
+
+static_assert(poller<any_poller>);
+
+}  // namespace hinge

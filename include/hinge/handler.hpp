@@ -1,0 +1,46 @@
+// What a loop calls: the concept of a handler.
+#pragma once
+
+#include <hinge/connection.hpp>
+
+#include <cstddef>
+#include <span>
+
+namespace hinge {
+
+namespace detail {
+
+struct no_payload {};
+
+template <class Handler>
+struct payload_of {
+  using type = no_payload;
+};
+template <class Handler>
+requires requires { typename Handler::payload; }
+struct payload_of<Handler> {
+  using type = typename Handler::payload;
+};
+
+}  // namespace detail
+
+/// What a handler must have. All but on_data is optional, found by name at compile time:
+/// - on_data(connection, std::span<std::byte>): the bytes live until it returns; send() and finish()
+///   may be given a part of them.
+/// - on_accept(connection): before any data. The peer may have sent some already.
+/// - on_end(connection): the peer has ended its side, nothing more will be read. Without it the
+///   connection is closed, after what is queued.
+/// - on_writable(connection): the queue had passed queue_high_bytes and is below queue_low_bytes.
+/// - on_close(connection, close_cause): exactly once for each connection; the handle can still be
+///   asked for everything, but operations return false.
+/// - on_drain(connection): the loop is draining; finish soon.
+/// - on_listener_error(std::size_t listener, int code): accepting on it paused for lack of
+///   descriptors or memory (once an episode), or ended for good; code is -errno.
+/// - payload: a type, default-constructed for each connection; see connection::payload().
+/// None may throw.
+template <class H>
+concept handler = requires(H h, connection c, std::span<std::byte> bytes) {
+  h.on_data(c, bytes);
+};
+
+}  // namespace hinge

@@ -1,0 +1,446 @@
+// loop<Poller, Handler>: one thread, one poller, one table.
+#pragma once
+
+#include <hinge/connection.hpp>
+#include <hinge/handler.hpp>
+#include <hinge/loop_base.hpp>
+#include <hinge/poller.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+namespace hinge {
+
+/// Accepts, reads, and tells the handler. Used from one thread, but for wake() and post().
+template <poller Poller, handler Handler>
+class loop : public loop_base {
+public:
+  using payload = typename detail::payload_of<Handler>::type;
+
+  loop() noexcept(std::is_nothrow_default_constructible_v<Handler>) = default;
+  explicit loop(Handler handler) : handler_(std::move(handler)) {}
+  /// With a poller that can be moved, as any_poller.
+  loop(Poller poller, Handler handler) : poller_(std::move(poller)), handler_(std::move(handler)) {}
+  ~loop() { close_all(); }
+
+  /// Opens the poller and the table. Once, before anything else. Errors: EINVAL with the option's
+  /// name; ENOMEM with what it was for; whatever the poller's open says.
+  result<void> open(const loop_options& options = {}) noexcept;
+
+  /// Turns until stop(), or until drain() has come to its end. 0, or -errno when the poller broke.
+  int run() noexcept {
+    while (!finished())
+      if (const int turned = turn(); turned < 0) return turned;
+    return 0;
+  }
+
+  /// One turn: waits until something happens, at most until `until`, and deals with all of it.
+  /// Returns how many events there were, or -errno when the poller broke.
+  int turn(deadline until = deadline::never()) noexcept;
+
+  /// Stops accepting, closes the listeners, tells the handler (on_drain) about each open
+  /// connection; what is still open after `timeout` is reset with cause `drain`. run() returns when
+  /// all is closed.
+  void drain(nanoseconds timeout) noexcept;
+
+  /// Stopped, and nothing is left.
+  bool finished() const noexcept {
+    return stopping_ && table_.size() == 0 && detaching_doors_ == 0;
+  }
+
+  Handler& handler() noexcept { return handler_; }
+  Poller& poller() noexcept { return poller_; }
+
+private:
+  static constexpr unsigned expiries_per_turn = 256;
+
+  void dispatch(const event& e) noexcept;
+  void dispatch_connection(const event& e) noexcept;
+  void accepted(const event& e) noexcept;
+  void door_failed(std::size_t index, int code, bool tell) noexcept;
+  void ready(std::uint32_t slot, hot_entry& h, std::int32_t hints) noexcept;
+  void read(std::uint32_t slot) noexcept;
+  void received(std::uint32_t slot, const event& e) noexcept;
+  void deliver(std::uint32_t slot, std::span<std::byte> bytes, std::uint16_t buffer) noexcept;
+  void deliver_held(std::uint32_t slot) noexcept;
+  void peer_ended(std::uint32_t slot) noexcept;
+  void serve_ready() noexcept;
+  void expire() noexcept;
+  void woken() noexcept;
+  void close_all() noexcept;
+  void end(std::uint32_t slot) noexcept;
+  void settle() noexcept {
+    while (!ending_.empty()) end(ending_.take());
+  }
+  void writable(std::uint32_t slot, bool owed) noexcept {
+    if constexpr (requires { handler_.on_writable(connection{}); }) {
+      if (owed) handler_.on_writable(handle(slot));
+    }
+    settle();
+  }
+  connection handle(std::uint32_t slot) noexcept { return {*this, table_.id(slot)}; }
+  bool alive(connection_id id) const noexcept {
+    return table_.hot(id.slot).generation == id.generation;
+  }
+
+  Poller poller_;
+  Handler handler_;
+  raw_array<payload> payload_array_;
+};
+
+template <poller P, handler H>
+result<void> loop<P, H>::open(const loop_options& options) noexcept {
+  if (result<void> fine = check(options); !fine) return fine;
+  const poller_options wanted{.accepts_per_turn = options.accepts_per_turn,
+                              .receive_buffers = options.receive_buffers,
+                              .receive_buffer_bytes = options.ring_buffer_bytes};
+  if (result<void> opened = poller_.open(wanted); !opened) return opened;
+  // A turn that can't wait tells the poller's time, which is virtual in a simulator.
+  turn_terms terms;
+  event none[least_event_room];
+  if (const int turned = poller_.turn({}, none, terms); turned < 0)
+    return fail("open loop", "the first turn of the poller", -turned);
+  now_ = terms.now;
+  result<void> opened =
+      open_base(options, poller_.limits(), poller_.completes(), &poller_,
+                [](const void* self) noexcept { static_cast<const P*>(self)->wake(); });
+  if (!opened) return opened;
+  if constexpr (!std::is_empty_v<payload>) {
+    if (!payload_array_.open(table_.capacity()))
+      return fail("open loop", "memory for the payloads", ENOMEM);
+  }
+  payloads_ = payload_array_.data();
+  return {};
+}
+
+template <poller P, handler H>
+int loop<P, H>::turn(deadline until) noexcept {
+  settle();
+  turn_terms terms;
+  prepare(terms, until);
+  const std::span<const change> changes = changes_for_turn();
+  const int count = poller_.turn(changes, events_, terms);
+  changes_done(changes.size());
+  now_ = terms.now;
+  ++counters_.turns;
+  if (count < 0) [[unlikely]]
+    return count;
+  counters_.events += static_cast<std::uint32_t>(count);
+  for (int i = 0; i < count; ++i) dispatch(events_[static_cast<std::size_t>(i)]);
+  if (!ready_.empty()) serve_ready();
+  if (table_.deadlines().may_be_due(now_)) expire();
+  if (stop_until_.passed(now_)) [[unlikely]] {
+    stop();
+    settle();
+  }
+  return count;
+}
+
+template <poller P, handler H>
+void loop<P, H>::dispatch(const event& e) noexcept {
+  switch (e.kind) {
+    case event_kind::accepted:
+      accepted(e);
+      return;
+    case event_kind::woken:
+      woken();
+      return;
+    default:
+      break;
+  }
+  if (e.subject.what() == role::connection) {
+    dispatch_connection(e);
+  } else if (e.kind == event_kind::detached) {
+    door_detached(e.subject.slot());
+  } else if (e.kind == event_kind::failed) {
+    door_failed(e.subject.slot(), e.result, arming_failed(e.subject.slot(), e.result));
+  }
+}
+
+template <poller P, handler H>
+void loop<P, H>::dispatch_connection(const event& e) noexcept {
+  const std::uint32_t slot = e.subject.slot();
+  hot_entry* const h = table_.find({slot, e.subject.generation()});
+  if (h == nullptr) [[unlikely]] {
+    ++counters_.stale_events;
+    if (e.kind == event_kind::received && e.buffer != no_buffer) recycle(e.buffer);
+    return;
+  }
+  switch (e.kind) {
+    case event_kind::readable:
+    case event_kind::writable:
+      ready(slot, *h, e.result);
+      break;
+    case event_kind::received:
+      received(slot, e);
+      break;
+    case event_kind::sent:
+      writable(slot, sent(slot, e.result));
+      break;
+    case event_kind::failed:
+      fail_connection(slot, e.result);
+      break;
+    case event_kind::detached:
+      slot_detached(slot, e.result);
+      break;
+    default:
+      break;
+  }
+  settle();
+}
+
+template <poller P, handler H>
+void loop<P, H>::accepted(const event& e) noexcept {
+  door& d = doors_[e.subject.slot()];
+  if (e.more == 0) [[unlikely]] {
+    d.armed = false;
+    doors_changed_ = true;
+  }
+  if (e.result < 0) [[unlikely]] {
+    door_failed(e.subject.slot(), e.result, accept_failed(e.subject.slot(), e.result));
+    return;
+  }
+  if (recovering_doors_ != 0) [[unlikely]]
+    accept_works_again(d);
+  ++counters_.accepted;
+  if (table_.available() == 0) [[unlikely]] {
+    ++counters_.shed;
+    sockets::close(e.result);
+    return;
+  }
+  const inet_name peer = e.buffer != no_buffer ? limits_.peers[e.buffer] : inet_name{};
+  const std::uint32_t slot =
+      table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()), peer, now_);
+  ++open_;
+  if constexpr (!std::is_empty_v<payload>) std::construct_at(payload_array_.data() + slot);
+  const connection_id id = table_.id(slot);
+  if constexpr (requires { handler_.on_accept(connection{}); }) {
+    handler_.on_accept(connection{*this, id});
+    settle();
+    if (!alive(id)) return;
+  }
+  hot_entry& h = table_.hot(slot);
+  if (!poller_.completes()) {
+    h.set(connection_flag::unread);
+    read(slot);
+    if (!alive(id)) return;
+  } else if (h.state == connection_state::detaching) {
+    return;
+  }
+  h.set(connection_flag::past_first_turn);
+  list_changed(slot, h);
+  arm_deadline(slot);
+}
+
+template <poller P, handler H>
+void loop<P, H>::door_failed(std::size_t index, int code, bool tell) noexcept {
+  if constexpr (requires { handler_.on_listener_error(index, code); }) {
+    if (tell) handler_.on_listener_error(index, code);
+    settle();
+  }
+}
+
+/// Readiness: a hint that something can be done.
+template <poller P, handler H>
+void loop<P, H>::ready(std::uint32_t slot, hot_entry& h, std::int32_t hints) noexcept {
+  if ((hints & readiness::end) != 0) h.set(connection_flag::end_unread);
+  if ((hints & readiness::out) != 0 && h.queued != 0) {
+    const connection_id id = table_.id(slot);
+    writable(slot, flush(slot));
+    if (!alive(id)) return;
+  }
+  if ((hints & ~readiness::out) == 0) return;
+  h.set(connection_flag::unread);
+  // Nobody will read, so nobody else would find out.
+  if ((hints & readiness::error) != 0 && (paused(h) || h.has(connection_flag::peer_ended))) {
+    const int code = sockets::pending_error(h.fd);
+    if (code != 0) fail_connection(slot, code > 0 ? -code : code);
+    return;
+  }
+  read(slot);
+}
+
+/// Readiness: receives until the socket is empty, at most receives_per_event full buffers.
+template <poller P, handler H>
+void loop<P, H>::read(std::uint32_t slot) noexcept {
+  hot_entry& h = table_.hot(slot);
+  const connection_id id = table_.id(slot);
+  const std::span buffer(receive_buffer_.data(), options_.receive_buffer_bytes);
+  for (std::uint32_t i = 0; i < options_.receives_per_event; ++i) {
+    if (paused(h) || h.has(connection_flag::peer_ended)) return;
+    const int count = sockets::receive(h.fd, buffer);
+    if (count > 0) [[likely]] {
+      h.bytes_in += static_cast<std::uint32_t>(count);
+      if (h.state == connection_state::open) {
+        h.last_activity = now_;
+        handler_.on_data(connection{*this, id}, buffer.first(static_cast<std::size_t>(count)));
+        settle();
+        if (!alive(id)) return;
+      }
+      // A short read has emptied a stream socket (epoll(7)); only an end may stand behind it.
+      if (count < static_cast<int>(buffer.size()) && !h.has(connection_flag::end_unread)) {
+        h.clear(connection_flag::unread);
+        return;
+      }
+      continue;
+    }
+    h.clear(connection_flag::unread);
+    if (count == 0) {
+      peer_ended(slot);
+    } else if (!sockets::would_block(count)) {
+      fail_connection(slot, count);
+      settle();
+    }
+    return;
+  }
+  list_ready(slot, h);
+}
+
+template <poller P, handler H>
+void loop<P, H>::peer_ended(std::uint32_t slot) noexcept {
+  hot_entry& h = table_.hot(slot);
+  h.set(connection_flag::peer_ended);
+  h.clear(connection_flag::end_unread);
+  if (h.state != connection_state::open) return;
+  if (h.has(connection_flag::shut_done)) {
+    if constexpr (requires { handler_.on_end(connection{}); }) handler_.on_end(handle(slot));
+    doom(slot, close_cause::peer_closed);
+  } else if constexpr (requires { handler_.on_end(connection{}); }) {
+    handler_.on_end(handle(slot));
+  } else {
+    close(table_.id(slot));
+  }
+  settle();
+}
+
+/// Completion: bytes, an end, or an error.
+template <poller P, handler H>
+void loop<P, H>::received(std::uint32_t slot, const event& e) noexcept {
+  hot_entry& h = table_.hot(slot);
+  if (e.more == 0) {
+    h.clear(connection_flag::receiving | connection_flag::stopping);
+    list_changed(slot, h);
+  }
+  const bool live = h.state == connection_state::open || h.state == connection_state::draining;
+  if (e.buffer != no_buffer) {
+    const auto length = e.result > 0 ? static_cast<std::size_t>(e.result) : 0;
+    const std::span bytes(limits_.buffers + std::size_t{e.buffer} * limits_.buffer_stride, length);
+    ++buffer_references_[e.buffer];
+    if (live) h.bytes_in += length;
+    if (h.state == connection_state::open && length != 0) {
+      h.last_activity = now_;
+      if (paused(h) || !h.held.empty()) {
+        hold(slot, bytes, e.buffer);
+      } else {
+        deliver(slot, bytes, e.buffer);
+        return;
+      }
+    }
+    unreference(e.buffer);
+  } else if (live && e.result == 0) {
+    if (h.held.empty() && !paused(h)) {
+      peer_ended(slot);
+    } else {
+      h.set(connection_flag::end_unread);
+    }
+  }
+  if (live && e.result < 0 && e.result != -ECANCELED) fail_connection(slot, e.result);
+}
+
+template <poller P, handler H>
+void loop<P, H>::deliver(std::uint32_t slot, std::span<std::byte> bytes,
+                         std::uint16_t buffer) noexcept {
+  received_ = bytes;
+  received_buffer_ = buffer;
+  handler_.on_data(handle(slot), bytes);
+  received_ = {};
+  unreference(buffer);
+  settle();
+}
+
+/// Completion: what arrived while reading was paused.
+template <poller P, handler H>
+void loop<P, H>::deliver_held(std::uint32_t slot) noexcept {
+  hot_entry& h = table_.hot(slot);
+  const connection_id id = table_.id(slot);
+  if (h.state == connection_state::draining) drop_chain(h.held);
+  while (!h.held.empty()) {
+    if (paused(h)) return;
+    const segment_pool::piece piece = segments_.front(h.held);
+    segments_.consume_front(h.held, piece.length);
+    deliver(slot, {const_cast<std::byte*>(piece.data), piece.length}, piece.buffer);
+    if (!alive(id) || h.state != connection_state::open) return;
+  }
+  if (!paused(h) && h.has(connection_flag::end_unread)) peer_ended(slot);
+}
+
+template <poller P, handler H>
+void loop<P, H>::serve_ready() noexcept {
+  for (std::uint32_t left = ready_.size(); left != 0; --left) {
+    const std::uint32_t slot = ready_.take();
+    hot_entry& h = table_.hot(slot);
+    h.clear(connection_flag::listed_ready);
+    if (h.state != connection_state::open && h.state != connection_state::draining) continue;
+    if (poller_.completes()) {
+      deliver_held(slot);
+      continue;
+    }
+    const connection_id id = table_.id(slot);
+    if (h.has(connection_flag::unsent)) writable(slot, flush(slot));
+    if (alive(id) && h.has(connection_flag::unread)) read(slot);
+  }
+}
+
+template <poller P, handler H>
+void loop<P, H>::expire() noexcept {
+  for (unsigned i = 0; i < expiries_per_turn && expire_one(); ++i) settle();
+}
+
+template <poller P, handler H>
+void loop<P, H>::woken() noexcept {
+  if (exhausted_doors_ != 0) descriptor_freed_slowly();
+  for (mailbox::function& task : mailbox_.take()) {
+    task();
+    settle();
+  }
+}
+
+template <poller P, handler H>
+void loop<P, H>::drain(nanoseconds timeout) noexcept {
+  if (stopping_) return;
+  stopping_ = true;
+  stop_until_ = deadline::after(now_, timeout);
+  close_doors();
+  if constexpr (requires { handler_.on_drain(connection{}); }) {
+    for (std::uint32_t slot = 0; slot < table_.touched(); ++slot)
+      if (table_.hot(slot).state == connection_state::open) handler_.on_drain(handle(slot));
+  }
+}
+
+template <poller P, handler H>
+void loop<P, H>::end(std::uint32_t slot) noexcept {
+  hot_entry& h = table_.hot(slot);
+  h.clear(connection_flag::listed_ending);
+  if constexpr (requires { handler_.on_close(connection{}, close_cause{}); })
+    handler_.on_close(handle(slot), h.cause);
+  if constexpr (!std::is_empty_v<payload>) std::destroy_at(payload_array_.data() + slot);
+  release(slot);
+}
+
+/// The destructor's part: every connection ends with its on_close, and no descriptor is closed
+/// while a completion backend holds it. A backend that doesn't let go within a thousand turns is
+/// left alone.
+template <poller P, handler H>
+void loop<P, H>::close_all() noexcept {
+  if (wake_ == nullptr) return;
+  stop();
+  settle();
+  for (int i = 0; i < 1000 && !finished(); ++i)
+    if (turn(deadline::after(now_, std::chrono::milliseconds(10))) < 0) return;
+}
+
+}  // namespace hinge

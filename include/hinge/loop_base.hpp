@@ -1,0 +1,325 @@
+// All of a loop that doesn't depend on its poller's or its handler's type: the table, the queues,
+// the listeners, and what the operations of a connection do. One thread owns it.
+//
+// How work flows. Events of a turn are dispatched in order. What they leave behind stands in three
+// lists of slots: `ready` (something may still be read; served later in the same turn or in the
+// next), `changed` (the backend has to be told; turned into changes right before the next turn,
+// from the state that the connection has by then, so that a reply and a close asked after it travel
+// together), and `ending` (closed as soon as the handler returns).
+#pragma once
+
+#include <hinge/accept_error.hpp>
+#include <hinge/connection_table.hpp>
+#include <hinge/descriptor_waiters.hpp>
+#include <hinge/export.hpp>
+#include <hinge/listener.hpp>
+#include <hinge/loop_options.hpp>
+#include <hinge/mailbox.hpp>
+#include <hinge/poller.hpp>
+#include <hinge/slot_list.hpp>
+#include <hinge/socket.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <thread>
+#include <vector>
+
+namespace hinge {
+
+class connection;
+
+class loop_base {
+public:
+  static constexpr std::size_t max_listeners = 64;
+
+  loop_base(const loop_base&) = delete;
+  loop_base& operator=(const loop_base&) = delete;
+
+  /// Takes the listener and accepts on it from the next turn on. Returns its index, which
+  /// connections carry. Errors: ENOSPC over max_listeners; EINVAL before open(). The loop's thread,
+  /// or before run().
+  HINGE_API result<std::size_t> listen(listener opened) noexcept;
+  /// Opens a listener and takes it.
+  HINGE_API result<std::size_t> listen(const address& where,
+                                       const listener_options& options = {}) noexcept;
+  std::size_t listeners() const noexcept { return doors_.size(); }
+  /// The listener with that index; it stays there, closed, after it has died or the loop has
+  /// stopped.
+  const listener& listener_at(std::size_t index) const noexcept { return doors_[index].socket; }
+
+  /// Runs `task` in the loop's thread, in its next turn; tasks of one thread run in order. Any
+  /// thread.
+  HINGE_API void post(mailbox::function task);
+  /// Makes the running or the next turn return early. Any thread, and signal handlers.
+  void wake() const noexcept { wake_(poller_); }
+
+  /// Everything is closed at once, with cause `drain`, and run() returns. The loop's thread.
+  HINGE_API void stop() noexcept;
+
+  const loop_options& options() const noexcept { return options_; }
+  const loop_counters& counters() const noexcept { return counters_; }
+  const connection_table& table() const noexcept { return table_; }
+  /// The clock as it stood when the turn's wait was over.
+  instant now() const noexcept { return now_; }
+  /// Connections that a handler has seen and that have not ended.
+  std::uint32_t open_connections() const noexcept { return open_; }
+  bool stopping() const noexcept { return stopping_; }
+
+protected:
+  /// A listener and what the loop knows about its accepting.
+  struct door {
+    listener socket;
+    bool armed = false;      // the backend accepts on it
+    bool closing = false;    // detach asked, or dead
+    bool exhausted = false;  // waits for a descriptor until retry_at
+    instant retry_at = 0;
+    instant back_off = 0;  // 0: the last accept worked
+  };
+
+  HINGE_API loop_base() noexcept;
+  HINGE_API ~loop_base();
+
+  HINGE_API result<void> open_base(const loop_options& options, const poller_limits& limits,
+                                   bool completes, const void* poller,
+                                   void (*wake)(const void*) noexcept) noexcept;
+  HINGE_API static result<void> check(const loop_options& options) noexcept;
+
+  // --- before and after a turn -------------------------------------------------------------
+  void prepare(turn_terms& terms, deadline until) noexcept;
+  HINGE_API void emit_changes() noexcept;
+  void emit_completion_changes(std::uint32_t slot, hot_entry& h) noexcept;
+  HINGE_API void arm_doors(std::uint32_t room) noexcept;
+  HINGE_API deadline next_wake_up() const noexcept;
+  std::span<const change> changes_for_turn() const noexcept;
+  void changes_done(std::size_t count) noexcept;
+
+  // --- doors ---------------------------------------------------------------------------------
+  /// An accept that failed. True when the handler should hear of it: an episode began, or it died.
+  HINGE_API bool accept_failed(std::size_t index, int code) noexcept;
+  /// The backend refused to accept on it: without memory that is an episode, else its end.
+  HINGE_API bool arming_failed(std::size_t index, int code) noexcept;
+  HINGE_API bool pause_door(door& d, accept_class failed) noexcept;
+  HINGE_API void bury_door(door& d, int code) noexcept;
+  HINGE_API void accept_works_again(door& opened) noexcept;
+  HINGE_API void door_detached(std::size_t index) noexcept;
+  HINGE_API void descriptor_freed_slowly() noexcept;
+  HINGE_API void close_doors() noexcept;
+  void descriptor_freed() noexcept {
+    if (exhausted_doors_ != 0) [[unlikely]]
+      descriptor_freed_slowly();
+    if (descriptor_waiters::any()) [[unlikely]]
+      descriptor_waiters::notify();
+  }
+
+  // --- connections ---------------------------------------------------------------------------
+  void doom(std::uint32_t slot, close_cause cause) noexcept {
+    hot_entry& h = table_.hot(slot);
+    if (h.state != connection_state::open && h.state != connection_state::draining) return;
+    h.state = connection_state::ending;
+    h.cause = cause;
+    if (h.has(connection_flag::listed_ending)) return;
+    h.set(connection_flag::listed_ending);
+    ending_.add(slot);
+  }
+  void fail_connection(std::uint32_t slot, int code) noexcept {
+    doom(slot, sockets::peer_gone(code) ? close_cause::peer_reset : close_cause::error);
+  }
+  /// After on_close: the descriptor is closed and the slot free, or soon will be.
+  void release(std::uint32_t slot) noexcept;
+  HINGE_API void release_slowly(std::uint32_t slot) noexcept;
+  HINGE_API void slot_detached(std::uint32_t slot, std::int32_t result) noexcept;
+
+  void list_ready(std::uint32_t slot, hot_entry& h) noexcept {
+    if (h.has(connection_flag::listed_ready)) return;
+    h.set(connection_flag::listed_ready);
+    ready_.add(slot);
+  }
+  void list_changed(std::uint32_t slot, hot_entry& h) noexcept {
+    if (h.has(connection_flag::listed_changed)) return;
+    h.set(connection_flag::listed_changed);
+    changed_.add(slot);
+  }
+  /// Arms the deadline of a connection that has outlived its first turn.
+  HINGE_API void arm_deadline(std::uint32_t slot) noexcept;
+  /// Looks at the next slot that came up; false when there is none.
+  HINGE_API bool expire_one() noexcept;
+  struct expiry {
+    deadline when = deadline::never();
+    close_cause cause = close_cause::none;
+  };
+  expiry next_expiry(std::uint32_t slot) const noexcept;
+  void deadline_moved(std::uint32_t slot, nanoseconds timeout) noexcept;
+
+  /// Sends what is queued, as far as the socket takes it. True: on_writable is owed.
+  HINGE_API bool flush(std::uint32_t slot) noexcept;
+  /// Completion: the backend has sent `count` bytes. True: on_writable is owed.
+  HINGE_API bool sent(std::uint32_t slot, std::int32_t result) noexcept;
+  void consume(hot_entry& h, std::uint32_t count) noexcept;
+  bool after_progress(std::uint32_t slot) noexcept;
+
+  /// Completion: a reference less to a received buffer; the last one gives it back.
+  void unreference(std::uint16_t buffer) noexcept {
+    if (--buffer_references_[buffer] == 0) recycle(buffer);
+  }
+  void recycle(std::uint16_t buffer) noexcept {
+    changes_.push_back({.buffer = buffer, .what = operation::recycle});
+  }
+  HINGE_API void drop_chain(segment_chain& chain) noexcept;
+  HINGE_API void hold(std::uint32_t slot, std::span<std::byte> bytes,
+                      std::uint16_t buffer) noexcept;
+
+  // --- what connection's operations do; each false when the id is stale or the state forbids it
+  // ---
+  friend class connection;
+  bool send(connection_id id, std::span<const std::byte> bytes) noexcept;
+  bool finish(connection_id id, std::span<const std::byte> bytes) noexcept;
+  /// Queues what a send that returned `taken` has left of `bytes`.
+  HINGE_API bool enqueue(std::uint32_t slot, std::span<const std::byte> bytes, int taken) noexcept;
+  bool close(connection_id id) noexcept;
+  HINGE_API void begin_drain(std::uint32_t slot) noexcept;
+  HINGE_API bool abort(connection_id id) noexcept;
+  HINGE_API bool shutdown_write(connection_id id) noexcept;
+  HINGE_API bool pause_reading(connection_id id, bool pause) noexcept;
+  void shut_if_wanted(std::uint32_t slot, hot_entry& h) noexcept;
+  hot_entry* open_entry(connection_id id) noexcept {
+    assert(in_loop_thread());
+    hot_entry* const h = table_.find(id);
+    if (h != nullptr && h->state == connection_state::open) [[likely]]
+      return h;
+    ++counters_.stale_operations;
+    return nullptr;
+  }
+  static close_cause local_end(const hot_entry& h) noexcept {
+    return h.has(connection_flag::peer_ended) ? close_cause::peer_closed : close_cause::local_close;
+  }
+  static bool paused(const hot_entry& h) noexcept {
+    return h.has(connection_flag::above_high | connection_flag::user_paused);
+  }
+  bool in_loop_thread() noexcept {
+    if (owner_ == std::thread::id{}) owner_ = std::this_thread::get_id();
+    return owner_ == std::this_thread::get_id();
+  }
+
+  // The order is that of use: what each turn touches comes first.
+  connection_table table_;
+  slot_list ending_;
+  slot_list changed_;
+  slot_list ready_;
+  instant now_ = 0;
+  bool completes_ = false;
+  bool stopping_ = false;
+  bool doors_changed_ = false;  // arm_doors has something to do
+  bool doors_paused_ = false;   // because the table is full
+  std::uint32_t open_ = 0;
+  std::uint32_t detaching_doors_ = 0;
+  std::uint32_t exhausted_doors_ = 0;
+  std::uint32_t recovering_doors_ = 0;  // back_off is not 0
+  std::span<std::byte> received_;       // completion: the bytes that on_data is looking at
+  std::uint16_t received_buffer_ = no_buffer;
+  loop_counters counters_;
+  loop_options options_;
+  poller_limits limits_;
+  void* payloads_ = nullptr;
+  raw_array<std::byte> receive_buffer_;
+  segment_pool segments_;
+  std::vector<change> changes_;
+  std::vector<event> events_;
+  std::vector<door> doors_;
+  std::unique_ptr<std::uint16_t[]> buffer_references_;
+  deadline stop_until_ = deadline::never();
+  const void* poller_ = nullptr;
+  void (*wake_)(const void*) noexcept = nullptr;
+  mailbox mailbox_;
+  std::thread::id owner_;
+};
+
+inline void loop_base::prepare(turn_terms& terms, deadline until) noexcept {
+  assert(in_loop_thread());
+  if (!changed_.empty()) emit_changes();
+  const std::uint32_t room = std::min(options_.accepts_per_turn, table_.available());
+  if (doors_changed_ || exhausted_doors_ != 0 || (room == 0) != doors_paused_) [[unlikely]]
+    arm_doors(room);
+  terms.accept_room = room;
+  terms.now = now_;
+  terms.until = deadline::immediately();
+  if (ready_.empty() && changes_.size() <= events_.size() / 2 && !until.is_immediate())
+    terms.until = std::min(until, next_wake_up());
+}
+
+/// Each change may be answered, so a turn takes no more of them than half of its room.
+inline std::span<const change> loop_base::changes_for_turn() const noexcept {
+  return std::span(changes_).first(std::min(changes_.size(), events_.size() / 2));
+}
+
+inline void loop_base::changes_done(std::size_t count) noexcept {
+  if (count == changes_.size()) {
+    changes_.clear();
+  } else {
+    changes_.erase(changes_.begin(), changes_.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+}
+
+inline void loop_base::release(std::uint32_t slot) noexcept {
+  hot_entry& h = table_.hot(slot);
+  ++counters_.closed[static_cast<std::size_t>(h.cause)];
+  counters_.bytes_in += h.bytes_in;
+  counters_.bytes_out += h.bytes_out;
+  --open_;
+  if (h.has(connection_flag::deadline_armed)) table_.deadlines().disarm(slot);
+  if (completes_ || h.queued != 0 || h.has(connection_flag::reset)) [[unlikely]] {
+    release_slowly(slot);
+    return;
+  }
+  sockets::close(h.fd);
+  table_.erase(slot);
+  descriptor_freed();
+}
+
+inline bool loop_base::send(connection_id id, std::span<const std::byte> bytes) noexcept {
+  hot_entry* const h = open_entry(id);
+  if (h == nullptr || h->has(connection_flag::shut_wanted)) return false;
+  int taken = 0;
+  if (!completes_ && h->queued == 0 && bytes.size() <= options_.queue_limit_bytes) [[likely]] {
+    taken = sockets::send(h->fd, bytes);
+    if (taken == static_cast<int>(bytes.size())) [[likely]] {
+      h->bytes_out += bytes.size();
+      h->last_activity = now_;
+      return true;
+    }
+  }
+  return enqueue(id.slot, bytes, taken);
+}
+
+inline bool loop_base::finish(connection_id id, std::span<const std::byte> bytes) noexcept {
+  hot_entry* const h = open_entry(id);
+  if (h == nullptr || h->has(connection_flag::shut_wanted)) return false;
+  int taken = 0;
+  if (!completes_ && h->queued == 0 && bytes.size() <= options_.queue_limit_bytes) [[likely]] {
+    taken = sockets::send(h->fd, bytes, true);
+    if (taken == static_cast<int>(bytes.size())) [[likely]] {
+      h->bytes_out += bytes.size();
+      doom(id.slot, local_end(*h));
+      return true;
+    }
+  }
+  if (!enqueue(id.slot, bytes, taken)) return false;
+  begin_drain(id.slot);
+  return true;
+}
+
+inline bool loop_base::close(connection_id id) noexcept {
+  hot_entry* const h = open_entry(id);
+  if (h == nullptr) return false;
+  if (h->queued == 0) [[likely]] {
+    doom(id.slot, local_end(*h));
+  } else {
+    begin_drain(id.slot);
+  }
+  return true;
+}
+
+}  // namespace hinge

@@ -1,0 +1,75 @@
+// What a loop is opened with, and what it counts.
+#pragma once
+
+#include <hinge/close_cause.hpp>
+#include <hinge/time.hpp>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+
+namespace hinge {
+
+/// Every limit of a loop. A timeout of 0 is off. Refused with EINVAL and the field's name: a zero
+/// where a number is needed, marks out of order, timeouts that are negative or over a year.
+struct loop_options {
+  /// Most connections at one time; 0: the soft descriptor limit (RLIMIT_NOFILE) less `head_room`.
+  std::uint32_t max_connections = 0;
+  /// Descriptors left for everything that is not a connection.
+  std::uint32_t head_room = 64;
+  /// Most connections accepted in one turn, so that a flood can't starve those already served.
+  std::uint32_t accepts_per_turn = 64;
+  /// Room for events in one turn; at least accepts_per_turn + 2.
+  std::uint32_t events_per_turn = 256;
+  /// The one buffer that a readiness loop receives into; shared by all its connections.
+  std::uint32_t receive_buffer_bytes = 64 * 1024;
+  /// Full receive buffers that one connection may fill before the others have their turn.
+  std::uint32_t receives_per_event = 4;
+
+  /// Queued bytes of a connection above which its reading pauses, and below which it goes on.
+  std::uint32_t queue_high_bytes = 256 * 1024;
+  std::uint32_t queue_low_bytes = 64 * 1024;
+  /// Most queued bytes of a connection: a send that would go over it is refused whole. At least
+  /// queue_high_bytes + receive_buffer_bytes, so that an echo never meets it.
+  std::uint32_t queue_limit_bytes = 1024 * 1024;
+  /// Most queued bytes of all connections together (memory, in steps of 256 KiB).
+  std::size_t queue_total_bytes = std::size_t{256} * 1024 * 1024;
+
+  nanoseconds first_byte_timeout = std::chrono::seconds(10);   ///< from accept to the first byte
+  nanoseconds idle_timeout = std::chrono::minutes(5);          ///< no byte in either direction
+  nanoseconds write_stall_timeout = std::chrono::seconds(30);  ///< queued bytes, no progress
+  nanoseconds drain_timeout = std::chrono::seconds(30);        ///< close() to flush what is queued
+
+  /// Completion backends: buffers of the ring and bytes each (see poller_options).
+  std::uint32_t receive_buffers = 256;
+  std::uint32_t ring_buffer_bytes = 16 * 1024;
+};
+
+/// Since open(); written by the loop's thread alone. At every moment outside of a turn:
+/// accepted == open connections + the sum of closed + shed.
+struct loop_counters {
+  std::uint64_t accepted = 0;
+  std::array<std::uint64_t, close_causes> closed{};  ///< by close_cause
+  std::uint64_t shed = 0;      ///< accepted, but closed before a handler saw them
+  std::uint64_t bytes_in = 0;  ///< of connections that have ended
+  std::uint64_t bytes_out = 0;
+  std::uint64_t turns = 0;
+  std::uint64_t events = 0;
+  std::uint64_t stale_events = 0;      ///< events of connections that had gone; dropped
+  std::uint64_t stale_operations = 0;  ///< operations on connections that had gone; returned false
+  std::uint64_t refused_sends = 0;     ///< over queue_limit_bytes or queue_total_bytes
+  std::uint64_t accept_retries = 0;    ///< a waiting connection had failed; the next one was taken
+  std::uint64_t accept_exhausted = 0;  ///< times that descriptors or memory ran out
+  std::uint64_t accept_unknown = 0;    ///< of these, by an errno that the table does not know
+  std::uint64_t listeners_died = 0;
+  std::uint64_t full_pauses = 0;  ///< times that the full table paused the listeners
+  std::uint64_t read_pauses = 0;  ///< times that a full queue paused a connection's reading
+
+  std::uint64_t closed_total() const noexcept {
+    return std::accumulate(closed.begin(), closed.end(), std::uint64_t{0});
+  }
+};
+
+}  // namespace hinge

@@ -1,0 +1,199 @@
+// What the operations of a connection do beyond their inlined fast paths: queues, back-pressure,
+// drain.
+
+#include <hinge/connection.hpp>
+
+#include <array>
+
+#include "sys.hpp"
+
+namespace hinge {
+
+namespace {
+
+constexpr std::size_t pieces_at_once = 32;
+// Bytes that one writable event may flush before the other connections have their turn.
+constexpr std::uint32_t flush_bytes = 1024 * 1024;
+
+}  // namespace
+
+bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, int taken) noexcept {
+  hot_entry& h = table_.hot(slot);
+  if (taken < 0 && !sockets::would_block(taken)) {
+    fail_connection(slot, taken);
+    return false;
+  }
+  if (h.queued + bytes.size() > options_.queue_limit_bytes) {
+    ++counters_.refused_sends;
+    return false;
+  }
+  const std::span<const std::byte> rest =
+      bytes.subspan(taken > 0 ? static_cast<std::size_t>(taken) : 0);
+  const bool in_received = !received_.empty() && rest.data() >= received_.data() &&
+                           rest.data() + rest.size() <= received_.data() + received_.size();
+  const bool queued = in_received ? segments_.append_reference(h.out, rest, received_buffer_)
+                                  : segments_.append(h.out, rest);
+  if (!queued) {
+    ++counters_.refused_sends;
+    // Half of `bytes` may be on its way: the stream can't be mended.
+    if (taken > 0) doom(slot, close_cause::error);
+    return false;
+  }
+  if (in_received) ++buffer_references_[received_buffer_];
+  h.bytes_out += bytes.size() - rest.size();
+  h.last_activity = now_;
+  if (h.queued == 0) {
+    table_.cold(slot).since = now_;
+    deadline_moved(slot, options_.write_stall_timeout);
+  }
+  h.queued += static_cast<std::uint32_t>(rest.size());
+  if (h.queued > options_.queue_high_bytes && !h.has(connection_flag::above_high)) {
+    h.set(connection_flag::above_high);
+    ++counters_.read_pauses;
+  }
+  if (completes_ || !h.has(connection_flag::attached)) list_changed(slot, h);
+  return true;
+}
+
+void loop_base::begin_drain(std::uint32_t slot) noexcept {
+  hot_entry& h = table_.hot(slot);
+  if (h.state != connection_state::open) return;
+  h.state = connection_state::draining;
+  h.clear(connection_flag::above_high | connection_flag::user_paused);
+  table_.cold(slot).since = now_;
+  deadline_moved(slot, options_.drain_timeout);
+  if (completes_) list_changed(slot, h);
+  // Unread bytes would turn the close into a reset: from here on they are read and dropped.
+  if (h.has(connection_flag::unread)) list_ready(slot, h);
+}
+
+bool loop_base::abort(connection_id id) noexcept {
+  hot_entry* const h = table_.find(id);
+  if (h == nullptr ||
+      (h->state != connection_state::open && h->state != connection_state::draining)) {
+    ++counters_.stale_operations;
+    return false;
+  }
+  h->set(connection_flag::reset);
+  doom(id.slot, close_cause::local_abort);
+  return true;
+}
+
+bool loop_base::shutdown_write(connection_id id) noexcept {
+  hot_entry* const h = open_entry(id);
+  if (h == nullptr || h->has(connection_flag::shut_wanted)) return false;
+  h->set(connection_flag::shut_wanted);
+  if (h->queued == 0) shut_if_wanted(id.slot, *h);
+  return true;
+}
+
+void loop_base::shut_if_wanted(std::uint32_t slot, hot_entry& h) noexcept {
+  if (!h.has(connection_flag::shut_wanted) || h.has(connection_flag::shut_done)) return;
+  h.set(connection_flag::shut_done);
+  const int failed = sockets::shutdown_write(h.fd);
+  if (failed < 0) {
+    fail_connection(slot, failed == -ENOTCONN ? -ECONNRESET : failed);
+  } else if (h.has(connection_flag::peer_ended)) {
+    doom(slot, close_cause::peer_closed);
+  }
+}
+
+bool loop_base::pause_reading(connection_id id, bool pause) noexcept {
+  hot_entry* const h = open_entry(id);
+  if (h == nullptr) return false;
+  if (pause) {
+    h->set(connection_flag::user_paused);
+  } else {
+    h->clear(connection_flag::user_paused);
+    list_ready(id.slot, *h);
+  }
+  if (completes_) list_changed(id.slot, *h);
+  return true;
+}
+
+// --- progress of what is queued ------------------------------------------------------------------
+
+/// Takes `count` bytes that were sent off the chain.
+void loop_base::consume(hot_entry& h, std::uint32_t count) noexcept {
+  h.queued -= count;
+  h.bytes_out += count;
+  while (count != 0) {
+    const std::uint32_t from_first = std::min(count, segments_.front(h.out).length);
+    const std::uint16_t buffer = segments_.consume_front(h.out, from_first);
+    if (buffer != no_buffer) unreference(buffer);
+    count -= from_first;
+  }
+}
+
+bool loop_base::after_progress(std::uint32_t slot) noexcept {
+  hot_entry& h = table_.hot(slot);
+  table_.cold(slot).since = h.state == connection_state::draining ? table_.cold(slot).since : now_;
+  h.last_activity = now_;
+  if (h.queued == 0) {
+    shut_if_wanted(slot, h);
+    if (h.state == connection_state::draining) doom(slot, local_end(h));
+  } else if (completes_) {
+    list_changed(slot, h);
+  }
+  if (!h.has(connection_flag::above_high) || h.queued > options_.queue_low_bytes) return false;
+  h.clear(connection_flag::above_high);
+  list_ready(slot, h);
+  if (completes_) list_changed(slot, h);
+  return h.state == connection_state::open;
+}
+
+bool loop_base::flush(std::uint32_t slot) noexcept {
+  hot_entry& h = table_.hot(slot);
+  const std::uint32_t before = h.queued;
+  h.clear(connection_flag::unsent);
+  while (h.queued != 0 && before - h.queued < flush_bytes) {
+    std::array<iovec, pieces_at_once> pieces;
+    const std::size_t count = segments_.gather(h.out, pieces);
+    const bool last = h.state == connection_state::draining;
+    const int taken = sockets::send_pieces(h.fd, std::span(pieces).first(count), last);
+    if (taken < 0) {
+      if (!sockets::would_block(taken)) fail_connection(slot, taken);
+      break;
+    }
+    consume(h, static_cast<std::uint32_t>(taken));
+  }
+  if (h.queued == before) return false;
+  // The edge is used up only by EAGAIN; a flush that stopped for fairness goes on by itself.
+  if (before - h.queued >= flush_bytes && h.queued != 0) {
+    h.set(connection_flag::unsent);
+    list_ready(slot, h);
+  }
+  return after_progress(slot);
+}
+
+bool loop_base::sent(std::uint32_t slot, std::int32_t result) noexcept {
+  hot_entry& h = table_.hot(slot);
+  h.clear(connection_flag::sending | connection_flag::closing_send);
+  if (h.state == connection_state::detaching) return false;
+  if (result < 0) {
+    fail_connection(slot, result);
+    return false;
+  }
+  consume(h, static_cast<std::uint32_t>(result));
+  return after_progress(slot);
+}
+
+void loop_base::drop_chain(segment_chain& chain) noexcept {
+  while (!chain.empty()) {
+    const std::uint16_t buffer = segments_.consume_front(chain, segments_.front(chain).length);
+    if (buffer != no_buffer) unreference(buffer);
+  }
+}
+
+/// Bytes that arrived while reading was paused wait in their buffer.
+void loop_base::hold(std::uint32_t slot, std::span<std::byte> bytes,
+                     std::uint16_t buffer) noexcept {
+  hot_entry& h = table_.hot(slot);
+  if (segments_.append_reference(h.held, bytes, buffer)) {
+    ++buffer_references_[buffer];
+  } else {
+    doom(slot, close_cause::error);
+  }
+}
+
+}  // namespace hinge

@@ -1,0 +1,394 @@
+#include <hinge/loop_base.hpp>
+
+#include <hinge/connection.hpp>
+
+#include <cerrno>
+#include <new>
+#include <utility>
+
+#include "sys.hpp"
+
+namespace hinge {
+
+namespace {
+
+constexpr instant first_back_off = 100'000'000;
+constexpr instant longest_back_off = 1'000'000'000;
+constexpr nanoseconds longest_timeout = std::chrono::hours(24 * 366);
+
+result<std::uint32_t> capacity_from(const loop_options& options) noexcept {
+  if (options.max_connections != 0) return options.max_connections;
+  rlimit limit;
+  const int failed = sys::getrlimit(RLIMIT_NOFILE, &limit);
+  if (failed < 0) return fail("getrlimit", "RLIMIT_NOFILE", -failed);
+  if (limit.rlim_cur <= options.head_room)
+    return fail("open loop", "head_room is not below the descriptor limit", EINVAL);
+  return static_cast<std::uint32_t>(
+      std::min<rlim_t>(limit.rlim_cur - options.head_room, token::max_slots));
+}
+
+}  // namespace
+
+loop_base::loop_base() noexcept = default;
+
+loop_base::~loop_base() {
+  if (recovering_doors_ != 0) descriptor_waiters::remove(this);
+}
+
+result<void> loop_base::check(const loop_options& options) noexcept {
+  const auto refuse = [](const char* what) { return fail("open loop", what, EINVAL); };
+  if (options.accepts_per_turn == 0) return refuse("accepts_per_turn is 0");
+  if (options.events_per_turn < options.accepts_per_turn + least_event_room)
+    return refuse("events_per_turn is below accepts_per_turn + 2");
+  if (options.events_per_turn > 65536) return refuse("events_per_turn is over 65536");
+  if (options.receive_buffer_bytes == 0) return refuse("receive_buffer_bytes is 0");
+  if (options.receives_per_event == 0) return refuse("receives_per_event is 0");
+  if (options.queue_low_bytes > options.queue_high_bytes)
+    return refuse("queue_low_bytes is over queue_high_bytes");
+  if (options.queue_limit_bytes > 0x4000'0000) return refuse("queue_limit_bytes is over 1 GiB");
+  if (std::uint64_t{options.queue_high_bytes} + options.receive_buffer_bytes >
+      options.queue_limit_bytes)
+    return refuse("queue_limit_bytes is below queue_high_bytes + receive_buffer_bytes");
+  if (options.queue_total_bytes < options.queue_limit_bytes)
+    return refuse("queue_total_bytes is below queue_limit_bytes");
+  if (options.max_connections > token::max_slots) return refuse("max_connections is over 16777216");
+  const std::pair<nanoseconds, const char*> timeouts[] = {
+      {options.first_byte_timeout, "first_byte_timeout is negative or over a year"},
+      {options.idle_timeout, "idle_timeout is negative or over a year"},
+      {options.write_stall_timeout, "write_stall_timeout is negative or over a year"},
+      {options.drain_timeout, "drain_timeout is negative or over a year"},
+  };
+  for (const auto& [timeout, what] : timeouts)
+    if (timeout.count() < 0 || timeout > longest_timeout) return refuse(what);
+  return {};
+}
+
+result<void> loop_base::open_base(const loop_options& options, const poller_limits& limits,
+                                  bool completes, const void* poller,
+                                  void (*wake)(const void*) noexcept) noexcept {
+  const auto no_memory = [](const char* what) { return fail("open loop", what, ENOMEM); };
+  const result<std::uint32_t> capacity = capacity_from(options);
+  if (!capacity) return fail(capacity.error());
+  options_ = options;
+  options_.max_connections = *capacity;
+  limits_ = limits;
+  completes_ = completes;
+  poller_ = poller;
+  wake_ = wake;
+  if (!table_.open(*capacity, now_)) return no_memory("memory for the connection table");
+  if (!ending_.open(*capacity) || !changed_.open(*capacity) || !ready_.open(*capacity))
+    return no_memory("memory for the lists of connections");
+  if (!segments_.open(options.queue_total_bytes)) return no_memory("memory for the queues");
+  if (completes) {
+    buffer_references_.reset(new (std::nothrow) std::uint16_t[limits.buffer_count]());
+    if (!buffer_references_) return no_memory("memory for the buffer references");
+  } else if (!receive_buffer_.open(options.receive_buffer_bytes)) {
+    return no_memory("memory for the receive buffer");
+  }
+  events_.resize(options.events_per_turn);
+  changes_.reserve(options.events_per_turn);
+  doors_.reserve(max_listeners);
+  return {};
+}
+
+// --- listeners -----------------------------------------------------------------------------------
+
+result<std::size_t> loop_base::listen(listener opened) noexcept {
+  if (wake_ == nullptr || stopping_) return fail("listen", "the loop is not open", EINVAL);
+  if (doors_.size() == max_listeners)
+    return fail("listen", "a loop has at most 64 listeners", ENOSPC);
+  doors_.push_back({.socket = std::move(opened)});
+  doors_changed_ = true;
+  return doors_.size() - 1;
+}
+
+result<std::size_t> loop_base::listen(const address& where,
+                                      const listener_options& options) noexcept {
+  result<listener> opened = listener::open(where, options);
+  if (!opened) return fail(opened.error());
+  return listen(std::move(*opened));
+}
+
+/// Brings each listener to the state that it should be in: accepting or not.
+void loop_base::arm_doors(std::uint32_t room) noexcept {
+  doors_changed_ = false;
+  if (room == 0 && !doors_paused_) ++counters_.full_pauses;
+  doors_paused_ = room == 0;
+  for (std::size_t i = 0; i < doors_.size(); ++i) {
+    door& d = doors_[i];
+    if (d.closing) continue;
+    const token subject(role::listener, static_cast<std::uint32_t>(i), 0);
+    // A descriptor has become free, or the back-off is over.
+    if (d.exhausted && d.retry_at <= now_) {
+      d.exhausted = false;
+      --exhausted_doors_;
+    }
+    const bool wanted = room != 0 && !d.exhausted;
+    if (wanted == d.armed) continue;
+    d.armed = wanted;
+    changes_.push_back({.subject = subject,
+                        .fd = d.socket.fd(),
+                        .what = wanted ? operation::accept : operation::stop_accept});
+  }
+}
+
+bool loop_base::accept_failed(std::size_t index, int code) noexcept {
+  door& d = doors_[index];
+  if (d.closing) return false;
+  const accept_class failed = classify_accept_error(-code);
+  if (failed == accept_class::retry || failed == accept_class::drained) {
+    ++counters_.accept_retries;
+    return false;
+  }
+  if (failed != accept_class::dead) return pause_door(d, failed);
+  bury_door(d, code);
+  return true;
+}
+
+bool loop_base::arming_failed(std::size_t index, int code) noexcept {
+  door& d = doors_[index];
+  if (d.closing) return false;
+  const accept_class failed = classify_accept_error(-code);
+  if (failed == accept_class::exhausted || code == -ENOSPC) return pause_door(d, failed);
+  bury_door(d, code);
+  return true;
+}
+
+/// Until a descriptor is freed in this process, or the back-off is over. True: an episode began.
+bool loop_base::pause_door(door& d, accept_class failed) noexcept {
+  ++counters_.accept_exhausted;
+  if (failed == accept_class::unknown) ++counters_.accept_unknown;
+  d.armed = false;
+  const bool began = d.back_off == 0;
+  if (began && recovering_doors_++ == 0)
+    descriptor_waiters::add(
+        this, [](const void* self) noexcept { static_cast<const loop_base*>(self)->wake(); });
+  d.back_off = began ? first_back_off : std::min(d.back_off * 2, longest_back_off);
+  d.retry_at = now_ + d.back_off;
+  if (!d.exhausted) ++exhausted_doors_;
+  d.exhausted = true;
+  return began;
+}
+
+void loop_base::bury_door(door& d, int code) noexcept {
+  ++counters_.listeners_died;
+  d.armed = false;
+  d.closing = true;
+  accept_works_again(d);
+  // With EBADF and ENOTSOCK the number is somebody else's by now.
+  if (code == -EBADF || code == -ENOTSOCK) {
+    (void)d.socket.release();
+  } else {
+    d.socket.close();
+  }
+}
+
+void loop_base::accept_works_again(door& opened) noexcept {
+  if (opened.back_off == 0) return;
+  opened.back_off = 0;
+  if (--recovering_doors_ == 0) descriptor_waiters::remove(this);
+}
+
+void loop_base::descriptor_freed_slowly() noexcept {
+  for (door& d : doors_) d.retry_at = now_;
+  doors_changed_ = exhausted_doors_ != 0;
+}
+
+/// Every listener is taken from the backend first and closed when that is done (rule 10).
+void loop_base::close_doors() noexcept {
+  for (std::size_t i = 0; i < doors_.size(); ++i) {
+    door& d = doors_[i];
+    if (std::exchange(d.closing, true)) continue;
+    accept_works_again(d);
+    d.armed = false;
+    changes_.push_back({.subject = token(role::listener, static_cast<std::uint32_t>(i), 0),
+                        .fd = d.socket.fd(),
+                        .what = operation::detach});
+    ++detaching_doors_;
+  }
+  exhausted_doors_ = 0;
+}
+
+void loop_base::door_detached(std::size_t index) noexcept {
+  doors_[index].socket.close();
+  --detaching_doors_;
+}
+
+// --- before a turn -------------------------------------------------------------------------------
+
+deadline loop_base::next_wake_up() const noexcept {
+  deadline next = std::min(table_.deadlines().next(), stop_until_);
+  if (exhausted_doors_ == 0) [[likely]]
+    return next;
+  for (const door& d : doors_)
+    if (d.exhausted) next = std::min(next, deadline::at(d.retry_at));
+  return next;
+}
+
+void loop_base::emit_changes() noexcept {
+  for (std::uint32_t left = changed_.size(); left != 0; --left) {
+    const std::uint32_t slot = changed_.take();
+    hot_entry& h = table_.hot(slot);
+    h.clear(connection_flag::listed_changed);
+    if (h.state == connection_state::free) continue;
+    if (completes_) {
+      emit_completion_changes(slot, h);
+    } else if (!h.has(connection_flag::attached)) {
+      h.set(connection_flag::attached);
+      changes_.push_back({.subject = table_.token_of(slot), .fd = h.fd});
+    }
+  }
+}
+
+void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexcept {
+  const token subject = table_.token_of(slot);
+  if (h.state == connection_state::detaching) {
+    if (h.has(connection_flag::detach_asked)) return;
+    h.set(connection_flag::detach_asked);
+    changes_.push_back(
+        {.subject = subject, .fd = h.fd, .what = operation::detach, .flags = change::then_close});
+    return;
+  }
+  if (h.queued != 0 && !h.has(connection_flag::sending)) {
+    const segment_pool::piece first = segments_.front(h.out);
+    std::uint8_t flags = 0;
+    if (!segments_.single(h.out)) {
+      flags = change::more_follows;
+    } else if (h.state == connection_state::draining) {
+      flags = change::then_close;
+      h.set(connection_flag::closing_send);
+    }
+    h.set(connection_flag::sending);
+    changes_.push_back({.subject = subject,
+                        .data = first.data,
+                        .length = first.length,
+                        .fd = h.fd,
+                        .what = operation::send,
+                        .flags = flags});
+  }
+  const bool wanted =
+      !paused(h) && !h.has(connection_flag::peer_ended | connection_flag::end_unread);
+  if (wanted && !h.has(connection_flag::receiving)) {
+    h.set(connection_flag::receiving);
+    changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::receive});
+  } else if (!wanted && h.has(connection_flag::receiving) && !h.has(connection_flag::stopping)) {
+    h.set(connection_flag::stopping);
+    changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::stop_receive});
+  }
+}
+
+// --- deadlines -----------------------------------------------------------------------------------
+
+loop_base::expiry loop_base::next_expiry(std::uint32_t slot) const noexcept {
+  const hot_entry& h = table_.hot(slot);
+  const cold_entry& c = table_.cold(slot);
+  expiry first;
+  const auto consider = [&first](instant start, nanoseconds timeout, close_cause cause) {
+    if (timeout.count() == 0 || first.when <= deadline::after(start, timeout)) return;
+    first = {deadline::after(start, timeout), cause};
+  };
+  if (h.state == connection_state::draining) {
+    consider(c.since, options_.drain_timeout, close_cause::drain);
+    return first;
+  }
+  if (h.bytes_in == 0)
+    consider(c.opened, options_.first_byte_timeout, close_cause::first_byte_timeout);
+  consider(h.last_activity, options_.idle_timeout, close_cause::idle_timeout);
+  if (h.queued != 0) consider(c.since, options_.write_stall_timeout, close_cause::write_stall);
+  return first;
+}
+
+void loop_base::arm_deadline(std::uint32_t slot) noexcept {
+  const deadline when = next_expiry(slot).when;
+  if (when.is_never()) return;
+  table_.hot(slot).set(connection_flag::deadline_armed);
+  table_.deadlines().arm(slot, when.when());
+}
+
+/// A deadline of now + timeout has come up; only a connection past its first turn is armed.
+void loop_base::deadline_moved(std::uint32_t slot, nanoseconds timeout) noexcept {
+  if (timeout.count() == 0) return;
+  if (table_.hot(slot).has(connection_flag::deadline_armed)) {
+    table_.deadlines().arm_earlier(slot, now_ + timeout.count());
+  } else if (table_.hot(slot).has(connection_flag::past_first_turn)) {
+    arm_deadline(slot);
+  }
+}
+
+bool loop_base::expire_one() noexcept {
+  const std::uint32_t slot = table_.deadlines().take_due(now_);
+  if (slot == deadline_wheel::none) return false;
+  hot_entry& h = table_.hot(slot);
+  h.clear(connection_flag::deadline_armed);
+  const expiry next = next_expiry(slot);
+  if (!next.when.passed(now_)) {
+    arm_deadline(slot);
+    return true;
+  }
+  // What can't be delivered would linger in the kernel: it goes with a reset.
+  if (next.cause == close_cause::write_stall || next.cause == close_cause::drain)
+    h.set(connection_flag::reset);
+  doom(slot, next.cause);
+  return true;
+}
+
+// --- the end of a connection and of the loop -----------------------------------------------------
+
+void loop_base::release_slowly(std::uint32_t slot) noexcept {
+  hot_entry& h = table_.hot(slot);
+  if (h.fd >= 0 && h.has(connection_flag::reset)) sockets::reset_on_close(h.fd);
+  if (completes_ && h.fd >= 0) {
+    // The backend may still read from `out`: that is dropped when it has let go.
+    h.state = connection_state::detaching;
+    list_changed(slot, h);
+    return;
+  }
+  drop_chain(h.out);
+  drop_chain(h.held);
+  if (h.fd >= 0) sockets::close(h.fd);
+  table_.erase(slot);
+  descriptor_freed();
+}
+
+void loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept {
+  hot_entry& h = table_.hot(slot);
+  if (h.state != connection_state::detaching) {
+    // The closing send went through: all that was queued has been sent.
+    h.bytes_out += h.queued;
+    h.queued = 0;
+    h.fd = -1;
+    doom(slot, local_end(h));
+    return;
+  }
+  if (result == detach_result::released) sockets::close(h.fd);
+  drop_chain(h.out);
+  drop_chain(h.held);
+  table_.erase(slot);
+  descriptor_freed();
+}
+
+void loop_base::stop() noexcept {
+  stopping_ = true;
+  stop_until_ = deadline::never();
+  close_doors();
+  for (std::uint32_t slot = 0; slot < table_.touched(); ++slot) {
+    hot_entry& h = table_.hot(slot);
+    if (h.state == connection_state::draining || h.queued != 0) h.set(connection_flag::reset);
+    doom(slot, close_cause::drain);
+  }
+}
+
+void loop_base::post(mailbox::function task) {
+  if (mailbox_.post(std::move(task))) wake();
+}
+
+address connection::peer() const noexcept {
+  const hot_entry* const h = entry();
+  if (h == nullptr) return {};
+  const inet_name& known = loop_->table_.cold(id_.slot).peer;
+  if (known.family == family::ipv4 || known.family == family::ipv6) return address::from(known);
+  const result<address> asked = sockets::peer_of(h->fd);
+  return asked ? *asked : address::from(known);
+}
+
+}  // namespace hinge
