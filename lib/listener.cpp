@@ -89,7 +89,7 @@ result<listener> listener::adopt(unique_fd& fd, const listener_options& options)
   int listening = 0;
   if (const int code = ask_number(fd.get(), SOL_SOCKET, SO_TYPE, type); code < 0)
     return refused(fd.get(), "", -code);
-  if (type != SOCK_STREAM) return refused(fd.get(), " has not SOCK_STREAM", ESOCKTNOSUPPORT);
+  if (type != SOCK_STREAM) return refused(fd.get(), " is no SOCK_STREAM", ESOCKTNOSUPPORT);
   const auto named = sockets::name_of(fd.get());
   if (!named) return fail(named.error());
   if (named->family() == family::none)

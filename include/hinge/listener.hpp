@@ -69,12 +69,12 @@ struct listener_options {
   /// SO_MARK, Linux: a number on every packet, for routing and filters. Needs CAP_NET_ADMIN.
   std::uint32_t mark = 0;
   /// SO_BINDTODEVICE, Linux: take connections from this interface alone. At most 15 bytes.
-  std::string bind_to_device;
+  std::string bind_to_device = {};
   /// For Unix paths, at open: permissions (as in 0660; the umask has no say), owner and group by
   /// number, set between bind and listen: nobody can connect before.
-  std::optional<unsigned> unix_mode;
-  std::optional<std::uint32_t> unix_owner;
-  std::optional<std::uint32_t> unix_group;
+  std::optional<unsigned> unix_mode = {};
+  std::optional<std::uint32_t> unix_owner = {};
+  std::optional<std::uint32_t> unix_group = {};
   /// For Unix paths, at open: when the path is taken, remove it if it is a socket and a connect(2)
   /// to it says ECONNREFUSED, that is, nobody listens (a living server sees one connection come and
   /// go). A socket in use is EADDRINUSE, anything but a socket ENOTSOCK, and both stay. Two servers

@@ -11,10 +11,10 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <initializer_list>
 #include <random>
 #include <string>
 #include <string_view>
-#include <vector>
 
 using hinge::address;
 using hinge::family;
@@ -40,6 +40,15 @@ std::string complaint(std::string_view text) {
   CHECK(made.error().call() == "parse address"s);
   CHECK(made.error().code() == EINVAL);
   return std::string(made.error().argument());
+}
+
+struct complaint_row {
+  std::string_view text;
+  std::string_view complaint;
+};
+
+void check_complaints(std::initializer_list<complaint_row> rows) {
+  for (const complaint_row& row : rows) CHECK(complaint(row.text) == row.complaint);
 }
 
 // Through the kernel's form and back.
@@ -167,18 +176,17 @@ TEST_CASE("a text of the longest kind fits into text_capacity, and is cut to les
   CHECK(address::loopback(7000).text_into(room) == "127.0.0.1:");
 }
 
-TEST_CASE("what is wrong with an address, and where") {
-  const std::string long_path(108, 'p');
-  struct row {
-    std::string_view text;
-    std::string complaint;
-  };
-  const std::vector<row> rows = {
+TEST_CASE("what is wrong with a blank") {
+  check_complaints({
       {"", R"("": the address is missing, at character 1)"},
       {" ", R"("\x20": '\x20' does not belong in the IPv4 address, at character 1)"},
       {" 7000", R"("\x207000": '\x20' does not belong in the IPv4 address, at character 1)"},
       {"7000 ", R"("7000\x20": '\x20' does not belong in the IPv4 address, at character 5)"},
-      // Ports.
+  });
+}
+
+TEST_CASE("what is wrong with a port, and where") {
+  check_complaints({
       {"70000", R"("70000": port 70000 is over 65535, at character 1)"},
       {"127.0.0.1:70000", R"("127.0.0.1:70000": port 70000 is over 65535, at character 11)"},
       {"127.0.0.1:99999999999999999999999", R"("127.0.0.1:99999999999999999999999": )"
@@ -193,7 +201,11 @@ TEST_CASE("what is wrong with an address, and where") {
       {"*", R"("*": the port is missing, as in :7000, at character 2)"},
       {"*7000", R"("*7000": a colon and the port must follow, at character 2)"},
       {":7000", R"(":7000": the address before the port is missing, at character 1)"},
-      // IPv4.
+  });
+}
+
+TEST_CASE("what is wrong with an IPv4 address, and where") {
+  check_complaints({
       {"127.0.0.256:80", R"("127.0.0.256:80": octet 256 is over 255, at character 9)"},
       {"127.0.0.01:80", R"("127.0.0.01:80": octet 01 has a leading zero, at character 9)"},
       {"127..0.1:80", R"("127..0.1:80": the octet is missing, at character 5)"},
@@ -205,7 +217,11 @@ TEST_CASE("what is wrong with an address, and where") {
       {"127.0.0.1/8:80",
        R"("127.0.0.1/8:80": '/' does not belong in the IPv4 address, at character 10)"},
       {"7000x", R"("7000x": 'x' does not belong in the IPv4 address, at character 5)"},
-      // IPv6.
+  });
+}
+
+TEST_CASE("what is wrong with an IPv6 address, and where") {
+  check_complaints({
       {"::1:7000",
        R"("::1:7000": an IPv6 address needs brackets, as in [::1]:7000, at character 1)"},
       {"fe80::1", R"("fe80::1": an IPv6 address needs brackets, as in [::1]:7000, at character 1)"},
@@ -238,14 +254,22 @@ TEST_CASE("what is wrong with an address, and where") {
        R"("[fe80::1%no-such-if]:80": no interface has this name, at character 10)"},
       {"[fe80::1%name-over-the-limit]:80",
        R"("[fe80::1%name-over-the-limit]:80": no interface has this name, at character 10)"},
-      // Names.
+  });
+}
+
+TEST_CASE("what is wrong with a name, and where") {
+  check_complaints({
       {"localhost:80",
        R"("localhost:80": this is a host name, and names are not looked up, at character 1)"},
       {"example", R"("example": this is a host name, and names are not looked up, at character 1)"},
       {"none", R"("none": this is a host name, and names are not looked up, at character 1)"},
       {"/run/x", R"("/run/x": a path is written unix:/path, at character 1)"},
       {"@name", R"("@name": an abstract name is written unix:@name, at character 1)"},
-      // Unix.
+  });
+}
+
+TEST_CASE("what is wrong with a Unix name, and where") {
+  check_complaints({
       {"unix", R"("unix": this is a host name, and names are not looked up, at character 1)"},
       {"unix:", R"("unix:": the path is missing, at character 6)"},
       {"unix:@", R"("unix:@": the abstract name is missing, at character 7)"},
@@ -254,9 +278,11 @@ TEST_CASE("what is wrong with an address, and where") {
       {R"(unix:/a\b)", R"("unix:/a\x5cb": a backslash is written \x5c, at character 8)"},
       {R"(unix:/a\x4)", R"("unix:/a\x5cx4": a backslash is written \x5c, at character 8)"},
       {R"(unix:/a\xg0)", R"("unix:/a\x5cxg0": a backslash is written \x5c, at character 8)"},
-  };
-  for (const row& each : rows) CHECK(complaint(each.text) == each.complaint);
+  });
+}
 
+TEST_CASE("a long text is cut in the complaint") {
+  const std::string long_path(108, 'p');
   CHECK(complaint("unix:" + long_path) ==
         "\"unix:" + long_path.substr(0, 59) +
             "...\": a Unix socket's name has at most 107 bytes, at character 6");
