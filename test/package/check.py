@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Installs hinge under DESTDIR, then builds and runs a program against it as a stranger would.
+"""Installs hinge under DESTDIR, then builds and runs docs/examples/echo.cpp as a stranger would.
 
 check.py KIND SOURCE BUILD COMPILER...  where KIND is
 pkg-config, meson, cmake, cmake-static (against the installed tree) or subproject (SOURCE inside).
@@ -14,7 +14,8 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAM = "consumer.cpp"
+TESTS = os.path.dirname(HERE)
+PROGRAM = "echo.cpp"
 
 
 def run(command, **settings):
@@ -37,14 +38,14 @@ def foreign_project(kind, folder):
         shutil.copytree(os.path.join(HERE, kind), folder)
     else:
         os.mkdir(folder)
-    shutil.copy(os.path.join(HERE, PROGRAM), folder)
+    shutil.copy(os.path.join(os.path.dirname(TESTS), "docs", "examples", PROGRAM), folder)
     return folder
 
 
 def build_pkg_config(project, environment, compiler):
     answer = run(["pkg-config", "--cflags", "--libs", "hinge"], env=environment,
                  stdout=subprocess.PIPE)
-    binary = os.path.join(project, "consumer")
+    binary = os.path.join(project, "echo")
     run([*compiler, "-std=c++20", os.path.join(project, PROGRAM), *answer.stdout.split(),
          "-o", binary])
     return binary
@@ -54,7 +55,7 @@ def build_meson(project, environment, *options):
     build = os.path.join(project, "build")
     run(["meson", "setup", build, project, *options], env=environment)
     run(["meson", "compile", "-C", build, "-j", "2"], env=environment)
-    return os.path.join(build, "consumer")
+    return os.path.join(build, "echo")
 
 
 def build_cmake(project, environment, tree, *options):
@@ -62,7 +63,7 @@ def build_cmake(project, environment, tree, *options):
     run(["cmake", "-S", project, "-B", build, f"-DCMAKE_PREFIX_PATH={tree}", *options],
         env=environment)
     run(["cmake", "--build", build], env=environment)
-    return os.path.join(build, "consumer")
+    return os.path.join(build, "echo")
 
 
 def main(kind, source, build, *compiler):
@@ -95,7 +96,7 @@ def main(kind, source, build, *compiler):
                                      f"-DHINGE_USE_STATIC={static}")
         if kind in ("cmake-static", "subproject"):
             environment.pop("LD_LIBRARY_PATH", None)  # the static library is inside
-        run([binary], env=environment)
+        run([sys.executable, os.path.join(TESTS, "example", "echo.py"), binary], env=environment)
 
 
 if __name__ == "__main__":
