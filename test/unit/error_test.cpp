@@ -13,7 +13,7 @@ using hinge::result;
 namespace {
 
 result<std::unique_ptr<int>> halve(int number) {
-  if (number % 2 != 0) return fail("halve", std::to_string(number), EDOM);
+  if (number % 2 != 0) return fail("halve", std::to_string(number), EINVAL);
   return std::make_unique<int>(number / 2);
 }
 
@@ -70,7 +70,7 @@ TEST_CASE("a result holds a value or the reason") {
 
   const auto bad = halve(7);
   REQUIRE_FALSE(bad);
-  CHECK(bad.error().text() == "halve 7: EDOM: Numerical argument out of domain");
+  CHECK(bad.error().text() == "halve 7: EINVAL: Invalid argument");
 }
 
 TEST_CASE("value_or gives the value or the other") {
@@ -82,6 +82,6 @@ TEST_CASE("a result without a value passes the reason on") {
   CHECK(check_even(8));
   const result<void> odd = check_even(9);
   REQUIRE_FALSE(odd);
-  CHECK(odd.error().code() == EDOM);
+  CHECK(odd.error().code() == EINVAL);
   CHECK(odd.error().argument() == "9");
 }

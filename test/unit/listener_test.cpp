@@ -36,6 +36,51 @@ void need_ipv6() {
   if (!listener::open(address::loopback6(0))) SKIP("no IPv6 here");
 }
 
+bool change_setting(const char* path, int value) {
+  std::ofstream(path) << value << std::flush;
+  return setting(path) == value;
+}
+
+// What a listener's socket option is where a setting of the system differs: in a child, since
+// settings belong to a network namespace.
+int option_under(const char* path, int value, const address& at, const listener_options& options,
+                 int level, int name) {
+  enum outcome { fine, no_namespace, no_setting, not_opened };
+  struct report {
+    outcome what;
+    int value;
+  };
+  std::array<int, 2> ends{};
+  REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+  const unique_fd reading(ends[0]);
+  unique_fd writing(ends[1]);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    report told{fine, -1};
+    if (::unshare(CLONE_NEWNET) != 0) {
+      told.what = no_namespace;
+    } else if (!change_setting(path, value)) {
+      told.what = no_setting;
+    } else if (const auto made = listener::open(at, options); !made) {
+      told.what = not_opened;
+    } else {
+      socklen_t length = sizeof told.value;
+      ::getsockopt(made->fd(), level, name, &told.value, &length);
+    }
+    ::_exit(::write(writing.get(), &told, sizeof told) == sizeof told ? 0 : 1);
+  }
+  writing.reset();
+  report told{};
+  const auto length = ::read(reading.get(), &told, sizeof told);
+  REQUIRE(::waitpid(child, nullptr, 0) == child);
+  REQUIRE(length == sizeof told);
+  if (told.what == no_namespace) SKIP("needs the right to make a network namespace");
+  if (told.what == no_setting) SKIP("can't change " << path);
+  REQUIRE(told.what == fine);
+  return told.value;
+}
+
 int somaxconn() { return setting("/proc/sys/net/core/somaxconn"); }
 
 }  // namespace
@@ -279,27 +324,14 @@ TEST_CASE("fast_open_queue is refused while the system would ignore it") {
 }
 
 TEST_CASE("fast_open_queue is set where the system has it") {
-  // In a child, since the setting belongs to its network namespace.
-  enum outcome { fine, no_namespace, no_setting, not_opened, not_set };
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    if (::unshare(CLONE_NEWNET) != 0) ::_exit(no_namespace);
-    std::ofstream("/proc/sys/net/ipv4/tcp_fastopen") << 3 << std::flush;
-    if (setting("/proc/sys/net/ipv4/tcp_fastopen") != 3) ::_exit(no_setting);
-    const auto made = listener::open(address::any(0), {.fast_open_queue = 16});
-    if (!made) ::_exit(not_opened);
-    int queue = 0;
-    socklen_t length = sizeof queue;
-    ::getsockopt(made->fd(), IPPROTO_TCP, TCP_FASTOPEN, &queue, &length);
-    ::_exit(queue == 16 ? fine : not_set);
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  REQUIRE(WIFEXITED(status));
-  const int code = WEXITSTATUS(status);
-  if (code == no_namespace || code == no_setting) SKIP("needs a network namespace of its own");
-  CHECK(code == fine);
+  CHECK(option_under("/proc/sys/net/ipv4/tcp_fastopen", 3, address::any(0), {.fast_open_queue = 16},
+                     IPPROTO_TCP, TCP_FASTOPEN) == 16);
+}
+
+TEST_CASE("v6_only is off where the system's default is on") {
+  need_ipv6();
+  CHECK(option_under("/proc/sys/net/ipv6/bindv6only", 1, address::any6(0), {}, IPPROTO_IPV6,
+                     IPV6_V6ONLY) == 0);
 }
 
 TEST_CASE("what the kind of socket hasn't is refused by name") {
