@@ -2,7 +2,8 @@
 """Installs hinge under DESTDIR, then builds and runs docs/examples/echo.cpp as a stranger would.
 
 check.py KIND SOURCE BUILD COMPILER...  where KIND is
-pkg-config, meson, cmake, cmake-static (against the installed tree) or subproject (SOURCE inside).
+pkg-config, meson, cmake, cmake-static (against the installed tree), subproject (SOURCE inside), or
+exports (what the shared library shows).
 The installed tree lies elsewhere than its prefix says: so this also tests that it can be moved.
 """
 
@@ -66,6 +67,17 @@ def build_cmake(project, environment, tree, *options):
     return os.path.join(build, "echo")
 
 
+def check_exports(libraries):
+    """The shared library shows its public names and what the C++ library marks as unique."""
+    answer = run(["nm", "-DC", "--defined-only", os.path.join(libraries, "libhinge.so.0")],
+                 stdout=subprocess.PIPE)
+    names = [line.split(maxsplit=2)[2] for line in answer.stdout.splitlines()]
+    strangers = [name for name in names
+                 if not name.startswith(("hinge::", "std::")) or "hinge::sys::" in name]
+    if strangers or "hinge::now()" not in names:
+        sys.exit(f"exported: {strangers}" if strangers else "hinge::now() is not exported")
+
+
 def main(kind, source, build, *compiler):
     if kind.startswith("cmake") and not shutil.which("cmake"):
         print("cmake is not installed")
@@ -82,6 +94,9 @@ def main(kind, source, build, *compiler):
             binary = build_meson(project, environment, "--force-fallback-for=hinge")
         else:
             tree, libraries = install(build, stage)
+            if kind == "exports":
+                check_exports(libraries)
+                return
             environment["PKG_CONFIG_PATH"] = os.path.join(libraries, "pkgconfig")
             environment["PKG_CONFIG_SYSROOT_DIR"] = stage
             environment["LD_LIBRARY_PATH"] = libraries
