@@ -40,7 +40,8 @@ bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, in
     return false;
   }
   if (in_received) ++buffer_references_[received_buffer_];
-  h.bytes_out += bytes.size() - rest.size();
+  h.set(connection_flag::has_queue);
+  count_out(h, static_cast<std::uint32_t>(bytes.size() - rest.size()));
   h.last_activity = now_;
   if (h.queued == 0) {
     table_.cold(slot).since = now_;
@@ -116,7 +117,7 @@ bool loop_base::pause_reading(connection_id id, bool pause) noexcept {
 /// Takes `count` bytes that were sent off the chain.
 void loop_base::consume(hot_entry& h, std::uint32_t count) noexcept {
   h.queued -= count;
-  h.bytes_out += count;
+  count_out(h, count);
   while (count != 0) {
     const std::uint32_t from_first = std::min(count, segments_.front(h.out).length);
     const std::uint16_t buffer = segments_.consume_front(h.out, from_first);
@@ -127,7 +128,7 @@ void loop_base::consume(hot_entry& h, std::uint32_t count) noexcept {
 
 bool loop_base::after_progress(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
-  table_.cold(slot).since = h.state == connection_state::draining ? table_.cold(slot).since : now_;
+  if (h.state == connection_state::open) table_.cold(slot).since = now_;
   h.last_activity = now_;
   if (h.queued == 0) {
     shut_if_wanted(slot, h);

@@ -83,7 +83,8 @@ struct epoll_poller::state {
   unique_fd epoll;
   unique_fd wake;
   std::uint64_t turn = 0;
-  std::uint32_t accepted = 0;        // how many
+  std::uint32_t used = 0;      // accepts of this turn so far
+  std::uint32_t accepted = 0;  // accepts of the last turn that had any
   std::uint32_t accept_slots = 0;
   unsigned first_source = 0;  // whose turn it is when there is not room for all
   std::unique_ptr<inet_name[]> peers;
@@ -93,10 +94,11 @@ struct epoll_poller::state {
   event* apply(const change& wanted, event* out) noexcept;
   int start_accepting(const change& wanted) noexcept;
   void stop_accepting(accept_source& source) noexcept;
-  std::uint32_t accepts_now(accept_source& source, bool at_once, std::uint32_t room) noexcept;
-  event* accept_from(accept_source& source, std::uint32_t want, event* out) noexcept;
-  event* serve_listeners(std::uint64_t reported, bool at_once, std::uint32_t room,
-                         event* out) noexcept;
+  std::uint32_t probe(accept_source& source) noexcept;
+  bool accept_failed(accept_source& source, int code, event*& out) noexcept;
+  event* serve(accept_source& source, instant since_last, std::uint32_t room, event* out) noexcept;
+  event* serve_several(std::uint64_t reported, instant since_last, std::uint32_t room,
+                       event* out) noexcept;
 };
 
 static_assert(epoll_poller::max_listeners <= 64, "reported listeners are the bits of one word");
@@ -192,72 +194,76 @@ event* epoll_poller::state::apply(const change& wanted, event* out) noexcept {
   return out;
 }
 
-/// How many connections to take from a listener that was reported.
-std::uint32_t epoll_poller::state::accepts_now(accept_source& source, bool at_once,
-                                               std::uint32_t room) noexcept {
-  const bool in_a_row = at_once && source.served_turn + 1 == turn;
-  source.served_turn = turn;
-  if (!in_a_row) {
-    source.streak = 0;
-    return 1;
-  }
-  if (++source.streak < source.probe_interval) return 1;
+/// How many wait, when it is time to ask again; otherwise one.
+std::uint32_t epoll_poller::state::probe(accept_source& source) noexcept {
   source.streak = 0;
   const int waiting = source.countable ? waiting_on(source.fd) : 1;
   if (waiting < 0) return 1;
   source.probe_interval =
       waiting > 1 ? 1 : std::min(source.probe_interval * 2, longest_probe_interval);
-  return std::min(static_cast<std::uint32_t>(waiting), room);
+  return static_cast<std::uint32_t>(waiting);
 }
 
-event* epoll_poller::state::accept_from(accept_source& source, std::uint32_t want,
-                                        event* out) noexcept {
-  for (const std::uint32_t end = accepted + want; accepted < end;) {
+/// An accept that failed. True when there is no use in another one now.
+bool epoll_poller::state::accept_failed(accept_source& source, int code, event*& out) noexcept {
+  const accept_class failed = classify_accept_error(-code);
+  if (failed == accept_class::drained) return true;
+  const bool more = failed == accept_class::retry;
+  *out++ = {.subject = source.subject,
+            .result = code,
+            .kind = event_kind::accepted,
+            .more = static_cast<std::uint8_t>(more)};
+  if (!more) stop_accepting(source);
+  return !more;
+}
+
+/// Accepts what its policy allows, within the room that is left in this turn.
+[[gnu::always_inline]] inline event* epoll_poller::state::serve(accept_source& source,
+                                                                instant since_last,
+                                                                std::uint32_t room,
+                                                                event* out) noexcept {
+  const bool in_a_row = source.served_turn + 1 == turn && since_last < at_once_ns * (accepted + 1);
+  source.served_turn = turn;
+  std::uint32_t want = 1;
+  if (!in_a_row) {
+    source.streak = 0;
+  } else if (++source.streak >= source.probe_interval) {
+    want = std::min(probe(source), room - used);
+  }
+  // A failed accept takes a place like one that succeeded: the errors of a turn are bounded too.
+  for (std::uint32_t end = used + want; used != end; ++used) {
     sockaddr_storage from;
     from.ss_family = AF_UNSPEC;
     socklen_t length = sizeof from;
     const int fd = sys::accept4(source.fd, reinterpret_cast<sockaddr*>(&from), &length,
                                 SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) [[likely]] {
-      compact(from, peers[accepted]);
-      *out++ = {.subject = source.subject,
-                .result = fd,
-                .buffer = static_cast<std::uint16_t>(accepted++),
-                .kind = event_kind::accepted,
-                .more = 1};
+    if (fd < 0) [[unlikely]] {
+      if (accept_failed(source, fd, out)) break;
       continue;
     }
-    const accept_class failed = classify_accept_error(-fd);
-    if (failed == accept_class::drained) break;
-    // A failed accept takes a place like one that succeeded: the errors of a turn are bounded too.
-    ++accepted;
-    const bool more = failed == accept_class::retry;
+    compact(from, peers[used]);
     *out++ = {.subject = source.subject,
               .result = fd,
+              .buffer = static_cast<std::uint16_t>(used),
               .kind = event_kind::accepted,
-              .more = static_cast<std::uint8_t>(more)};
-    if (more) continue;
-    stop_accepting(source);
-    break;
+              .more = 1};
   }
   return out;
 }
 
-/// Each reported listener in turn, beginning with the one that was left out last.
-event* epoll_poller::state::serve_listeners(std::uint64_t reported, bool at_once,
-                                            std::uint32_t room, event* out) noexcept {
-  accepted = 0;
+/// Several listeners at once (out of line, so that one listener alone stays in registers): each in turn, beginning with the one that was left out last.
+[[gnu::noinline]] event* epoll_poller::state::serve_several(std::uint64_t reported,
+                                                            instant since_last, std::uint32_t room,
+                                                            event* out) noexcept {
   std::uint64_t rotated = std::rotr(reported, static_cast<int>(first_source));
-  while (rotated != 0) {
+  for (; rotated != 0; rotated &= rotated - 1) {
     const unsigned index =
         (static_cast<unsigned>(std::countr_zero(rotated)) + first_source) % max_listeners;
-    if (accepted >= room) {
+    if (used >= room) {
       first_source = index;
       break;
     }
-    rotated &= rotated - 1;
-    accept_source& source = sources[index];
-    if (source.armed) out = accept_from(source, accepts_now(source, at_once, room - accepted), out);
+    out = serve(sources[index], since_last, room, out);
   }
   return out;
 }
@@ -265,17 +271,21 @@ event* epoll_poller::state::serve_listeners(std::uint64_t reported, bool at_once
 int epoll_poller::turn(std::span<const change> changes, std::span<event> events,
                        turn_terms& terms) noexcept {
   state& s = *state_;
-  if (events.size() < changes.size() + least_event_room) return -EINVAL;
   event* out = events.data();
-  for (const change& wanted : changes) out = s.apply(wanted, out);
-  const bool answered = out != events.data();
-
+  int wait = terms.until.milliseconds_from(terms.now);
+  if (!changes.empty()) [[unlikely]] {
+    if (events.size() < changes.size() + least_event_room) return -EINVAL;
+    for (const change& wanted : changes) out = s.apply(wanted, out);
+    if (out != events.data()) wait = 0;
+  }
   const auto room = static_cast<std::uint32_t>(events.data() + events.size() - out);
-  const std::uint32_t accept_room = std::min({terms.accept_room, s.accept_slots, room / 2});
+  const std::uint32_t accept_room = std::min(std::min(terms.accept_room, s.accept_slots), room / 2);
   const std::uint32_t most = std::min(room - accept_room, most_kernel_events);
-  const int wait = answered ? 0 : terms.until.milliseconds_from(terms.now);
   const int count = sys::epoll_wait(s.epoll.get(), s.ready.data(), static_cast<int>(most), wait);
-  const instant before = std::exchange(terms.now, now());
+  timespec clock;
+  sys::clock_gettime(CLOCK_MONOTONIC, &clock);
+  const instant before = terms.now;
+  terms.now = clock.tv_sec * instant{1'000'000'000} + clock.tv_nsec;
   if (count < 0) [[unlikely]]
     return count == -EINTR ? static_cast<int>(out - events.data()) : count;
   ++s.turn;
@@ -295,9 +305,13 @@ int epoll_poller::turn(std::span<const change> changes, std::span<event> events,
       *out++ = {.kind = event_kind::woken};
     }
   }
-  if (reported != 0) {
-    const bool just_now = terms.now - before < at_once_ns * (s.accepted + 1);
-    out = s.serve_listeners(reported, just_now, accept_room, out);
+  if (reported != 0 && accept_room != 0) {
+    const instant since_last = terms.now - before;
+    s.used = 0;
+    out = (reported & (reported - 1)) == 0
+              ? s.serve(s.sources[std::countr_zero(reported)], since_last, accept_room, out)
+              : s.serve_several(reported, since_last, accept_room, out);
+    s.accepted = s.used;
   }
   return static_cast<int>(out - events.data());
 }

@@ -85,7 +85,7 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
   } else if (!receive_buffer_.open(options.receive_buffer_bytes)) {
     return no_memory("memory for the receive buffer");
   }
-  events_.resize(options.events_per_turn);
+  if (!events_.open(options.events_per_turn)) return no_memory("memory for events");
   changes_.reserve(options.events_per_turn);
   doors_.reserve(max_listeners);
   return {};
@@ -98,7 +98,7 @@ result<std::size_t> loop_base::listen(listener opened) noexcept {
   if (doors_.size() == max_listeners)
     return fail("listen", "a loop has at most 64 listeners", ENOSPC);
   doors_.push_back({.socket = std::move(opened)});
-  doors_changed_ = true;
+  doors_changed_ = attention_ = true;
   return doors_.size() - 1;
 }
 
@@ -126,9 +126,9 @@ void loop_base::arm_doors(std::uint32_t room) noexcept {
     const bool wanted = room != 0 && !d.exhausted;
     if (wanted == d.armed) continue;
     d.armed = wanted;
-    changes_.push_back({.subject = subject,
-                        .fd = d.socket.fd(),
-                        .what = wanted ? operation::accept : operation::stop_accept});
+    tell({.subject = subject,
+          .fd = d.socket.fd(),
+          .what = wanted ? operation::accept : operation::stop_accept});
   }
 }
 
@@ -167,6 +167,7 @@ bool loop_base::pause_door(door& d, accept_class failed) noexcept {
   d.retry_at = now_ + d.back_off;
   if (!d.exhausted) ++exhausted_doors_;
   d.exhausted = true;
+  attention_ = true;
   return began;
 }
 
@@ -189,9 +190,14 @@ void loop_base::accept_works_again(door& opened) noexcept {
   if (--recovering_doors_ == 0) descriptor_waiters::remove(this);
 }
 
+/// Somewhere in this process loops wait for a descriptor; perhaps this one too.
 void loop_base::descriptor_freed_slowly() noexcept {
+  descriptor_freed_here();
+  descriptor_waiters::notify();
+}
+
+void loop_base::descriptor_freed_here() noexcept {
   for (door& d : doors_) d.retry_at = now_;
-  doors_changed_ = exhausted_doors_ != 0;
 }
 
 /// Every listener is taken from the backend first and closed when that is done (rule 10).
@@ -201,9 +207,9 @@ void loop_base::close_doors() noexcept {
     if (std::exchange(d.closing, true)) continue;
     accept_works_again(d);
     d.armed = false;
-    changes_.push_back({.subject = token(role::listener, static_cast<std::uint32_t>(i), 0),
-                        .fd = d.socket.fd(),
-                        .what = operation::detach});
+    tell({.subject = token(role::listener, static_cast<std::uint32_t>(i), 0),
+          .fd = d.socket.fd(),
+          .what = operation::detach});
     ++detaching_doors_;
   }
   exhausted_doors_ = 0;
@@ -215,6 +221,24 @@ void loop_base::door_detached(std::size_t index) noexcept {
 }
 
 // --- before a turn -------------------------------------------------------------------------------
+
+std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
+  if (!changed_.empty()) emit_changes();
+  if (doors_changed_ || exhausted_doors_ != 0 || (terms.accept_room == 0) != doors_paused_)
+    arm_doors(terms.accept_room);
+  // Each change may be answered, so a turn takes no more of them than half of its room.
+  const std::size_t most = options_.events_per_turn / 2;
+  const std::size_t count = std::min(changes_.size(), most);
+  terms.until = ready_.empty() && count == changes_.size() ? std::min(terms.until, next_wake_up())
+                                                           : deadline::immediately();
+  attention_ = !ready_.empty() || count != changes_.size() || stopping_ || doors_paused_ ||
+               exhausted_doors_ != 0;
+  return std::span(changes_).first(count);
+}
+
+void loop_base::changes_done(std::size_t count) noexcept {
+  changes_.erase(changes_.begin(), changes_.begin() + static_cast<std::ptrdiff_t>(count));
+}
 
 deadline loop_base::next_wake_up() const noexcept {
   deadline next = std::min(table_.deadlines().next(), stop_until_);
@@ -235,7 +259,7 @@ void loop_base::emit_changes() noexcept {
       emit_completion_changes(slot, h);
     } else if (!h.has(connection_flag::attached)) {
       h.set(connection_flag::attached);
-      changes_.push_back({.subject = table_.token_of(slot), .fd = h.fd});
+      tell({.subject = table_.token_of(slot), .fd = h.fd});
     }
   }
 }
@@ -245,8 +269,7 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
   if (h.state == connection_state::detaching) {
     if (h.has(connection_flag::detach_asked)) return;
     h.set(connection_flag::detach_asked);
-    changes_.push_back(
-        {.subject = subject, .fd = h.fd, .what = operation::detach, .flags = change::then_close});
+    tell({.subject = subject, .fd = h.fd, .what = operation::detach, .flags = change::then_close});
     return;
   }
   if (h.queued != 0 && !h.has(connection_flag::sending)) {
@@ -259,21 +282,21 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
       h.set(connection_flag::closing_send);
     }
     h.set(connection_flag::sending);
-    changes_.push_back({.subject = subject,
-                        .data = first.data,
-                        .length = first.length,
-                        .fd = h.fd,
-                        .what = operation::send,
-                        .flags = flags});
+    tell({.subject = subject,
+          .data = first.data,
+          .length = first.length,
+          .fd = h.fd,
+          .what = operation::send,
+          .flags = flags});
   }
   const bool wanted =
       !paused(h) && !h.has(connection_flag::peer_ended | connection_flag::end_unread);
   if (wanted && !h.has(connection_flag::receiving)) {
     h.set(connection_flag::receiving);
-    changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::receive});
+    tell({.subject = subject, .fd = h.fd, .what = operation::receive});
   } else if (!wanted && h.has(connection_flag::receiving) && !h.has(connection_flag::stopping)) {
     h.set(connection_flag::stopping);
-    changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::stop_receive});
+    tell({.subject = subject, .fd = h.fd, .what = operation::stop_receive});
   }
 }
 
@@ -336,16 +359,18 @@ bool loop_base::expire_one() noexcept {
 
 void loop_base::release_slowly(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
+  if (h.has(connection_flag::deadline_armed)) table_.deadlines().disarm(slot);
   if (h.fd >= 0 && h.has(connection_flag::reset)) sockets::reset_on_close(h.fd);
   if (completes_ && h.fd >= 0) {
     // The backend may still read from `out`: that is dropped when it has let go.
     h.state = connection_state::detaching;
+    ++detaching_;
     list_changed(slot, h);
     return;
   }
   drop_chain(h.out);
   drop_chain(h.held);
-  if (h.fd >= 0) sockets::close(h.fd);
+  if (h.fd >= 0) sockets::close_unchecked(h.fd);
   table_.erase(slot);
   descriptor_freed();
 }
@@ -354,13 +379,14 @@ void loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept 
   hot_entry& h = table_.hot(slot);
   if (h.state != connection_state::detaching) {
     // The closing send went through: all that was queued has been sent.
-    h.bytes_out += h.queued;
+    count_out(h, h.queued);
     h.queued = 0;
     h.fd = -1;
     doom(slot, local_end(h));
     return;
   }
-  if (result == detach_result::released) sockets::close(h.fd);
+  --detaching_;
+  if (result == detach_result::released) sockets::close_unchecked(h.fd);
   drop_chain(h.out);
   drop_chain(h.held);
   table_.erase(slot);
@@ -368,7 +394,7 @@ void loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept 
 }
 
 void loop_base::stop() noexcept {
-  stopping_ = true;
+  stopping_ = attention_ = true;
   stop_until_ = deadline::never();
   close_doors();
   for (std::uint32_t slot = 0; slot < table_.touched(); ++slot) {

@@ -67,6 +67,8 @@ int shutdown_write(int fd) noexcept { return sys::shutdown(fd, SHUT_WR); }
 
 int close(int fd) noexcept { return sys::close(fd); }
 
+void close_unchecked(int fd) noexcept { sys::close(fd); }
+
 int reset_on_close(int fd) noexcept {
   const linger at_once{.l_onoff = 1, .l_linger = 0};
   return sys::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);

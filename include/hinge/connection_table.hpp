@@ -53,12 +53,15 @@ inline constexpr std::uint32_t stopping = 1U << 12;    ///< completion: stop_rec
 inline constexpr std::uint32_t sending = 1U << 13;     ///< completion: a send is under way
 inline constexpr std::uint32_t closing_send = 1U
                                               << 14;  ///< completion: that send closes afterwards
+inline constexpr std::uint32_t completion = 1U << 18;   ///< its backend completes
+inline constexpr std::uint32_t has_queue = 1U << 17;  ///< something was queued, once
 inline constexpr std::uint32_t detach_asked = 1U << 15;  ///< completion
-// These three say that the slot stands in a list, and outlive the connection.
-inline constexpr std::uint32_t listed_ready = 1U << 29;
-inline constexpr std::uint32_t listed_changed = 1U << 30;
-inline constexpr std::uint32_t listed_ending = 1U << 31;
-inline constexpr std::uint32_t listed = listed_ready | listed_changed | listed_ending;
+// These two say that the slot stands in a list, and outlive the connection.
+inline constexpr std::uint32_t listed_ready = 1U << 30;
+inline constexpr std::uint32_t listed_changed = 1U << 31;
+inline constexpr std::uint32_t listed = listed_ready | listed_changed;
+/// Any of these makes the end of a connection more than a close(2).
+inline constexpr std::uint32_t eventful = deadline_armed | reset | has_queue | completion;
 }  // namespace connection_flag
 
 /// What each event touches: one cache line.
@@ -85,7 +88,7 @@ static_assert(sizeof(hot_entry) == 64);
 /// What is written at the start and read rarely.
 struct cold_entry {
   instant opened;
-  instant since;  ///< open: last progress of queued bytes; draining: when that began
+  instant since;  ///< with queued bytes: their last progress; draining: when that began
   inet_name peer;
 };
 static_assert(sizeof(cold_entry) == 40);
@@ -103,8 +106,9 @@ public:
   /// Slots that were ever used stand below this one; for walking over all connections.
   std::uint32_t touched() const noexcept { return fresh_; }
 
-  /// Takes a slot, in state open; the caller has seen that one is available. O(1).
-  std::uint32_t insert(int fd, std::uint16_t listener, const inet_name& peer, instant at) noexcept {
+  /// Takes a slot, in state open with `flags`; the caller has seen that one is available. O(1).
+  std::uint32_t insert(int fd, std::uint16_t listener, const inet_name& peer, instant at,
+                       std::uint32_t flags = 0) noexcept {
     std::uint32_t slot = free_head_;
     if (slot != no_slot) {
       free_head_ = hot_[slot].out.head;
@@ -116,7 +120,7 @@ public:
     ++used_;
     hot_entry& h = hot_[slot];
     h.fd = fd;
-    h.flags &= connection_flag::listed;
+    h.flags = (h.flags & connection_flag::listed) | flags;
     h.state = connection_state::open;
     h.cause = close_cause::none;
     h.listener = listener;
@@ -126,7 +130,9 @@ public:
     h.bytes_in = 0;
     h.bytes_out = 0;
     h.last_activity = at;
-    cold_[slot] = {.opened = at, .since = at, .peer = peer};
+    cold_entry& c = cold_[slot];
+    c.opened = at;
+    c.peer = peer;
     return slot;
   }
 

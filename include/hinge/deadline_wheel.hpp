@@ -30,6 +30,8 @@ public:
   /// Brings an armed slot's moment forward; does nothing when it stands earlier already.
   HINGE_API void arm_earlier(std::uint32_t slot, instant when) noexcept;
 
+  /// No slot is armed.
+  bool empty() const noexcept { return occupied_words_ == 0; }
   /// When the earliest armed slot comes up; never, when none is armed.
   HINGE_API deadline next() const noexcept;
 

@@ -34,13 +34,13 @@ public:
   /// Turns until stop(), or until drain() has come to its end. 0, or -errno when the poller broke.
   int run() noexcept {
     while (!finished())
-      if (const int turned = turn(); turned < 0) return turned;
+      if (const int turned = turn_inline(deadline::never()); turned < 0) return turned;
     return 0;
   }
 
   /// One turn: waits until something happens, at most until `until`, and deals with all of it.
   /// Returns how many events there were, or -errno when the poller broke.
-  int turn(deadline until = deadline::never()) noexcept;
+  int turn(deadline until = deadline::never()) noexcept { return turn_inline(until); }
 
   /// Stops accepting, closes the listeners, tells the handler (on_drain) about each open
   /// connection; what is still open after `timeout` is reset with cause `drain`. run() returns when
@@ -58,9 +58,12 @@ public:
 private:
   static constexpr unsigned expiries_per_turn = 256;
 
+  int turn_inline(deadline until) noexcept;
   void dispatch(const event& e) noexcept;
   void dispatch_connection(const event& e) noexcept;
   void accepted(const event& e) noexcept;
+  bool accepted_unusually(const event& e) noexcept;
+  void first_turn(connection_id id) noexcept;
   void door_failed(std::size_t index, int code, bool tell) noexcept;
   void ready(std::uint32_t slot, hot_entry& h, std::int32_t hints) noexcept;
   void read(std::uint32_t slot) noexcept;
@@ -118,19 +121,26 @@ result<void> loop<P, H>::open(const loop_options& options) noexcept {
 }
 
 template <poller P, handler H>
-int loop<P, H>::turn(deadline until) noexcept {
+inline int loop<P, H>::turn_inline(deadline until) noexcept {
   settle();
   turn_terms terms;
-  prepare(terms, until);
-  const std::span<const change> changes = changes_for_turn();
-  const int count = poller_.turn(changes, events_, terms);
-  changes_done(changes.size());
+  const std::span<const change> changes = prepare(terms, until);
+  event* const events = events_.data();
+  const int count = poller_.turn(changes, {events, options_.events_per_turn}, terms);
+  if (!changes.empty()) [[unlikely]]
+    changes_done(changes.size());
   now_ = terms.now;
   ++counters_.turns;
   if (count < 0) [[unlikely]]
     return count;
   counters_.events += static_cast<std::uint32_t>(count);
-  for (int i = 0; i < count; ++i) dispatch(events_[static_cast<std::size_t>(i)]);
+  for (const event *e = events, *end = events + count; e != end; ++e) {
+    if (e->kind == event_kind::accepted) {
+      accepted(*e);
+    } else {
+      dispatch(*e);
+    }
+  }
   if (!ready_.empty()) serve_ready();
   if (table_.deadlines().may_be_due(now_)) expire();
   if (stop_until_.passed(now_)) [[unlikely]] {
@@ -142,18 +152,10 @@ int loop<P, H>::turn(deadline until) noexcept {
 
 template <poller P, handler H>
 void loop<P, H>::dispatch(const event& e) noexcept {
-  switch (e.kind) {
-    case event_kind::accepted:
-      accepted(e);
-      return;
-    case event_kind::woken:
-      woken();
-      return;
-    default:
-      break;
-  }
   if (e.subject.what() == role::connection) {
     dispatch_connection(e);
+  } else if (e.kind == event_kind::woken) {
+    woken();
   } else if (e.kind == event_kind::detached) {
     door_detached(e.subject.slot());
   } else if (e.kind == event_kind::failed) {
@@ -194,28 +196,15 @@ void loop<P, H>::dispatch_connection(const event& e) noexcept {
 }
 
 template <poller P, handler H>
-void loop<P, H>::accepted(const event& e) noexcept {
-  door& d = doors_[e.subject.slot()];
-  if (e.more == 0) [[unlikely]] {
-    d.armed = false;
-    doors_changed_ = true;
+inline void loop<P, H>::accepted(const event& e) noexcept {
+  if (e.result < 0 || e.more == 0 || recovering_doors_ != 0) [[unlikely]] {
+    if (!accepted_unusually(e)) return;
   }
-  if (e.result < 0) [[unlikely]] {
-    door_failed(e.subject.slot(), e.result, accept_failed(e.subject.slot(), e.result));
-    return;
-  }
-  if (recovering_doors_ != 0) [[unlikely]]
-    accept_works_again(d);
+  assert(table_.available() != 0);
   ++counters_.accepted;
-  if (table_.available() == 0) [[unlikely]] {
-    ++counters_.shed;
-    sockets::close(e.result);
-    return;
-  }
-  const inet_name peer = e.buffer != no_buffer ? limits_.peers[e.buffer] : inet_name{};
-  const std::uint32_t slot =
-      table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()), peer, now_);
-  ++open_;
+  const std::uint32_t slot = table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()),
+                                           limits_.peers[e.buffer], now_,
+                                           poller_.completes() ? connection_flag::completion : 0);
   if constexpr (!std::is_empty_v<payload>) std::construct_at(payload_array_.data() + slot);
   const connection_id id = table_.id(slot);
   if constexpr (requires { handler_.on_accept(connection{}); }) {
@@ -223,17 +212,40 @@ void loop<P, H>::accepted(const event& e) noexcept {
     settle();
     if (!alive(id)) return;
   }
-  hot_entry& h = table_.hot(slot);
+  first_turn(id);
+}
+
+/// An error, the last accept of its stream, or one after an episode of exhaustion. False: no connection.
+template <poller P, handler H>
+bool loop<P, H>::accepted_unusually(const event& e) noexcept {
+  const std::size_t index = e.subject.slot();
+  door& d = doors_[index];
+  if (e.more == 0) {
+    d.armed = false;
+    doors_changed_ = attention_ = true;
+  }
+  if (e.result < 0) {
+    door_failed(index, e.result, accept_failed(index, e.result));
+    return false;
+  }
+  accept_works_again(d);
+  return true;
+}
+
+/// Reads what may be there already; only what is left open after that is told to the backend.
+template <poller P, handler H>
+inline void loop<P, H>::first_turn(connection_id id) noexcept {
+  hot_entry& h = table_.hot(id.slot);
   if (!poller_.completes()) {
     h.set(connection_flag::unread);
-    read(slot);
+    read(id.slot);
     if (!alive(id)) return;
   } else if (h.state == connection_state::detaching) {
     return;
   }
   h.set(connection_flag::past_first_turn);
-  list_changed(slot, h);
-  arm_deadline(slot);
+  list_changed(id.slot, h);
+  arm_deadline(id.slot);
 }
 
 template <poller P, handler H>
@@ -274,7 +286,7 @@ void loop<P, H>::read(std::uint32_t slot) noexcept {
     if (paused(h) || h.has(connection_flag::peer_ended)) return;
     const int count = sockets::receive(h.fd, buffer);
     if (count > 0) [[likely]] {
-      h.bytes_in += static_cast<std::uint32_t>(count);
+      count_in(h, static_cast<std::uint32_t>(count));
       if (h.state == connection_state::open) {
         h.last_activity = now_;
         handler_.on_data(connection{*this, id}, buffer.first(static_cast<std::size_t>(count)));
@@ -330,7 +342,7 @@ void loop<P, H>::received(std::uint32_t slot, const event& e) noexcept {
     const auto length = e.result > 0 ? static_cast<std::size_t>(e.result) : 0;
     const std::span bytes(limits_.buffers + std::size_t{e.buffer} * limits_.buffer_stride, length);
     ++buffer_references_[e.buffer];
-    if (live) h.bytes_in += length;
+    if (live) count_in(h, static_cast<std::uint32_t>(length));
     if (h.state == connection_state::open && length != 0) {
       h.last_activity = now_;
       if (paused(h) || !h.held.empty()) {
@@ -402,7 +414,7 @@ void loop<P, H>::expire() noexcept {
 
 template <poller P, handler H>
 void loop<P, H>::woken() noexcept {
-  if (exhausted_doors_ != 0) descriptor_freed_slowly();
+  descriptor_freed_here();
   for (mailbox::function& task : mailbox_.take()) {
     task();
     settle();
@@ -412,7 +424,7 @@ void loop<P, H>::woken() noexcept {
 template <poller P, handler H>
 void loop<P, H>::drain(nanoseconds timeout) noexcept {
   if (stopping_) return;
-  stopping_ = true;
+  stopping_ = attention_ = true;
   stop_until_ = deadline::after(now_, timeout);
   close_doors();
   if constexpr (requires { handler_.on_drain(connection{}); }) {
@@ -422,11 +434,9 @@ void loop<P, H>::drain(nanoseconds timeout) noexcept {
 }
 
 template <poller P, handler H>
-void loop<P, H>::end(std::uint32_t slot) noexcept {
-  hot_entry& h = table_.hot(slot);
-  h.clear(connection_flag::listed_ending);
+inline void loop<P, H>::end(std::uint32_t slot) noexcept {
   if constexpr (requires { handler_.on_close(connection{}, close_cause{}); })
-    handler_.on_close(handle(slot), h.cause);
+    handler_.on_close(handle(slot), table_.hot(slot).cause);
   if constexpr (!std::is_empty_v<payload>) std::destroy_at(payload_array_.data() + slot);
   release(slot);
 }

@@ -66,7 +66,7 @@ public:
   /// The clock as it stood when the turn's wait was over.
   instant now() const noexcept { return now_; }
   /// Connections that a handler has seen and that have not ended.
-  std::uint32_t open_connections() const noexcept { return open_; }
+  std::uint32_t open_connections() const noexcept { return table_.size() - detaching_; }
   bool stopping() const noexcept { return stopping_; }
 
 protected:
@@ -89,13 +89,13 @@ protected:
   HINGE_API static result<void> check(const loop_options& options) noexcept;
 
   // --- before and after a turn -------------------------------------------------------------
-  void prepare(turn_terms& terms, deadline until) noexcept;
+  std::span<const change> prepare(turn_terms& terms, deadline until) noexcept;
+  HINGE_API std::span<const change> prepare_slowly(turn_terms& terms) noexcept;
   HINGE_API void emit_changes() noexcept;
   void emit_completion_changes(std::uint32_t slot, hot_entry& h) noexcept;
   HINGE_API void arm_doors(std::uint32_t room) noexcept;
   HINGE_API deadline next_wake_up() const noexcept;
-  std::span<const change> changes_for_turn() const noexcept;
-  void changes_done(std::size_t count) noexcept;
+  HINGE_API void changes_done(std::size_t count) noexcept;
 
   // --- doors ---------------------------------------------------------------------------------
   /// An accept that failed. True when the handler should hear of it: an episode began, or it died.
@@ -107,12 +107,11 @@ protected:
   HINGE_API void accept_works_again(door& opened) noexcept;
   HINGE_API void door_detached(std::size_t index) noexcept;
   HINGE_API void descriptor_freed_slowly() noexcept;
+  HINGE_API void descriptor_freed_here() noexcept;
   HINGE_API void close_doors() noexcept;
   void descriptor_freed() noexcept {
-    if (exhausted_doors_ != 0) [[unlikely]]
-      descriptor_freed_slowly();
     if (descriptor_waiters::any()) [[unlikely]]
-      descriptor_waiters::notify();
+      descriptor_freed_slowly();
   }
 
   // --- connections ---------------------------------------------------------------------------
@@ -121,8 +120,6 @@ protected:
     if (h.state != connection_state::open && h.state != connection_state::draining) return;
     h.state = connection_state::ending;
     h.cause = cause;
-    if (h.has(connection_flag::listed_ending)) return;
-    h.set(connection_flag::listed_ending);
     ending_.add(slot);
   }
   void fail_connection(std::uint32_t slot, int code) noexcept {
@@ -137,11 +134,13 @@ protected:
     if (h.has(connection_flag::listed_ready)) return;
     h.set(connection_flag::listed_ready);
     ready_.add(slot);
+    attention_ = true;
   }
   void list_changed(std::uint32_t slot, hot_entry& h) noexcept {
     if (h.has(connection_flag::listed_changed)) return;
     h.set(connection_flag::listed_changed);
     changed_.add(slot);
+    attention_ = true;
   }
   /// Arms the deadline of a connection that has outlived its first turn.
   HINGE_API void arm_deadline(std::uint32_t slot) noexcept;
@@ -159,6 +158,14 @@ protected:
   /// Completion: the backend has sent `count` bytes. True: on_writable is owed.
   HINGE_API bool sent(std::uint32_t slot, std::int32_t result) noexcept;
   void consume(hot_entry& h, std::uint32_t count) noexcept;
+  void count_out(hot_entry& h, std::uint32_t count) noexcept {
+    h.bytes_out += count;
+    counters_.bytes_out += count;
+  }
+  void count_in(hot_entry& h, std::uint32_t count) noexcept {
+    h.bytes_in += count;
+    counters_.bytes_in += count;
+  }
   bool after_progress(std::uint32_t slot) noexcept;
 
   /// Completion: a reference less to a received buffer; the last one gives it back.
@@ -166,7 +173,11 @@ protected:
     if (--buffer_references_[buffer] == 0) recycle(buffer);
   }
   void recycle(std::uint16_t buffer) noexcept {
-    changes_.push_back({.buffer = buffer, .what = operation::recycle});
+    tell({.buffer = buffer, .what = operation::recycle});
+  }
+  void tell(const change& wanted) noexcept {
+    changes_.push_back(wanted);
+    attention_ = true;
   }
   HINGE_API void drop_chain(segment_chain& chain) noexcept;
   HINGE_API void hold(std::uint32_t slot, std::span<std::byte> bytes,
@@ -206,28 +217,29 @@ protected:
 
   // The order is that of use: what each turn touches comes first.
   connection_table table_;
-  slot_list ending_;
-  slot_list changed_;
-  slot_list ready_;
   instant now_ = 0;
+  bool attention_ = false;
   bool completes_ = false;
   bool stopping_ = false;
-  bool doors_changed_ = false;  // arm_doors has something to do
-  bool doors_paused_ = false;   // because the table is full
-  std::uint32_t open_ = 0;
+  bool doors_changed_ = false;   // arm_doors has something to do
+  bool doors_paused_ = false;    // because the table is full
+  std::uint32_t detaching_ = 0;  // connections that only the backend still holds
   std::uint32_t detaching_doors_ = 0;
   std::uint32_t exhausted_doors_ = 0;
   std::uint32_t recovering_doors_ = 0;  // back_off is not 0
   std::span<std::byte> received_;       // completion: the bytes that on_data is looking at
   std::uint16_t received_buffer_ = no_buffer;
+  slot_stack ending_;
   loop_counters counters_;
   loop_options options_;
   poller_limits limits_;
+  raw_array<event> events_;
   void* payloads_ = nullptr;
   raw_array<std::byte> receive_buffer_;
+  slot_list changed_;
+  slot_list ready_;
   segment_pool segments_;
   std::vector<change> changes_;
-  std::vector<event> events_;
   std::vector<door> doors_;
   std::unique_ptr<std::uint16_t[]> buffer_references_;
   deadline stop_until_ = deadline::never();
@@ -237,44 +249,26 @@ protected:
   std::thread::id owner_;
 };
 
-inline void loop_base::prepare(turn_terms& terms, deadline until) noexcept {
+/// Fills in the terms of the next turn and returns the changes to go with it.
+inline std::span<const change> loop_base::prepare(turn_terms& terms, deadline until) noexcept {
   assert(in_loop_thread());
-  if (!changed_.empty()) emit_changes();
-  const std::uint32_t room = std::min(options_.accepts_per_turn, table_.available());
-  if (doors_changed_ || exhausted_doors_ != 0 || (room == 0) != doors_paused_) [[unlikely]]
-    arm_doors(room);
-  terms.accept_room = room;
+  terms.accept_room = std::min(options_.accepts_per_turn, table_.available());
+  terms.until = until;
   terms.now = now_;
-  terms.until = deadline::immediately();
-  if (ready_.empty() && changes_.size() <= events_.size() / 2 && !until.is_immediate())
-    terms.until = std::min(until, next_wake_up());
-}
-
-/// Each change may be answered, so a turn takes no more of them than half of its room.
-inline std::span<const change> loop_base::changes_for_turn() const noexcept {
-  return std::span(changes_).first(std::min(changes_.size(), events_.size() / 2));
-}
-
-inline void loop_base::changes_done(std::size_t count) noexcept {
-  if (count == changes_.size()) {
-    changes_.clear();
-  } else {
-    changes_.erase(changes_.begin(), changes_.begin() + static_cast<std::ptrdiff_t>(count));
-  }
+  if (attention_ || terms.accept_room == 0) [[unlikely]]
+    return prepare_slowly(terms);
+  if (!table_.deadlines().empty()) terms.until = std::min(until, table_.deadlines().next());
+  return {};
 }
 
 inline void loop_base::release(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
   ++counters_.closed[static_cast<std::size_t>(h.cause)];
-  counters_.bytes_in += h.bytes_in;
-  counters_.bytes_out += h.bytes_out;
-  --open_;
-  if (h.has(connection_flag::deadline_armed)) table_.deadlines().disarm(slot);
-  if (completes_ || h.queued != 0 || h.has(connection_flag::reset)) [[unlikely]] {
+  if (h.has(connection_flag::eventful)) [[unlikely]] {
     release_slowly(slot);
     return;
   }
-  sockets::close(h.fd);
+  sockets::close_unchecked(h.fd);
   table_.erase(slot);
   descriptor_freed();
 }
@@ -286,7 +280,7 @@ inline bool loop_base::send(connection_id id, std::span<const std::byte> bytes) 
   if (!completes_ && h->queued == 0 && bytes.size() <= options_.queue_limit_bytes) [[likely]] {
     taken = sockets::send(h->fd, bytes);
     if (taken == static_cast<int>(bytes.size())) [[likely]] {
-      h->bytes_out += bytes.size();
+      count_out(*h, static_cast<std::uint32_t>(taken));
       h->last_activity = now_;
       return true;
     }
@@ -301,7 +295,7 @@ inline bool loop_base::finish(connection_id id, std::span<const std::byte> bytes
   if (!completes_ && h->queued == 0 && bytes.size() <= options_.queue_limit_bytes) [[likely]] {
     taken = sockets::send(h->fd, bytes, true);
     if (taken == static_cast<int>(bytes.size())) [[likely]] {
-      h->bytes_out += bytes.size();
+      count_out(*h, static_cast<std::uint32_t>(taken));
       doom(id.slot, local_end(*h));
       return true;
     }

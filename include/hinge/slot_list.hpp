@@ -1,4 +1,4 @@
-// A first-in-first-out list of table slots in which no slot stands twice.
+// Lists of table slots in which no slot stands twice: first-in-first-out, and last-in-first-out.
 #pragma once
 
 #include <hinge/raw_array.hpp>
@@ -38,6 +38,23 @@ private:
   raw_array<std::uint32_t> slots_;
   std::uint32_t capacity_ = 0;
   std::uint32_t first_ = 0;
+  std::uint32_t count_ = 0;
+};
+
+/// A stack of slots; what puts a slot in leaves a state in which it can't be put in again. O(1).
+class slot_stack {
+public:
+  /// False when memory is short.
+  bool open(std::uint32_t capacity) noexcept {
+    count_ = 0;
+    return slots_.open(capacity);
+  }
+  bool empty() const noexcept { return count_ == 0; }
+  void add(std::uint32_t slot) noexcept { slots_[count_++] = slot; }
+  std::uint32_t take() noexcept { return slots_[--count_]; }
+
+private:
+  raw_array<std::uint32_t> slots_;
   std::uint32_t count_ = 0;
 };
 

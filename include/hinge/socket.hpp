@@ -38,6 +38,8 @@ HINGE_API int shutdown_write(int fd) noexcept;
 
 /// close(2). Never repeat it: after -EINTR the descriptor is gone too (Linux).
 HINGE_API int close(int fd) noexcept;
+/// close(2) where nothing could be done about a failure.
+HINGE_API void close_unchecked(int fd) noexcept;
 
 /// Makes the next close a reset (SO_LINGER with 0 s): no TIME_WAIT, unread bytes destroyed on both
 /// sides.
