@@ -1,0 +1,87 @@
+// What hinge-serve can speak: handlers of a loop.
+#pragma once
+
+#include <hinge/error.hpp>
+#include <hinge/handler.hpp>
+
+#include <cstddef>
+#include <cstdio>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "http.hpp"
+
+namespace hinge::serve {
+
+/// What all protocols do: say on stderr when a listener can't accept.
+struct protocol {
+  const loop_base* loop = nullptr;
+
+  void on_listener_error(std::size_t listener, int code) const {
+    const bool gone = classify_accept_error(-code) == accept_class::dead;
+    fmt::print(stderr, "hinge-serve: accept {}: {}: {}; {}\n",
+               loop->listener_at(listener).local().text(), errno_name(-code), errno_meaning(-code),
+               gone ? "nothing more will be accepted here" : "waiting until there is room");
+  }
+};
+
+/// RFC 862: what arrives goes back. A peer that has ended its side gets the rest first.
+struct echo : protocol {
+  void on_data(connection peer, std::span<std::byte> bytes) const {
+    if (!peer.send(bytes)) peer.abort();
+  }
+  void on_end(connection peer) const { peer.close(); }
+};
+
+/// RFC 863: what arrives is thrown away.
+struct discard : protocol {
+  void on_data(connection, std::span<std::byte>) const {}
+};
+
+/// One fixed page; see http.hpp. While the loop drains, connections between two requests are
+/// closed, the others after their next answer.
+class web : public protocol {
+public:
+  struct payload {
+    http::session session;
+    instant linger_until = 0;  // 0: not lingering
+  };
+
+  void on_data(connection peer, std::span<std::byte> bytes) {
+    payload& state = peer.payload<payload>();
+    if (state.linger_until != 0) {
+      if (peer.loop().now() >= state.linger_until) peer.abort();
+      return;
+    }
+    answers_.clear();
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const http::outcome then = state.session.receive(text, answers_, peer.loop().stopping());
+    const auto answer = std::as_bytes(std::span(answers_));
+    if (then == http::outcome::finish ? !peer.finish(answer)
+                                      : !answer.empty() && !peer.send(answer)) {
+      peer.abort();
+    } else if (then == http::outcome::linger) {
+      // A close would reset what the client still sends, and the reset destroy the answer on its
+      // way (RFC 9112, 9.6): the close is left to the client, for a time.
+      peer.shutdown_write();
+      const auto& limits = peer.loop().options();
+      state.linger_until = deadline::after(peer.loop().now(), limits.drain_timeout).when();
+    }
+  }
+
+  void on_end(connection peer) const { peer.close(); }
+
+  void on_drain(connection peer) const {
+    const payload& state = peer.payload<payload>();
+    if (peer.bytes_in() != 0 && state.linger_until == 0 && state.session.between_requests())
+      peer.close();
+  }
+
+private:
+  std::string answers_;  // of the running on_data
+};
+
+}  // namespace hinge::serve

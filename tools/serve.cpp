@@ -1,0 +1,93 @@
+// hinge-serve: echo, discard or a small page of HTTP on the addresses that it is told.
+#include <hinge/any_poller.hpp>
+#include <hinge/loop.hpp>
+
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "protocols.hpp"
+#include "serve_options.hpp"
+#include "signal_watch.hpp"
+#include "statistics.hpp"
+
+namespace {
+
+using namespace hinge::serve;
+
+exit_code complain(const hinge::error& reason) {
+  fmt::print(stderr, "hinge-serve: {}\n", reason.text());
+  return failed;
+}
+
+void print_line(const std::string& text) {
+  fmt::print("{}\n", text);
+  std::fflush(stdout);
+}
+
+hinge::result<void> listen(hinge::loop_base& loop, const serve_options& options) {
+  for (const hinge::address& where : options.listen) {
+    const auto index = loop.listen(where, door_for(where, options));
+    if (!index) return hinge::fail(index.error());
+  }
+  return {};
+}
+
+void announce(const hinge::loop_base& loop, std::string_view backend) {
+  for (std::size_t i = 0; i < loop.listeners(); ++i) {
+    const hinge::listener& one = loop.listener_at(i);
+    print_line(fmt::format("listening on {} backend={} backlog={} (asked {})", one.local().text(),
+                           backend, one.effective_backlog(), one.asked_backlog()));
+  }
+}
+
+template <class Protocol>
+exit_code serve(const serve_options& options) {
+  hinge::result<hinge::any_poller> poller = hinge::any_poller::of(options.backend);
+  if (!poller) return complain(poller.error());
+  hinge::loop<hinge::any_poller, Protocol> loop(std::move(*poller), Protocol());
+  loop.handler().loop = &loop;
+  if (const auto opened = loop.open(options.limits); !opened) return complain(opened.error());
+  if (const auto listening = listen(loop, options); !listening) return complain(listening.error());
+  const std::string backend(loop.poller().name());
+
+  int broken = 0;
+  {
+    signal_watch signals;
+    announce(loop, backend);
+    bool stopping = false;
+    signals.watch([&, stopping](int number) mutable {
+      if (number == SIGUSR1) {
+        loop.post([&] { print_line(statistics_of(loop, backend).dump()); });
+      } else if (!std::exchange(stopping, true)) {
+        loop.post([&] { loop.drain(options.limits.drain_timeout); });
+      } else {
+        loop.post([&] { loop.stop(); });
+      }
+    });
+    broken = loop.run();
+  }
+  if (options.stats_json) print_line(statistics_of(loop, backend).dump());
+  return broken == 0 ? served : complain(hinge::error("turn", backend, -broken));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto read = read_options(argc, argv);
+  if (const exit_code* const said = std::get_if<exit_code>(&read)) return *said;
+  const auto& options = std::get<serve_options>(read);
+  switch (options.protocol) {
+    case protocol_name::echo:
+      return serve<echo>(options);
+    case protocol_name::discard:
+      return serve<discard>(options);
+    case protocol_name::http:
+      return serve<web>(options);
+  }
+  return usage;
+}

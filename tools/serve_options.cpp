@@ -1,0 +1,225 @@
+#include "serve_options.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <limits>
+#include <string>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "http.hpp"
+#include "units.hpp"
+
+namespace hinge::serve {
+namespace {
+
+namespace unit = hinge::units;
+
+constexpr std::uint64_t largest_int = std::numeric_limits<int>::max();
+constexpr std::uint64_t largest_queue = std::uint64_t{512} * 1024 * 1024;
+
+unit::unit_error refuse(std::string_view text, std::string_view why) {
+  return unit::unit_error(fmt::format("'{}': {}", text, why));
+}
+
+template <class Number>
+Number number_within(std::string_view text, std::uint64_t least, std::uint64_t most) {
+  const std::uint64_t number = unit::parse_size(text);
+  if (number < least || number > most)
+    throw refuse(text, fmt::format("must be {} to {}", least, most));
+  return static_cast<Number>(number);
+}
+
+nanoseconds timeout(std::string_view text) {
+  const nanoseconds wait = unit::parse_duration(text);
+  if (wait > std::chrono::hours(24 * 365)) throw refuse(text, "must be at most 8760h");
+  return wait;
+}
+
+int whole_seconds(std::string_view text) {
+  return static_cast<int>(std::chrono::ceil<std::chrono::seconds>(timeout(text)).count());
+}
+
+unsigned file_mode(std::string_view text) {
+  unsigned mode = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (failed != std::errc() || end != text.data() + text.size() || mode > 0777)
+    throw refuse(text, "must be an octal number up to 777");
+  return mode;
+}
+
+address listen_address(const std::string& text) {
+  const result<address> parsed = address::parse(text);
+  if (!parsed) throw unit::unit_error(std::string(parsed.error().argument()));
+  return *parsed;
+}
+
+hinge::backend backend_of(std::string_view text) {
+  for (const hinge::backend built : built_backends())
+    if (backend_name(built) == text) return built;
+  if (text == backend_name(hinge::backend::automatic)) return hinge::backend::automatic;
+  throw refuse(text, "not in this build; --backend list shows what is");
+}
+
+protocol_name protocol_of(std::string_view text) {
+  const auto found = std::find(std::begin(protocol_names), std::end(protocol_names), text);
+  if (found == std::end(protocol_names))
+    throw refuse(text, fmt::format("must be one of {}", fmt::join(protocol_names, ", ")));
+  return static_cast<protocol_name>(found - std::begin(protocol_names));
+}
+
+/// `store` takes the text, and throws unit_error when it can't be used.
+template <class Store>
+void add(CLI::App& app, const std::string& name, const char* type, const char* help, Store store) {
+  const auto checked = [name, store](const std::string& text) {
+    try {
+      store(text);
+    } catch (const unit::unit_error& wrong) {
+      throw CLI::ValidationError(name, wrong.what());
+    }
+  };
+  app.add_option_function<std::string>(name, checked, help)->type_name(type);
+}
+
+void add_limits(CLI::App& app, loop_options& limits) {
+  add(app, "--max-connections", "N", "at one time (the descriptor limit less 64)",
+      [&](const auto& text) {
+        limits.max_connections = number_within<std::uint32_t>(text, 1, token::max_slots);
+      });
+  add(app, "--first-byte-timeout", "T", "from accept to the first byte (10s); 0 is never",
+      [&](const auto& text) { limits.first_byte_timeout = timeout(text); });
+  add(app, "--idle-timeout", "T", "no byte in either direction (5m); 0 is never",
+      [&](const auto& text) { limits.idle_timeout = timeout(text); });
+  add(app, "--write-stall-timeout", "T", "bytes wait and the client takes none (30s); 0 is never",
+      [&](const auto& text) { limits.write_stall_timeout = timeout(text); });
+  add(app, "--drain-timeout", "T", "for what is open after SIGTERM, and for a close (10s)",
+      [&](const auto& text) { limits.drain_timeout = timeout(text); });
+  add(app, "--queue-high", "B", "queued bytes of a connection that pause its reading (256KiB)",
+      [&](const auto& text) {
+        limits.queue_high_bytes = number_within<std::uint32_t>(text, 0, largest_queue);
+      });
+  add(app, "--queue-low", "B", "queued bytes below which it goes on (64KiB)",
+      [&](const auto& text) {
+        limits.queue_low_bytes = number_within<std::uint32_t>(text, 0, largest_queue);
+      });
+}
+
+void add_listener_options(CLI::App& app, listener_options& door) {
+  add(app, "--backlog", "N", "connections that may wait to be accepted (4096)",
+      [&](const auto& text) { door.backlog = number_within<int>(text, 1, largest_int); });
+  app.add_flag("--reuse-port", door.reuse_port, "share the port with others that ask so too");
+  add(app, "--defer-accept", "T", "TCP: accept when the first bytes are there, or after T",
+      [&](const auto& text) { door.defer_accept_s = whole_seconds(text); });
+  add(app, "--send-buffer", "B", "TCP: fixed size of the kernel's buffer",
+      [&](const auto& text) { door.send_buffer_bytes = number_within<int>(text, 1, largest_int); });
+  add(app, "--receive-buffer", "B", "TCP: fixed size of the kernel's buffer",
+      [&](const auto& text) {
+        door.receive_buffer_bytes = number_within<int>(text, 1, largest_int);
+      });
+  add(app, "--unix-mode", "MODE", "Unix path: permissions, as 660",
+      [&](const auto& text) { door.unix_mode = file_mode(text); });
+  app.add_flag("--remove-stale", door.remove_stale_path,
+               "Unix path: remove a socket that nobody listens on");
+}
+
+/// What is wrong with options that are right one by one; empty when nothing is.
+std::string contradiction(const serve_options& options) {
+  const auto none = [&](auto is_meant) {
+    return std::none_of(options.listen.begin(), options.listen.end(), is_meant);
+  };
+  const auto is_path = [](const address& a) { return a.family() == family::unix_path; };
+  const auto is_tcp = [](const address& a) { return a.is_inet(); };
+  const listener_options& door = options.door;
+  if (options.listen.empty()) return "--listen: where is missing";
+  if (options.limits.queue_low_bytes > options.limits.queue_high_bytes)
+    return "--queue-low: must not be above --queue-high";
+  if (none(is_path) && (door.unix_mode || door.remove_stale_path))
+    return "--unix-mode, --remove-stale: no Unix path to listen on";
+  if (none(is_tcp) && (door.reuse_port || door.defer_accept_s != 0 || door.send_buffer_bytes != 0 ||
+                       door.receive_buffer_bytes != 0))
+    return "--reuse-port, --defer-accept, --send-buffer, --receive-buffer: no TCP to listen on";
+  return {};
+}
+
+/// The queue takes the answers to a whole read on top of its high mark.
+void fit_queue(loop_options& limits) {
+  const std::uint64_t read = std::max(limits.receive_buffer_bytes, limits.ring_buffer_bytes);
+  const std::uint64_t least =
+      limits.queue_high_bytes + http::answer_growth * read + http::longest_answer;
+  limits.queue_limit_bytes =
+      static_cast<std::uint32_t>(std::max<std::uint64_t>(limits.queue_limit_bytes, least));
+  limits.queue_total_bytes = std::max<std::size_t>(limits.queue_total_bytes, least);
+}
+
+}  // namespace
+
+listener_options door_for(const address& where, const serve_options& options) {
+  listener_options door = options.door;
+  if (where.is_inet()) {
+    door.no_delay = true;
+  } else {
+    door.reuse_port = false;
+    door.defer_accept_s = 0;
+    door.send_buffer_bytes = 0;
+    door.receive_buffer_bytes = 0;
+  }
+  if (where.family() != family::unix_path) {
+    door.unix_mode.reset();
+    door.remove_stale_path = false;
+  }
+  return door;
+}
+
+std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
+  CLI::App app("Serves a small protocol on the hinge library, until SIGTERM or SIGINT.",
+               "hinge-serve");
+  serve_options options;
+  options.limits.drain_timeout = std::chrono::seconds(10);
+  bool list_backends = false;
+  app.set_version_flag("--version", "hinge-serve " HINGE_VERSION);
+  const auto add_address = [&](const std::vector<std::string>& texts) {
+    try {
+      for (const std::string& text : texts) options.listen.push_back(listen_address(text));
+    } catch (const unit::unit_error& wrong) {
+      throw CLI::ValidationError("--listen", wrong.what());
+    }
+  };
+  app.add_option_function<std::vector<std::string>>(
+         "--listen", add_address,
+         "where: 7000 (loopback), 10.0.0.1:7000, [::1]:7000, *:7000, unix:/path, unix:@name")
+      ->type_name("ADDR");
+  add(app, "--protocol", "NAME", "echo, discard or http (echo)",
+      [&](const auto& text) { options.protocol = protocol_of(text); });
+  add(app, "--backend", "NAME", "of the poller (automatic); list shows those of this build",
+      [&](const auto& text) {
+        list_backends = text == "list";
+        if (!list_backends) options.backend = backend_of(text);
+      });
+  add_listener_options(app, options.door);
+  add_limits(app, options.limits);
+  app.add_flag("--stats-json", options.stats_json,
+               "print all counters at the end, as SIGUSR1 does");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& wrong) {
+    if (wrong.get_exit_code() == 0) return app.exit(wrong), served;
+    fmt::print(stderr, "hinge-serve: {}\n", wrong.what());
+    return usage;
+  }
+  if (list_backends) {
+    for (const hinge::backend built : built_backends()) fmt::print("{}\n", backend_name(built));
+    return served;
+  }
+  if (const std::string wrong = contradiction(options); !wrong.empty()) {
+    fmt::print(stderr, "hinge-serve: {}\n", wrong);
+    return usage;
+  }
+  fit_queue(options.limits);
+  return options;
+}
+
+}  // namespace hinge::serve

@@ -1,0 +1,39 @@
+// The command line of hinge-serve.
+#pragma once
+
+#include <hinge/address.hpp>
+#include <hinge/any_poller.hpp>
+#include <hinge/listener.hpp>
+#include <hinge/loop_options.hpp>
+
+#include <cstdint>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace hinge::serve {
+
+/// 0: served until a signal; 1: it can't be served; 2: bad arguments.
+enum exit_code : int { served = 0, failed = 1, usage = 2 };
+
+enum class protocol_name : std::uint8_t { echo, discard, http };
+inline constexpr std::string_view protocol_names[] = {"echo", "discard", "http"};
+
+struct serve_options {
+  std::vector<address> listen;
+  protocol_name protocol = protocol_name::echo;
+  hinge::backend backend = hinge::backend::automatic;
+  /// How each address is listened on; what is for TCP or for Unix paths alone is taken out for the
+  /// others by door_for().
+  listener_options door;
+  loop_options limits;
+  bool stats_json = false;
+};
+
+/// `options.door` as far as it is meant for that kind of address.
+listener_options door_for(const address& where, const serve_options& options);
+
+/// The options, or the exit code when all has been said: the help, or what is wrong.
+std::variant<serve_options, exit_code> read_options(int argc, char** argv);
+
+}  // namespace hinge::serve

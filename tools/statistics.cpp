@@ -1,0 +1,70 @@
+#include "statistics.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace hinge::serve {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+json listeners_of(const loop_base& loop) {
+  json all = json::array();
+  for (std::size_t i = 0; i < loop.listeners(); ++i) {
+    const listener& one = loop.listener_at(i);
+    all.push_back({{"address", one.local().text()},
+                   {"asked_backlog", one.asked_backlog()},
+                   {"effective_backlog", one.effective_backlog()}});
+  }
+  return all;
+}
+
+json closed_by_cause(const loop_counters& counted) {
+  json causes = json::object();
+  for (std::size_t cause = 1; cause < close_causes; ++cause)
+    causes[std::string(close_cause_names[cause])] = counted.closed[cause];
+  return causes;
+}
+
+}  // namespace
+
+json statistics_of(const loop_base& loop, std::string_view backend) {
+  const loop_counters& counted = loop.counters();
+  std::uint64_t bytes_in = counted.bytes_in;
+  std::uint64_t bytes_out = counted.bytes_out;
+  std::uint64_t queued = 0;
+  const connection_table& table = loop.table();
+  for (std::uint32_t slot = 0; slot < table.touched(); ++slot) {
+    const hot_entry& entry = table.hot(slot);
+    // The others have been counted at their close.
+    if (entry.state == connection_state::free || entry.state == connection_state::detaching)
+      continue;
+    bytes_in += entry.bytes_in;
+    bytes_out += entry.bytes_out;
+    queued += entry.queued;
+  }
+  return {
+      {"backend", backend},
+      {"listeners", listeners_of(loop)},
+      {"max_connections", loop.options().max_connections},
+      {"accepted", counted.accepted},
+      {"open", loop.open_connections()},
+      {"closed", closed_by_cause(counted)},
+      {"shed", counted.shed},
+      {"bytes_in", bytes_in},
+      {"bytes_out", bytes_out},
+      {"queued_bytes", queued},
+      {"turns", counted.turns},
+      {"events", counted.events},
+      {"stale_events", counted.stale_events},
+      {"stale_operations", counted.stale_operations},
+      {"refused_sends", counted.refused_sends},
+      {"accept_retries", counted.accept_retries},
+      {"accept_exhausted", counted.accept_exhausted},
+      {"accept_unknown", counted.accept_unknown},
+      {"listeners_died", counted.listeners_died},
+      {"full_pauses", counted.full_pauses},
+      {"read_pauses", counted.read_pauses},
+  };
+}
+
+}  // namespace hinge::serve
