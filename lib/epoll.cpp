@@ -27,8 +27,8 @@ namespace hinge {
 namespace {
 
 constexpr std::uint32_t most_kernel_events = 512;
-// Connections that come at once: the listener is reported again within this time for each connection
-// that the turn before accepted. Who needs longer for one gains nothing from asking how many wait.
+// Connections come at once when the listener is reported again within this time for each that the
+// turn before accepted. A loop that needs longer gains nothing from asking how many wait.
 constexpr instant at_once_ns = 50'000;
 constexpr std::uint32_t longest_probe_interval = 256;
 constexpr std::uint32_t connection_events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
@@ -251,7 +251,8 @@ bool epoll_poller::state::accept_failed(accept_source& source, int code, event*&
   return out;
 }
 
-/// Several listeners at once (out of line, so that one listener alone stays in registers): each in turn, beginning with the one that was left out last.
+/// Several listeners at once: each in turn, beginning with the one that was left out last. Out of
+/// line, so that one listener alone stays in registers.
 [[gnu::noinline]] event* epoll_poller::state::serve_several(std::uint64_t reported,
                                                             instant since_last, std::uint32_t room,
                                                             event* out) noexcept {

@@ -52,9 +52,9 @@ inline constexpr std::uint32_t receiving = 1U << 11;   ///< completion: a receiv
 inline constexpr std::uint32_t stopping = 1U << 12;    ///< completion: stop_receive was sent
 inline constexpr std::uint32_t sending = 1U << 13;     ///< completion: a send is under way
 inline constexpr std::uint32_t closing_send = 1U
-                                              << 14;  ///< completion: that send closes afterwards
-inline constexpr std::uint32_t completion = 1U << 18;   ///< its backend completes
-inline constexpr std::uint32_t has_queue = 1U << 17;  ///< something was queued, once
+                                              << 14;   ///< completion: that send closes afterwards
+inline constexpr std::uint32_t completion = 1U << 18;  ///< its backend completes
+inline constexpr std::uint32_t has_queue = 1U << 17;   ///< something was queued, once
 inline constexpr std::uint32_t detach_asked = 1U << 15;  ///< completion
 // These two say that the slot stands in a list, and outlive the connection.
 inline constexpr std::uint32_t listed_ready = 1U << 30;

@@ -10,10 +10,11 @@
 namespace hinge {
 
 /// How it accepts, per listener: one connection a wake-up. When the next turn reports the listener
-/// again at once (within 50 us for each connection accepted before), the kernel is asked how many wait
-/// (TCP_INFO, one cheap call) and exactly that many are taken, within terms.accept_room. Asking in vain
-/// makes it ask less often, down to once in 256. accept4 is never called only to hear EAGAIN, which
-/// costs more than an accept that succeeds. Unix listeners can't be asked: one a wake-up there.
+/// again at once (within 50 us for each connection accepted before), the kernel is asked how many
+/// wait (TCP_INFO, one cheap call), and exactly that many are taken, within terms.accept_room.
+/// Asking in vain makes it ask less often, down to once in 256. accept4 is never called only to
+/// hear EAGAIN, which costs more than an accept that succeeds. Unix listeners can't be asked: one
+/// a wake-up there.
 class epoll_poller {
 public:
   static constexpr std::uint32_t max_listeners = 64;

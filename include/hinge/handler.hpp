@@ -25,8 +25,8 @@ struct payload_of<Handler> {
 }  // namespace detail
 
 /// What a handler must have. All but on_data is optional, found by name at compile time:
-/// - on_data(connection, std::span<std::byte>): the bytes live until it returns; send() and finish()
-///   may be given a part of them.
+/// - on_data(connection, std::span<std::byte>): the bytes live until it returns; send() and
+///   finish() may be given a part of them.
 /// - on_accept(connection): before any data. The peer may have sent some already.
 /// - on_end(connection): the peer has ended its side, nothing more will be read. Without it the
 ///   connection is closed, after what is queued.

@@ -98,19 +98,15 @@ private:
 template <poller P, handler H>
 result<void> loop<P, H>::open(const loop_options& options) noexcept {
   if (result<void> fine = check(options); !fine) return fine;
-  const poller_options wanted{.accepts_per_turn = options.accepts_per_turn,
-                              .receive_buffers = options.receive_buffers,
-                              .receive_buffer_bytes = options.ring_buffer_bytes};
-  if (result<void> opened = poller_.open(wanted); !opened) return opened;
+  if (result<void> opened = poller_.open(poller_part(options)); !opened) return opened;
   // A turn that can't wait tells the poller's time, which is virtual in a simulator.
   turn_terms terms;
   event none[least_event_room];
   if (const int turned = poller_.turn({}, none, terms); turned < 0)
     return fail("open loop", "the first turn of the poller", -turned);
   now_ = terms.now;
-  result<void> opened =
-      open_base(options, poller_.limits(), poller_.completes(), &poller_,
-                [](const void* self) noexcept { static_cast<const P*>(self)->wake(); });
+  const auto wake = [](const void* self) noexcept { static_cast<const P*>(self)->wake(); };
+  result<void> opened = open_base(options, poller_.limits(), poller_.completes(), &poller_, wake);
   if (!opened) return opened;
   if constexpr (!std::is_empty_v<payload>) {
     if (!payload_array_.open(table_.capacity()))
@@ -134,13 +130,8 @@ inline int loop<P, H>::turn_inline(deadline until) noexcept {
   if (count < 0) [[unlikely]]
     return count;
   counters_.events += static_cast<std::uint32_t>(count);
-  for (const event *e = events, *end = events + count; e != end; ++e) {
-    if (e->kind == event_kind::accepted) {
-      accepted(*e);
-    } else {
-      dispatch(*e);
-    }
-  }
+  for (const event *e = events, *end = events + count; e != end; ++e)
+    e->kind == event_kind::accepted ? accepted(*e) : dispatch(*e);
   if (!ready_.empty()) serve_ready();
   if (table_.deadlines().may_be_due(now_)) expire();
   if (stop_until_.passed(now_)) [[unlikely]] {
@@ -202,9 +193,9 @@ inline void loop<P, H>::accepted(const event& e) noexcept {
   }
   assert(table_.available() != 0);
   ++counters_.accepted;
-  const std::uint32_t slot = table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()),
-                                           limits_.peers[e.buffer], now_,
-                                           poller_.completes() ? connection_flag::completion : 0);
+  const std::uint32_t slot =
+      table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()), limits_.peers[e.buffer],
+                    now_, poller_.completes() ? connection_flag::completion : 0);
   if constexpr (!std::is_empty_v<payload>) std::construct_at(payload_array_.data() + slot);
   const connection_id id = table_.id(slot);
   if constexpr (requires { handler_.on_accept(connection{}); }) {
@@ -215,7 +206,7 @@ inline void loop<P, H>::accepted(const event& e) noexcept {
   first_turn(id);
 }
 
-/// An error, the last accept of its stream, or one after an episode of exhaustion. False: no connection.
+/// An error, the end of the stream, or the end of an exhaustion. False: there is no connection.
 template <poller P, handler H>
 bool loop<P, H>::accepted_unusually(const event& e) noexcept {
   const std::size_t index = e.subject.slot();
@@ -441,9 +432,8 @@ inline void loop<P, H>::end(std::uint32_t slot) noexcept {
   release(slot);
 }
 
-/// The destructor's part: every connection ends with its on_close, and no descriptor is closed
-/// while a completion backend holds it. A backend that doesn't let go within a thousand turns is
-/// left alone.
+/// The destructor's part: every connection ends with its on_close. A completion backend that
+/// doesn't let go of all descriptors within a thousand turns is left alone.
 template <poller P, handler H>
 void loop<P, H>::close_all() noexcept {
   if (wake_ == nullptr) return;

@@ -86,6 +86,11 @@ protected:
   HINGE_API result<void> open_base(const loop_options& options, const poller_limits& limits,
                                    bool completes, const void* poller,
                                    void (*wake)(const void*) noexcept) noexcept;
+  static poller_options poller_part(const loop_options& options) noexcept {
+    return {.accepts_per_turn = options.accepts_per_turn,
+            .receive_buffers = options.receive_buffers,
+            .receive_buffer_bytes = options.ring_buffer_bytes};
+  }
   HINGE_API static result<void> check(const loop_options& options) noexcept;
 
   // --- before and after a turn -------------------------------------------------------------
