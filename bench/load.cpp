@@ -1,9 +1,5 @@
 #include "load.hpp"
 
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -16,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "client.hpp"
+#include "descriptors.hpp"
 
 namespace hinge::bench {
 
@@ -33,20 +30,6 @@ std::uint64_t port_range() {
     return last - first + 1;
   }
   return 28'232;  // Linux's default
-}
-
-std::optional<std::string> missing_descriptors(const load_options& options) {
-  const std::uint64_t needed =
-      std::uint64_t{options.connections} + options.threads + own_descriptors;
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || needed <= limit.rlim_cur) return {};
-  if (needed <= limit.rlim_max) {
-    limit.rlim_cur = needed;
-    if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return {};
-  }
-  return fmt::format(
-      "{} connections need {} descriptors, and this process may have {} at most (ulimit -Hn)",
-      options.connections, needed, limit.rlim_max);
 }
 
 std::optional<std::string> missing_ports(const load_options& options) {
@@ -95,7 +78,11 @@ std::uint64_t total(const error_counts& counts) noexcept {
 }
 
 std::optional<std::string> obstacle(const load_options& options) {
-  if (auto missing = missing_descriptors(options)) return missing;
+  const std::uint64_t needed =
+      std::uint64_t{options.connections} + options.threads + own_descriptors;
+  if (const auto shortage = descriptor_shortage(needed)) {
+    return fmt::format("{} connections: {}", options.connections, *shortage);
+  }
   return missing_ports(options);
 }
 

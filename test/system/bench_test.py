@@ -349,8 +349,8 @@ class Refusals(unittest.TestCase):
         code, found, stderr = bench("accept", "--target", "7000", "--connections", "100",
                                     before=limit)
         self.assertEqual((code, found), (3, None))
-        self.assertEqual(stderr, "hinge-bench: 100 connections need 117 descriptors, and this "
-                                 "process may have 50 at most (ulimit -Hn)\n")
+        self.assertEqual(stderr, "hinge-bench: 100 connections: 117 descriptors are needed, "
+                                 "and this process may have 50 at most (ulimit -Hn)\n")
 
     def test_the_soft_limit_is_raised(self):
         limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (50, 400))

@@ -1,0 +1,125 @@
+#include "subject.hpp"
+
+#include <hinge/epoll.hpp>
+#include <hinge/loop.hpp>
+
+#include <algorithm>
+#include <span>
+#include <stdexcept>
+
+#include "floor_epoll.hpp"
+
+namespace hinge::bench {
+
+namespace {
+
+listener open_listener(const listener_options& options) {
+  auto opened = listener::open(address::loopback(0), options);
+  if (!opened) throw std::runtime_error(opened.error().text());
+  return std::move(*opened);
+}
+
+class floor_subject final : public subject {
+public:
+  floor_subject(floor_work work, const listener_options& options)
+      : listener_(open_listener(options)), floor_(work, listener_.fd()) {}
+
+  bool serve_until_closed(std::uint64_t total) override {
+    while (floor_.closed < total) {
+      if (!floor_.turn(-1)) return false;
+    }
+    return true;
+  }
+  std::uint64_t closed() const noexcept override { return floor_.closed; }
+  std::uint16_t port() const noexcept override { return listener_.local().port(); }
+
+private:
+  listener listener_;
+  floor_epoll floor_;
+};
+
+// The handlers are what a user would write.
+
+struct ac_handler {
+  void on_accept(connection peer) noexcept { peer.close(); }
+  void on_data(connection, std::span<std::byte>) noexcept {}
+};
+
+struct crr_handler {
+  static constexpr std::size_t most = 64;
+  void on_data(connection peer, std::span<std::byte> bytes) noexcept {
+    peer.finish(bytes.first(std::min(bytes.size(), most)));
+  }
+};
+
+struct echo_handler {
+  void on_data(connection peer, std::span<std::byte> bytes) noexcept {
+    if (!peer.send(bytes)) peer.abort();
+  }
+};
+
+template <class Handler>
+class hinge_subject final : public subject {
+public:
+  explicit hinge_subject(const listener_options& options) {
+    if (auto opened = loop_.open(); !opened) throw std::runtime_error(opened.error().text());
+    auto taken = loop_.listen(open_listener(options));
+    if (!taken) throw std::runtime_error(taken.error().text());
+  }
+
+  bool serve_until_closed(std::uint64_t total) override {
+    while (closed() < total) {
+      if (loop_.turn() < 0) return false;
+    }
+    return true;
+  }
+  std::uint64_t closed() const noexcept override {
+    return loop_.counters().accepted - loop_.open_connections();
+  }
+  std::uint16_t port() const noexcept override { return loop_.listener_at(0).local().port(); }
+
+private:
+  loop<epoll_poller, Handler> loop_;
+};
+
+std::unique_ptr<subject> make_floor(server_work work, const listener_options& options) {
+  switch (work) {
+    case server_work::ac:
+      return std::make_unique<floor_subject>(floor_work::ac, options);
+    case server_work::crr:
+      return std::make_unique<floor_subject>(floor_work::crr, options);
+    case server_work::echo:
+      break;
+  }
+  return std::make_unique<floor_subject>(floor_work::echo, options);
+}
+
+std::unique_ptr<subject> make_hinge(server_work work, const listener_options& options) {
+  switch (work) {
+    case server_work::ac:
+      return std::make_unique<hinge_subject<ac_handler>>(options);
+    case server_work::crr:
+      return std::make_unique<hinge_subject<crr_handler>>(options);
+    case server_work::echo:
+      break;
+  }
+  return std::make_unique<hinge_subject<echo_handler>>(options);
+}
+
+}  // namespace
+
+std::unique_ptr<subject> make_subject(std::string_view name, server_work work,
+                                      const listener_options& options) {
+  if (name == "floor") return make_floor(work, options);
+  if (name == "hinge") return make_hinge(work, options);
+  throw std::invalid_argument("no server '" + std::string(name) + "': floor or hinge");
+}
+
+server_work parse_work(std::string_view text) {
+  if (text == "ac") return server_work::ac;
+  if (text == "crr") return server_work::crr;
+  if (text == "echo") return server_work::echo;
+  throw std::invalid_argument("no work '" + std::string(text) + "': ac, crr or echo");
+}
+
+}  // namespace hinge::bench
