@@ -1,0 +1,82 @@
+// What is shown of a load: figures and units, and the cases that a run seldom has.
+#include "report.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <nlohmann/json.hpp>
+
+#include <cerrno>
+#include <chrono>
+#include <string>
+
+using namespace hinge::bench;
+using namespace std::chrono_literals;
+
+namespace {
+
+report example() {
+  report shown;
+  shown.asked.target = hinge::address::loopback(7000);
+  shown.asked.threads = 2;
+  shown.found.elapsed = 2s;
+  shown.found.client_cpu = 3s;
+  shown.found.completed = 1000;
+  for (int i = 1; i <= 1000; ++i) shown.found.latency.record(i * 1000);
+  return shown;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("times have three digits and a unit that suits them") {
+  CHECK(short_time(0) == "0 ns");
+  CHECK(short_time(812) == "812 ns");
+  CHECK(short_time(999.4) == "999 ns");
+  CHECK(short_time(999.6) == "1.00 us");
+  CHECK(short_time(41'260) == "41.3 us");
+  CHECK(short_time(99'960) == "100 us");
+  CHECK(short_time(2e9) == "2.00 s");
+  CHECK(short_time(3.6e12) == "3600 s");
+}
+
+TEST_CASE("rates and shares") {
+  const auto json = to_json(example());
+  CHECK(json["per_second"] == 500);
+  CHECK(json["client_cpu_share"] == 0.75);
+  CHECK(json["latency_ns"]["p50"] == example().found.latency.percentile(50));
+  CHECK(json["latency_ns"]["p99.99"] == example().found.latency.percentile(99.99));
+  CHECK(json["other_errno"].is_null());
+  const std::string table = to_table(example());
+  CHECK(contains(table, "accept 127.0.0.1:7000, 64 connections, 64 bytes each way, 2.00 s\n"));
+  CHECK(contains(table, "1000 (500 per second)"));
+  CHECK(contains(table, "errors       none"));
+  CHECK(contains(table, "75 % of 2 threads"));
+  CHECK_FALSE(contains(table, "unfinished"));
+}
+
+TEST_CASE("nothing measured is 0 and null, not a division by zero") {
+  report shown;
+  shown.asked.target = hinge::address::loopback(7000);
+  const auto json = to_json(shown);
+  CHECK(json["per_second"] == 0);
+  CHECK(json["client_cpu_share"] == 0);
+  CHECK(json["latency_ns"].is_null());
+  CHECK_FALSE(contains(to_table(shown), "latency"));
+}
+
+TEST_CASE("errors are told by kind, an unknown one by its errno") {
+  report shown = example();
+  shown.found.errors[static_cast<std::size_t>(error_kind::reset)] = 3;
+  shown.found.errors_before[static_cast<std::size_t>(error_kind::other)] = 2;
+  shown.found.other_errno = ENETRESET;
+  const auto json = to_json(shown);
+  CHECK(json["errors"]["reset"] == 3);
+  CHECK(json["errors"]["other"] == 0);
+  CHECK(json["errors_before"]["other"] == 2);
+  CHECK(json["other_errno"] == "ENETRESET");
+  const std::string table = to_table(shown);
+  CHECK(contains(table, "errors       3 reset\n"));
+  CHECK(contains(table, "2 other (ENETRESET) while connecting and warming up"));
+}
