@@ -83,8 +83,7 @@ struct epoll_poller::state {
   unique_fd epoll;
   unique_fd wake;
   std::uint64_t turn = 0;
-  std::uint32_t used = 0;      // accepts of this turn so far
-  std::uint32_t accepted = 0;  // accepts of the last turn that had any
+  std::uint32_t accepted = 1;  // one more than the last turn that had any
   std::uint32_t accept_slots = 0;
   unsigned first_source = 0;  // whose turn it is when there is not room for all
   std::unique_ptr<inet_name[]> peers;
@@ -96,9 +95,10 @@ struct epoll_poller::state {
   void stop_accepting(accept_source& source) noexcept;
   std::uint32_t probe(accept_source& source) noexcept;
   bool accept_failed(accept_source& source, int code, event*& out) noexcept;
-  event* serve(accept_source& source, instant since_last, std::uint32_t room, event* out) noexcept;
-  event* serve_several(std::uint64_t reported, instant since_last, std::uint32_t room,
-                       event* out) noexcept;
+  event* serve(accept_source& source, instant since_last, std::uint32_t room, event* out,
+               std::uint32_t& used) noexcept;
+  event* serve_several(std::span<const epoll_event> from, instant since_last, std::uint32_t room,
+                       event* out, std::uint32_t& used) noexcept;
 };
 
 static_assert(epoll_poller::max_listeners <= 64, "reported listeners are the bits of one word");
@@ -217,21 +217,21 @@ bool epoll_poller::state::accept_failed(accept_source& source, int code, event*&
   return !more;
 }
 
-/// Accepts what its policy allows, within the room that is left in this turn.
+/// Accepts what its policy allows, within `room`; writes to `out` and returns its new end.
 [[gnu::always_inline]] inline event* epoll_poller::state::serve(accept_source& source,
                                                                 instant since_last,
-                                                                std::uint32_t room,
-                                                                event* out) noexcept {
-  const bool in_a_row = source.served_turn + 1 == turn && since_last < at_once_ns * (accepted + 1);
-  source.served_turn = turn;
+                                                                std::uint32_t room, event* out,
+                                                                std::uint32_t& used) noexcept {
   std::uint32_t want = 1;
-  if (!in_a_row) {
+  if (source.served_turn + 1 != turn || since_last >= at_once_ns * accepted) {
     source.streak = 0;
   } else if (++source.streak >= source.probe_interval) {
-    want = std::min(probe(source), room - used);
+    want = std::min(probe(source), room);
   }
+  source.served_turn = turn;
   // A failed accept takes a place like one that succeeded: the errors of a turn are bounded too.
-  for (std::uint32_t end = used + want; used != end; ++used) {
+  std::uint32_t at = used;
+  for (const std::uint32_t end = used + want; at != end; ++at) {
     sockaddr_storage from;
     from.ss_family = AF_UNSPEC;
     socklen_t length = sizeof from;
@@ -241,30 +241,37 @@ bool epoll_poller::state::accept_failed(accept_source& source, int code, event*&
       if (accept_failed(source, fd, out)) break;
       continue;
     }
-    compact(from, peers[used]);
+    compact(from, peers[at]);
     *out++ = {.subject = source.subject,
               .result = fd,
-              .buffer = static_cast<std::uint16_t>(used),
+              .buffer = static_cast<std::uint16_t>(at),
               .kind = event_kind::accepted,
               .more = 1};
   }
+  used = at;
   return out;
 }
 
 /// Several listeners at once: each in turn, beginning with the one that was left out last. Out of
 /// line, so that one listener alone stays in registers.
-[[gnu::noinline]] event* epoll_poller::state::serve_several(std::uint64_t reported,
+[[gnu::noinline]] event* epoll_poller::state::serve_several(std::span<const epoll_event> from,
                                                             instant since_last, std::uint32_t room,
-                                                            event* out) noexcept {
-  std::uint64_t rotated = std::rotr(reported, static_cast<int>(first_source));
-  for (; rotated != 0; rotated &= rotated - 1) {
+                                                            event* out,
+                                                            std::uint32_t& used) noexcept {
+  std::uint64_t reported = 0;
+  for (const epoll_event& one : from) {
+    const token subject = token::from_bits(one.data.u64);
+    if (subject.what() == role::listener) reported |= std::uint64_t{1} << subject.slot();
+  }
+  reported = std::rotr(reported, static_cast<int>(first_source));
+  for (; reported != 0; reported &= reported - 1) {
     const unsigned index =
-        (static_cast<unsigned>(std::countr_zero(rotated)) + first_source) % max_listeners;
+        (static_cast<unsigned>(std::countr_zero(reported)) + first_source) % max_listeners;
     if (used >= room) {
       first_source = index;
       break;
     }
-    out = serve(sources[index], since_last, room, out);
+    out = serve(sources[index], since_last, room - used, out, used);
   }
   return out;
 }
@@ -291,11 +298,13 @@ int epoll_poller::turn(std::span<const change> changes, std::span<event> events,
     return count == -EINTR ? static_cast<int>(out - events.data()) : count;
   ++s.turn;
 
-  std::uint64_t reported = 0;
+  accept_source* source = nullptr;
+  std::uint32_t sources = 0;
   for (const epoll_event *one = s.ready.data(), *end = one + count; one != end; ++one) {
     const token subject = token::from_bits(one->data.u64);
     if (subject.what() == role::listener) {
-      reported |= std::uint64_t{1} << subject.slot();
+      source = &s.sources[subject.slot()];
+      ++sources;
     } else if (subject.what() == role::connection) {
       const std::int32_t hints = hints_of(one->events);
       const bool only_out = hints == readiness::out;
@@ -306,13 +315,13 @@ int epoll_poller::turn(std::span<const change> changes, std::span<event> events,
       *out++ = {.kind = event_kind::woken};
     }
   }
-  if (reported != 0 && accept_room != 0) {
+  if (source != nullptr && accept_room != 0) {
     const instant since_last = terms.now - before;
-    s.used = 0;
-    out = (reported & (reported - 1)) == 0
-              ? s.serve(s.sources[std::countr_zero(reported)], since_last, accept_room, out)
-              : s.serve_several(reported, since_last, accept_room, out);
-    s.accepted = s.used;
+    std::uint32_t used = 0;
+    out = sources == 1 ? s.serve(*source, since_last, accept_room, out, used)
+                       : s.serve_several(std::span(s.ready).first(static_cast<std::size_t>(count)),
+                                         since_last, accept_room, out, used);
+    s.accepted = used + 1;
   }
   return static_cast<int>(out - events.data());
 }
