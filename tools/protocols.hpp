@@ -4,6 +4,7 @@
 #include <hinge/error.hpp>
 #include <hinge/handler.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <span>
@@ -16,20 +17,27 @@
 
 namespace hinge::serve {
 
-/// What all protocols do: say on stderr when a listener can't accept.
-struct protocol {
+/// What all protocols do: say on stderr when a listener can't accept. A pause is told once a minute:
+/// a server that stays at its limit pauses after each connection that it accepts.
+class protocol {
+public:
   const loop_base* loop = nullptr;
 
-  void on_listener_error(std::size_t listener, int code) const {
+  void on_listener_error(std::size_t listener, int code) {
     const bool gone = classify_accept_error(-code) == accept_class::dead;
+    if (!gone && loop->now() < quiet_until_) return;
+    if (!gone) quiet_until_ = deadline::after(loop->now(), std::chrono::minutes(1)).when();
     fmt::print(stderr, "hinge-serve: accept {}: {}: {}; {}\n",
                loop->listener_at(listener).local().text(), errno_name(-code), errno_meaning(-code),
                gone ? "nothing more will be accepted here" : "waiting until there is room");
   }
+
+private:
+  instant quiet_until_ = 0;
 };
 
 /// RFC 862: what arrives goes back. A peer that has ended its side gets the rest first.
-struct echo : protocol {
+struct echo : public protocol {
   void on_data(connection peer, std::span<std::byte> bytes) const {
     if (!peer.send(bytes)) peer.abort();
   }
@@ -37,7 +45,7 @@ struct echo : protocol {
 };
 
 /// RFC 863: what arrives is thrown away.
-struct discard : protocol {
+struct discard : public protocol {
   void on_data(connection, std::span<std::byte>) const {}
 };
 

@@ -29,18 +29,10 @@ json closed_by_cause(const loop_counters& counted) {
 
 json statistics_of(const loop_base& loop, std::string_view backend) {
   const loop_counters& counted = loop.counters();
-  std::uint64_t bytes_in = counted.bytes_in;
-  std::uint64_t bytes_out = counted.bytes_out;
   std::uint64_t queued = 0;
-  const connection_table& table = loop.table();
-  for (std::uint32_t slot = 0; slot < table.touched(); ++slot) {
-    const hot_entry& entry = table.hot(slot);
-    // The others have been counted at their close.
-    if (entry.state == connection_state::free || entry.state == connection_state::detaching)
-      continue;
-    bytes_in += entry.bytes_in;
-    bytes_out += entry.bytes_out;
-    queued += entry.queued;
+  for (std::uint32_t slot = 0; slot < loop.table().touched(); ++slot) {
+    const hot_entry& entry = loop.table().hot(slot);
+    if (entry.state != connection_state::free) queued += entry.queued;
   }
   return {
       {"backend", backend},
@@ -50,8 +42,8 @@ json statistics_of(const loop_base& loop, std::string_view backend) {
       {"open", loop.open_connections()},
       {"closed", closed_by_cause(counted)},
       {"shed", counted.shed},
-      {"bytes_in", bytes_in},
-      {"bytes_out", bytes_out},
+      {"bytes_in", counted.bytes_in},
+      {"bytes_out", counted.bytes_out},
       {"queued_bytes", queued},
       {"turns", counted.turns},
       {"events", counted.events},

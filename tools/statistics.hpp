@@ -9,9 +9,8 @@
 
 namespace hinge::serve {
 
-/// Every counter of loop_options.hpp under its name, the listeners, and what is open and queued now.
-/// Bytes include those of open connections. accepted == open + the sum of closed + shed. The loop's
-/// thread, or after it.
+/// Every counter of loop_options.hpp under its name, the listeners, and what is open and queued
+/// now. accepted == open + the sum of closed + shed. The loop's thread, or after it.
 nlohmann::ordered_json statistics_of(const loop_base& loop, std::string_view backend);
 
 }  // namespace hinge::serve

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""hinge-serve at its limits: timeouts, a full table, no descriptor left."""
+
+import contextlib
+import unittest
+
+import serve
+from serve import Server, closed, echoed, is_reset, receive_all
+
+
+class Timeouts(unittest.TestCase):
+    """That a timeout comes, and for whom; when, is nobody's criterion."""
+
+    def test_first_byte(self):
+        with Server("--first-byte-timeout", "300ms", "--idle-timeout", "0") as server:
+            with server.connect() as silent, server.connect() as speaker:
+                self.assertTrue(echoed(speaker))
+                self.assertEqual(receive_all(silent), b"")
+                self.assertTrue(echoed(speaker))
+            found = server.stop()
+        self.assertEqual(closed(found), {"first_byte_timeout": 1, "peer_closed": 1})
+
+    def test_idle(self):
+        with Server("--idle-timeout", "400ms", "--first-byte-timeout", "0") as server:
+            with server.connect() as silent, server.connect() as quiet:
+                self.assertTrue(echoed(quiet))
+                self.assertEqual(receive_all(quiet), b"")
+                self.assertEqual(receive_all(silent), b"")
+            found = server.stop()
+        self.assertEqual(closed(found), {"idle_timeout": 2})
+
+    def test_traffic_keeps_a_connection(self):
+        with Server("--idle-timeout", "2s", "--first-byte-timeout", "2s") as server:
+            with server.connect() as silent, server.connect() as busy:
+                # The silent one's end is the clock.
+                silent.settimeout(0.05)
+                while True:
+                    self.assertTrue(echoed(busy))
+                    with contextlib.suppress(TimeoutError):
+                        self.assertEqual(silent.recv(1), b"")
+                        break
+                self.assertTrue(echoed(busy))
+            found = server.stop()
+        self.assertEqual(sum(closed(found).values()), 2)
+        self.assertEqual(found["closed"]["peer_closed"], 1)
+
+    def test_never(self):
+        with Server("--idle-timeout", "0", "--first-byte-timeout", "0") as server:
+            with server.connect() as peer:
+                before = server.statistics()["turns"]
+                peer.settimeout(1)
+                with self.assertRaises(TimeoutError):
+                    peer.recv(1)
+                # Nothing woke it in between but the question itself.
+                self.assertLessEqual(server.statistics()["turns"] - before, 2)
+
+
+class FullTable(unittest.TestCase):
+    def test_the_next_one_waits_in_the_kernels_queue(self):
+        with Server("--max-connections", "3") as server, contextlib.ExitStack() as stack:
+            held = [stack.enter_context(server.connect()) for _ in range(3)]
+            for peer in held:
+                self.assertTrue(echoed(peer))
+            waiting = stack.enter_context(server.connect())
+            waiting.sendall(b"hello")
+            found = server.until(lambda found: found["full_pauses"] > 0)
+            self.assertEqual((found["accepted"], found["open"]), (3, 3))
+            for peer in held:
+                self.assertTrue(echoed(peer))
+            self.assertEqual(server.statistics()["accepted"], 3)
+            held[1].close()
+            self.assertEqual(serve.receive(waiting, 5), b"hello")
+            found = server.statistics()
+            self.assertEqual((found["accepted"], found["open"], found["shed"]), (4, 3, 0))
+
+    def test_a_full_table_waits_without_turning(self):
+        with Server("--max-connections", "1") as server, contextlib.ExitStack() as stack:
+            self.assertTrue(echoed(stack.enter_context(server.connect())))
+            for _ in range(10):
+                stack.enter_context(server.connect())
+            before = server.until(lambda found: found["full_pauses"] > 0)["turns"]
+            with self.assertRaises(TimeoutError):
+                peer = stack.enter_context(server.connect())
+                peer.settimeout(1)
+                peer.recv(1)
+            self.assertLessEqual(server.statistics()["turns"] - before, 2)
+
+    def test_everybody_is_served_in_the_end(self):
+        with Server("--max-connections", "2") as server, contextlib.ExitStack() as stack:
+            peers = [stack.enter_context(server.connect()) for _ in range(50)]
+            for peer in peers:
+                self.assertTrue(echoed(peer))
+                peer.close()
+            found = server.stop()
+        self.assertEqual((found["accepted"], closed(found)), (50, {"peer_closed": 50}))
+
+
+class NoDescriptors(unittest.TestCase):
+    LIMIT = 64
+
+    def server(self):
+        return Server("--max-connections", "1000", "--first-byte-timeout", "0",
+                      descriptors=self.LIMIT)
+
+    def crowd(self, server, stack):
+        """More clients than descriptors; those that are served, and those that wait."""
+        peers = [stack.enter_context(server.connect()) for _ in range(self.LIMIT + 20)]
+        server.until(lambda found: found["accept_exhausted"] > 0)
+        count = server.statistics()["open"]
+        self.assertGreater(count, self.LIMIT // 2)
+        self.assertLess(count, self.LIMIT)
+        for peer in peers[:count]:
+            self.assertTrue(echoed(peer))
+        return peers[:count], peers[count:]
+
+    def said(self, server):
+        return (f"hinge-serve: accept {server.addresses[0]}: EMFILE: Too many open files; "
+                "waiting until there is room\n")
+
+    def test_it_neither_spins_nor_ends(self):
+        with self.server() as server, contextlib.ExitStack() as stack:
+            server.expected_stderr = self.said(server)
+            _, waiting = self.crowd(server, stack)
+            before = server.statistics()
+            waiting[0].settimeout(2)
+            with self.assertRaises(TimeoutError):
+                waiting[0].recv(1)
+            found = server.statistics()
+            # A back-off of 100 ms that doubles to 1 s; a spin is a million.
+            self.assertLess(found["turns"] - before["turns"], 50)
+            self.assertLess(found["accept_exhausted"] - before["accept_exhausted"], 50)
+
+    def test_a_close_lets_the_next_one_in(self):
+        with self.server() as server, contextlib.ExitStack() as stack:
+            server.expected_stderr = self.said(server)
+            served, waiting = self.crowd(server, stack)
+            for leaving, next_one in zip(served, waiting):
+                leaving.close()
+                self.assertTrue(echoed(next_one))
+            for peer in served[len(waiting):] + waiting:
+                peer.close()
+            with server.connect() as peer:
+                self.assertTrue(echoed(peer))
+            found = server.stop()
+        self.assertEqual(found["accepted"], self.LIMIT + 21)
+        self.assertEqual(closed(found), {"peer_closed": self.LIMIT + 21})
+
+    def test_it_is_told_once_a_minute(self):
+        with self.server() as server:
+            server.expected_stderr = self.said(server)
+            for _ in range(2):
+                with contextlib.ExitStack() as stack:
+                    self.crowd(server, stack)
+                server.until(lambda found: found["open"] == 0)
+            found = server.stop()
+        self.assertEqual(found["accepted"], 2 * (self.LIMIT + 20))
+
+    def test_it_can_be_stopped(self):
+        with self.server() as server, contextlib.ExitStack() as stack:
+            server.expected_stderr = self.said(server)
+            served, waiting = self.crowd(server, stack)
+            server.send_signal(serve.signal.SIGTERM)
+            # What still waits for accept goes with its listener.
+            self.assertTrue(all(is_reset(peer) for peer in waiting))
+            for peer in served:
+                peer.close()
+            self.assertEqual(server.wait()["closed"]["peer_closed"], len(served))
+
+
+if __name__ == "__main__":
+    serve.run_tests()
