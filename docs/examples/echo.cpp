@@ -10,17 +10,17 @@ struct echo {
   }
 };
 
-int main(int, char** arguments) {
-  const auto where = hinge::address::parse(arguments[1] != nullptr ? arguments[1] : "7000");
+int complain(const hinge::error& reason) {
+  std::fprintf(stderr, "%s\n", reason.text().c_str());
+  return 1;
+}
+
+int main(int count, char** arguments) {
+  const auto where = hinge::address::parse(count > 1 ? arguments[1] : "7000");
+  if (!where) return complain(where.error());
   hinge::loop<hinge::epoll_poller, echo> server;
-  auto ready = where ? server.open() : hinge::result<void>(hinge::fail(where.error()));
-  if (ready) {
-    if (const auto door = server.listen(*where); !door) ready = hinge::fail(door.error());
-  }
-  if (!ready) {
-    std::fprintf(stderr, "%s\n", ready.error().text().c_str());
-    return 1;
-  }
+  if (const auto opened = server.open(); !opened) return complain(opened.error());
+  if (const auto door = server.listen(*where); !door) return complain(door.error());
   std::printf("listening on %s\n", server.listener_at(0).local().text().c_str());
   std::fflush(stdout);
   return server.run() < 0;
