@@ -1,5 +1,5 @@
-// An echo server on several threads: each has a loop and a listener of its own on the same port, and
-// the kernel spreads the connections (SO_REUSEPORT). `echo_threads 7000 4`
+// An echo server on several threads: each has a loop and a listener of its own on the same port;
+// the kernel spreads the connections over them (SO_REUSEPORT). `echo_threads 7000 4`
 #include <hinge/epoll.hpp>
 #include <hinge/loop.hpp>
 
