@@ -17,8 +17,8 @@
 
 namespace hinge::serve {
 
-/// What all protocols do: say on stderr when a listener can't accept. A pause is told once a minute:
-/// a server that stays at its limit pauses after each connection that it accepts.
+/// What all protocols do: say on stderr when a listener can't accept. A pause is told once a
+/// minute: a server that stays at its limit pauses after each connection that it accepts.
 class protocol {
 public:
   const loop_base* loop = nullptr;
@@ -75,8 +75,9 @@ public:
       // A close would reset what the client still sends, and the reset destroy the answer on its
       // way (RFC 9112, 9.6): the close is left to the client, for a time.
       peer.shutdown_write();
-      const auto& limits = peer.loop().options();
-      state.linger_until = deadline::after(peer.loop().now(), limits.drain_timeout).when();
+      const nanoseconds wait = peer.loop().options().drain_timeout;
+      state.linger_until = wait.count() == 0 ? deadline::never().when()
+                                             : deadline::after(peer.loop().now(), wait).when();
     }
   }
 

@@ -55,6 +55,8 @@ exit_code serve(const serve_options& options) {
   if (const auto listening = listen(loop, options); !listening) return complain(listening.error());
   const std::string backend(loop.poller().name());
 
+  const hinge::nanoseconds wait = options.limits.drain_timeout;
+  const auto drain_wait = wait.count() == 0 ? hinge::nanoseconds::max() : wait;
   int broken = 0;
   {
     signal_watch signals;
@@ -64,7 +66,7 @@ exit_code serve(const serve_options& options) {
       if (number == SIGUSR1) {
         loop.post([&] { print_line(statistics_of(loop, backend).dump()); });
       } else if (!std::exchange(stopping, true)) {
-        loop.post([&] { loop.drain(options.limits.drain_timeout); });
+        loop.post([&] { loop.drain(drain_wait); });
       } else {
         loop.post([&] { loop.stop(); });
       }

@@ -96,7 +96,7 @@ void add_limits(CLI::App& app, loop_options& limits) {
       [&](const auto& text) { limits.idle_timeout = timeout(text); });
   add(app, "--write-stall-timeout", "T", "bytes wait and the client takes none (30s); 0 is never",
       [&](const auto& text) { limits.write_stall_timeout = timeout(text); });
-  add(app, "--drain-timeout", "T", "for what is open after SIGTERM, and for a close (10s)",
+  add(app, "--drain-timeout", "T", "for what is open at SIGTERM, and for a close (10s); 0 is never",
       [&](const auto& text) { limits.drain_timeout = timeout(text); });
   add(app, "--queue-high", "B", "queued bytes of a connection that pause its reading (256KiB)",
       [&](const auto& text) {

@@ -205,5 +205,22 @@ class Refusals(unittest.TestCase):
         self.assertIn("--drain-timeout", out)
 
 
+class ManualPage(unittest.TestCase):
+    def setUp(self):
+        here = os.path.dirname(os.path.abspath(__file__))
+        with open(os.path.join(here, "../../docs/hinge-serve.1.scd"), encoding="utf-8") as file:
+            self.page = file.read()
+
+    def test_has_every_option(self):
+        option = re.compile(r"--[a-z][a-z-]+")
+        section = self.page.split("\n# OPTIONS\n")[1].split("\n# ")[0]
+        self.assertEqual(set(option.findall(section)), set(option.findall(run("--help")[1])))
+
+    def test_has_every_counter(self):
+        with Server() as server:
+            for name in server.statistics():
+                self.assertRegex(self.page, rf"\b{name}\b")
+
+
 if __name__ == "__main__":
     serve.run_tests()
