@@ -23,6 +23,7 @@ bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, in
     fail_connection(slot, taken);
     return false;
   }
+  if (bytes.empty()) return true;
   if (h.queued + bytes.size() > options_.queue_limit_bytes) {
     ++counters_.refused_sends;
     return false;
@@ -59,6 +60,10 @@ bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, in
 void loop_base::begin_drain(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
   if (h.state != connection_state::open) return;
+  if (h.queued == 0) {
+    doom(slot, local_end(h));
+    return;
+  }
   h.state = connection_state::draining;
   h.clear(connection_flag::above_high | connection_flag::user_paused);
   table_.cold(slot).since = now_;
