@@ -160,9 +160,7 @@ bool loop_base::pause_door(door& d, accept_class failed) noexcept {
   if (failed == accept_class::unknown) ++counters_.accept_unknown;
   d.armed = false;
   const bool began = d.back_off == 0;
-  if (began && recovering_doors_++ == 0)
-    descriptor_waiters::add(
-        this, [](const void* self) noexcept { static_cast<const loop_base*>(self)->wake(); });
+  if (began && recovering_doors_++ == 0) descriptor_waiters::add(this, descriptor_freed_elsewhere);
   d.back_off = began ? first_back_off : std::min(d.back_off * 2, longest_back_off);
   d.retry_at = now_ + d.back_off;
   if (!d.exhausted) ++exhausted_doors_;
@@ -194,6 +192,13 @@ void loop_base::accept_works_again(door& opened) noexcept {
 void loop_base::descriptor_freed_slowly() noexcept {
   descriptor_freed_here();
   descriptor_waiters::notify();
+}
+
+/// Any thread.
+void loop_base::descriptor_freed_elsewhere(const void* self) noexcept {
+  const auto& waiting = *static_cast<const loop_base*>(self);
+  waiting.freed_elsewhere_.store(true, std::memory_order_release);
+  waiting.wake();
 }
 
 void loop_base::descriptor_freed_here() noexcept {
@@ -229,8 +234,8 @@ std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
   // Each change may be answered, so a turn takes no more of them than half of its room.
   const std::size_t most = options_.events_per_turn / 2;
   const std::size_t count = std::min(changes_.size(), most);
-  terms.until = ready_.empty() && count == changes_.size() ? std::min(terms.until, next_wake_up())
-                                                           : deadline::immediately();
+  const bool may_wait = ready_.empty() && count == changes_.size() && !finished();
+  terms.until = may_wait ? std::min(terms.until, next_wake_up()) : deadline::immediately();
   attention_ = !ready_.empty() || count != changes_.size() || stopping_ || doors_paused_ ||
                exhausted_doors_ != 0;
   return std::span(changes_).first(count);

@@ -47,11 +47,6 @@ public:
   /// all is closed.
   void drain(nanoseconds timeout) noexcept;
 
-  /// Stopped, and nothing is left.
-  bool finished() const noexcept {
-    return stopping_ && table_.size() == 0 && detaching_doors_ == 0;
-  }
-
   Handler& handler() noexcept { return handler_; }
   Poller& poller() noexcept { return poller_; }
 
@@ -132,10 +127,10 @@ inline int loop<P, H>::turn_inline(deadline until) noexcept {
   counters_.events += static_cast<std::uint32_t>(count);
   for (const event *e = events, *end = events + count; e != end; ++e)
     e->kind == event_kind::accepted ? accepted(*e) : dispatch(*e);
-  if (!ready_.empty()) serve_ready();
   if (table_.deadlines().may_be_due(now_)) expire();
-  if (stop_until_.passed(now_)) [[unlikely]] {
-    stop();
+  if (attention_) [[unlikely]] {
+    serve_ready();
+    if (stop_until_.passed(now_)) stop();
     settle();
   }
   return count;
@@ -405,7 +400,7 @@ void loop<P, H>::expire() noexcept {
 
 template <poller P, handler H>
 void loop<P, H>::woken() noexcept {
-  descriptor_freed_here();
+  if (freed_elsewhere_.exchange(false, std::memory_order_acquire)) descriptor_freed_here();
   for (mailbox::function& task : mailbox_.take()) {
     task();
     settle();

@@ -20,6 +20,7 @@
 #include <hinge/socket.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -68,6 +69,10 @@ public:
   /// Connections that a handler has seen and that have not ended.
   std::uint32_t open_connections() const noexcept { return table_.size() - detaching_; }
   bool stopping() const noexcept { return stopping_; }
+  /// Stopped, and nothing is left.
+  bool finished() const noexcept {
+    return stopping_ && table_.size() == 0 && detaching_doors_ == 0;
+  }
 
 protected:
   /// A listener and what the loop knows about its accepting.
@@ -113,6 +118,7 @@ protected:
   HINGE_API void door_detached(std::size_t index) noexcept;
   HINGE_API void descriptor_freed_slowly() noexcept;
   HINGE_API void descriptor_freed_here() noexcept;
+  HINGE_API static void descriptor_freed_elsewhere(const void* self) noexcept;
   HINGE_API void close_doors() noexcept;
   void descriptor_freed() noexcept {
     if (descriptor_waiters::any()) [[unlikely]]
@@ -251,6 +257,7 @@ protected:
   const void* poller_ = nullptr;
   void (*wake_)(const void*) noexcept = nullptr;
   mailbox mailbox_;
+  mutable std::atomic<bool> freed_elsewhere_{false};  // a descriptor, by another loop
   std::thread::id owner_;
 };
 
