@@ -54,8 +54,7 @@ struct floor_epoll {
       socklen_t length = offsetof(tcp_info, tcpi_unacked) + sizeof info.tcpi_unacked;
       getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &length);
       interval = info.tcpi_unacked > 1 ? 1 : std::min(interval * 2, 256U);
-      wanted = std::min(info.tcpi_unacked, 64U);
-      streak = 0;
+      streak = 0, wanted = std::min(info.tcpi_unacked, 64U);
     }
     for (accepting = true; wanted > 0; --wanted) {
       sockaddr_storage peer;
