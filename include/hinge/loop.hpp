@@ -183,7 +183,7 @@ void loop<P, H>::dispatch_connection(const event& e) noexcept {
 
 template <poller P, handler H>
 inline void loop<P, H>::accepted(const event& e) noexcept {
-  if (e.result < 0 || e.more == 0 || recovering_doors_ != 0) [[unlikely]] {
+  if (e.result < 0 || e.more == 0 || recovering_doors_ != 0 || stopping_) [[unlikely]] {
     if (!accepted_unusually(e)) return;
   }
   assert(table_.available() != 0);
@@ -201,7 +201,8 @@ inline void loop<P, H>::accepted(const event& e) noexcept {
   first_turn(id);
 }
 
-/// An error, the end of the stream, or the end of an exhaustion. False: there is no connection.
+/// An error, the end of the stream, the end of an exhaustion, or one that came while the loop
+/// stopped. False: there is no connection.
 template <poller P, handler H>
 bool loop<P, H>::accepted_unusually(const event& e) noexcept {
   const std::size_t index = e.subject.slot();
@@ -212,6 +213,13 @@ bool loop<P, H>::accepted_unusually(const event& e) noexcept {
   }
   if (e.result < 0) {
     door_failed(index, e.result, accept_failed(index, e.result));
+    return false;
+  }
+  if (stopping_) {
+    ++counters_.accepted;
+    ++counters_.shed;
+    sockets::close(e.result);
+    descriptor_freed();
     return false;
   }
   accept_works_again(d);
