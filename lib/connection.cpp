@@ -44,11 +44,12 @@ bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, in
   h.set(connection_flag::has_queue);
   count_out(h, static_cast<std::uint32_t>(bytes.size() - rest.size()));
   h.last_activity = now_;
-  if (h.queued == 0) {
+  const bool first = h.queued == 0;
+  h.queued += static_cast<std::uint32_t>(rest.size());
+  if (first) {
     table_.cold(slot).since = now_;
     deadline_moved(slot, options_.write_stall_timeout);
   }
-  h.queued += static_cast<std::uint32_t>(rest.size());
   if (h.queued > options_.queue_high_bytes && !h.has(connection_flag::above_high)) {
     h.set(connection_flag::above_high);
     ++counters_.read_pauses;
