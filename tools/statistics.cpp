@@ -37,6 +37,7 @@ json statistics_of(const loop_base& loop, std::string_view backend) {
   return {
       {"backend", backend},
       {"listeners", listeners_of(loop)},
+      {"stopping", loop.stopping()},
       {"max_connections", loop.options().max_connections},
       {"accepted", counted.accepted},
       {"open", loop.open_connections()},

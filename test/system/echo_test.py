@@ -129,6 +129,8 @@ class Echo(unittest.TestCase):
 class Resets(unittest.TestCase):
     def test_resets_under_writes_raise_no_sigpipe(self):
         with Server("--send-buffer", str(SMALL)) as server:
+            with server.connect() as peer:
+                self.assertTrue(echoed(peer))  # so that it has started all of its threads
             with open(f"/proc/{server.process.pid}/status", encoding="ascii") as file:
                 status = dict(line.split(":\t") for line in file if ":\t" in line)
             # Neither ignored nor blocked: one would end the server.
@@ -149,7 +151,7 @@ class Resets(unittest.TestCase):
             with server.connect() as peer:
                 self.assertTrue(echoed(peer))
             found = server.stop()
-        self.assertEqual(closed(found), {"peer_reset": 100, "peer_closed": 1})
+        self.assertEqual(closed(found), {"peer_reset": 100, "peer_closed": 2})
 
     def test_clients_that_reset_before_they_are_accepted(self):
         with Server() as server:

@@ -126,6 +126,11 @@ class Server:
             time.sleep(0.01)
         return found
 
+    def drain(self):
+        """SIGTERM; returns when it has been heard."""
+        self.send_signal(signal.SIGTERM)
+        return self.until(lambda found: found["stopping"])
+
     def wait(self):
         """For its end; returns the last statistics. Anything but a good end fails the test."""
         code = self.process.wait(PATIENCE)
