@@ -36,8 +36,11 @@ bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, in
                                   : segments_.append(h.out, rest);
   if (!queued) {
     ++counters_.refused_sends;
-    // Half of `bytes` may be on its way: the stream can't be mended.
-    if (taken > 0) doom(slot, close_cause::error);
+    if (taken > 0) {
+      // Half of `bytes` may be on its way: the stream can't be mended.
+      h.set(connection_flag::reset);
+      doom(slot, close_cause::error);
+    }
     return false;
   }
   if (in_received) ++buffer_references_[received_buffer_];

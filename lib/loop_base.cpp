@@ -274,7 +274,9 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
   if (h.state == connection_state::detaching) {
     if (h.has(connection_flag::detach_asked)) return;
     h.set(connection_flag::detach_asked);
-    tell({.subject = subject, .fd = h.fd, .what = operation::detach, .flags = change::then_close});
+    // A reset is ours to ask for, when nobody else can have closed the descriptor any more.
+    const std::uint8_t flags = h.has(connection_flag::reset) ? 0 : change::then_close;
+    tell({.subject = subject, .fd = h.fd, .what = operation::detach, .flags = flags});
     return;
   }
   if (h.queued != 0 && !h.has(connection_flag::sending)) {
@@ -353,9 +355,6 @@ bool loop_base::expire_one() noexcept {
     arm_deadline(slot);
     return true;
   }
-  // What can't be delivered would linger in the kernel: it goes with a reset.
-  if (next.cause == close_cause::write_stall || next.cause == close_cause::drain)
-    h.set(connection_flag::reset);
   doom(slot, next.cause);
   return true;
 }
@@ -365,7 +364,8 @@ bool loop_base::expire_one() noexcept {
 void loop_base::release_slowly(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
   if (h.has(connection_flag::deadline_armed)) table_.deadlines().disarm(slot);
-  if (h.fd >= 0 && h.has(connection_flag::reset)) sockets::reset_on_close(h.fd);
+  // A stream that is cut short must not look complete, nor linger in the kernel.
+  if (h.queued != 0) h.set(connection_flag::reset);
   if (completes_ && h.fd >= 0) {
     // The backend may still read from `out`: that is dropped when it has let go.
     h.state = connection_state::detaching;
@@ -373,9 +373,17 @@ void loop_base::release_slowly(std::uint32_t slot) noexcept {
     list_changed(slot, h);
     return;
   }
+  close_slot(slot, h.fd >= 0);
+}
+
+void loop_base::close_slot(std::uint32_t slot, bool still_open) noexcept {
+  hot_entry& h = table_.hot(slot);
   drop_chain(h.out);
   drop_chain(h.held);
-  if (h.fd >= 0) sockets::close_unchecked(h.fd);
+  if (still_open) {
+    if (h.has(connection_flag::reset)) sockets::reset_on_close(h.fd);
+    sockets::close_unchecked(h.fd);
+  }
   table_.erase(slot);
   descriptor_freed();
 }
@@ -391,22 +399,14 @@ void loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept 
     return;
   }
   --detaching_;
-  if (result == detach_result::released) sockets::close_unchecked(h.fd);
-  drop_chain(h.out);
-  drop_chain(h.held);
-  table_.erase(slot);
-  descriptor_freed();
+  close_slot(slot, result == detach_result::released);
 }
 
 void loop_base::stop() noexcept {
   stopping_ = attention_ = true;
   stop_until_ = deadline::never();
   close_doors();
-  for (std::uint32_t slot = 0; slot < table_.touched(); ++slot) {
-    hot_entry& h = table_.hot(slot);
-    if (h.state == connection_state::draining || h.queued != 0) h.set(connection_flag::reset);
-    doom(slot, close_cause::drain);
-  }
+  for (std::uint32_t slot = 0; slot < table_.touched(); ++slot) doom(slot, close_cause::drain);
 }
 
 void loop_base::post(mailbox::function task) {

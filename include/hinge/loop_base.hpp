@@ -140,6 +140,7 @@ protected:
   void release(std::uint32_t slot) noexcept;
   HINGE_API void release_slowly(std::uint32_t slot) noexcept;
   HINGE_API void slot_detached(std::uint32_t slot, std::int32_t result) noexcept;
+  void close_slot(std::uint32_t slot, bool still_open) noexcept;
 
   void list_ready(std::uint32_t slot, hot_entry& h) noexcept {
     if (h.has(connection_flag::listed_ready)) return;
