@@ -84,7 +84,7 @@ deadline deadline_wheel::next() const noexcept {
 std::uint32_t deadline_wheel::take_due(instant at) noexcept {
   const std::int64_t reached = (at - start_) >> tick_bits;
   const std::int64_t first = cursor_ + distance_to_first();
-  if (first > reached) {
+  if (empty() || first > reached) {
     cursor_ = std::max(cursor_, reached + 1);
     return none;
   }
