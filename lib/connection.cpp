@@ -74,7 +74,7 @@ void loop_base::begin_drain(std::uint32_t slot) noexcept {
   deadline_moved(slot, options_.drain_timeout);
   if (completes_) list_changed(slot, h);
   // Unread bytes would turn the close into a reset: from here on they are read and dropped.
-  if (h.has(connection_flag::unread)) list_ready(slot, h);
+  if (h.has(connection_flag::unread) || !h.held.empty()) list_ready(slot, h);
 }
 
 bool loop_base::abort(connection_id id) noexcept {
