@@ -80,7 +80,7 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
     return no_memory("memory for the lists of connections");
   if (!segments_.open(options.queue_total_bytes)) return no_memory("memory for the queues");
   if (completes) {
-    buffer_references_.reset(new (std::nothrow) std::uint16_t[limits.buffer_count]());
+    buffer_references_.reset(new (std::nothrow) std::uint32_t[limits.buffer_count]());
     if (!buffer_references_) return no_memory("memory for the buffer references");
   } else if (!receive_buffer_.open(options.receive_buffer_bytes)) {
     return no_memory("memory for the receive buffer");

@@ -253,7 +253,7 @@ protected:
   segment_pool segments_;
   std::vector<change> changes_;
   std::vector<door> doors_;
-  std::unique_ptr<std::uint16_t[]> buffer_references_;
+  std::unique_ptr<std::uint32_t[]> buffer_references_;
   deadline stop_until_ = deadline::never();
   const void* poller_ = nullptr;
   void (*wake_)(const void*) noexcept = nullptr;
