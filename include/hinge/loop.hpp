@@ -354,7 +354,9 @@ void loop<P, H>::received(std::uint32_t slot, const event& e) noexcept {
       h.set(connection_flag::end_unread);
     }
   }
-  if (live && e.result < 0 && e.result != -ECANCELED) fail_connection(slot, e.result);
+  // Stopped, or without a free buffer: it was disarmed and is armed again, no more.
+  if (e.result == -ECANCELED || e.result == -ENOBUFS) return;
+  if (live && e.result < 0) fail_connection(slot, e.result);
 }
 
 template <poller P, handler H>
