@@ -201,8 +201,7 @@ inline void loop<P, H>::accepted(const event& e) noexcept {
   first_turn(id);
 }
 
-/// An error, the end of the stream, the end of an exhaustion, or one that came while the loop
-/// stopped. False: there is no connection.
+/// Whatever is more than a connection on a listener that works. False: there is none.
 template <poller P, handler H>
 bool loop<P, H>::accepted_unusually(const event& e) noexcept {
   const std::size_t index = e.subject.slot();
