@@ -1,0 +1,187 @@
+// Accepting, as a loop does it on every backend: full tables, lack of descriptors, dead listeners.
+#include "conformance/house.hpp"
+
+#include "support/descriptors.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+using namespace hinge;
+using namespace hinge::test;
+
+TEMPLATE_LIST_TEST_CASE("rule 6: a full table pauses the listener, the kernel's queue waits", "",
+                        backends) {
+  house<TestType> at({}, {.max_connections = 3});
+  for (int i = 0; i < 6; ++i) at.connect();
+  CHECK(at.until([&] { return at.notes().all.size() == 3; }));
+  at.rest();
+  CHECK(at.notes().all.size() == 3);
+  CHECK(at.counters().full_pauses == 1);
+  for (std::size_t open = 0; open < 6; ++open) {
+    CHECK(at.until([&] { return at.notes().all.size() >= std::min<std::size_t>(6, open + 3); }));
+    CHECK(at.handle(open).close());
+    CHECK(at.until([&] { return at.about(open).closes == 1; }));
+    CHECK(at.running->open_connections() <= 3);
+  }
+  CHECK(at.counters().accepted == 6);
+  CHECK(at.counters().shed == 0);
+}
+
+TEMPLATE_LIST_TEST_CASE("rule 7: accepts per turn are bounded by the option", "", backends) {
+  house<TestType> at({}, {.accepts_per_turn = 4});
+  for (int i = 0; i < 30; ++i) at.connect();
+  for (std::size_t before = 0, turns = 0; before < 30 && turns < 200; ++turns) {
+    at.turn();
+    CHECK(at.notes().all.size() - before <= 4);
+    before = at.notes().all.size();
+  }
+  CHECK(at.notes().all.size() == 30);
+  CHECK(at.where.empty_accepts() == 0);
+}
+
+TEMPLATE_LIST_TEST_CASE("rule 6: several listeners share a tiny table fairly", "", backends) {
+  house<TestType> at({.accept = [](connection c) { c.finish(bytes_of("next")); }},
+                     {.max_connections = 1}, 3);
+  for (std::size_t i = 0; i < 60; ++i) at.connect(i % 3);
+  CHECK(at.until([&] { return at.notes().all.size() >= 30; }));
+  for (std::size_t listener = 0; listener < 3; ++listener) {
+    CAPTURE(listener);
+    const auto served = std::count_if(at.notes().all.begin(), at.notes().all.end(),
+                                      [&](const heard& one) { return one.listener == listener; });
+    CHECK(served >= 3);
+  }
+  CHECK(at.until([&] { return at.counters().closed_total() == 60; }));
+}
+
+TEMPLATE_LIST_TEST_CASE("rule 5: without descriptors the next close lets the next one in", "",
+                        backends) {
+  house<TestType> at;
+  at.enter();
+  at.enter();
+  at.connect();
+  at.connect();
+  at.where.exhaust_descriptors();
+  CHECK(at.until([&] { return !at.notes().errors.empty(); }));
+  CHECK(at.notes().errors.front() == std::pair<std::size_t, int>(0, -EMFILE));
+  for (std::size_t i = 0; i < 2; ++i) {
+    CHECK(at.handle(i).close());
+    // Long before the back-off is over.
+    CHECK(at.until([&] { return at.notes().all.size() == 3 + i; }, 10));
+  }
+  CHECK(at.notes().all.size() == 4);
+  at.where.restore_descriptors();
+}
+
+TEMPLATE_LIST_TEST_CASE("rule 5: otherwise a back-off tries again, and doesn't spin", "",
+                        backends) {
+  house<TestType> at;
+  at.enter();
+  at.connect();
+  const std::uint64_t before = at.where.accepts();
+  at.where.exhaust_descriptors();
+  const auto elapsed = [&, start = at.running->now()] { return at.running->now() - start; };
+  CHECK(at.until([&] { return elapsed() > 800'000'000; }));
+  // At 0, 100, 300 and 700 ms, and what a close of the test's own may have added.
+  CHECK(at.where.accepts() - before >= 3);
+  CHECK(at.where.accepts() - before <= 6);
+  CHECK(at.notes().errors.size() == 1);  // an episode is told once
+  CHECK(at.notes().all.size() == 1);
+
+  at.where.restore_descriptors();
+  CHECK(at.until([&] { return at.notes().all.size() == 2; }));
+  at.connect();
+  at.where.exhaust_descriptors();
+  CHECK(at.until([&] { return at.notes().errors.size() == 2; }));
+  at.where.restore_descriptors();
+}
+
+TEMPLATE_LIST_TEST_CASE("rule 5: a lost connection costs nobody else", "", backends) {
+  house<TestType> at;
+  at.enter();
+  at.where.fail_next_accept(ECONNABORTED);
+  at.connect();
+  at.connect();
+  CHECK(at.until([&] { return at.notes().all.size() >= 2; }));
+  CHECK(at.counters().accept_retries == 1);
+  CHECK(at.notes().errors.empty());
+}
+
+TEMPLATE_LIST_TEST_CASE("rule 5: a dead listener is told once, the others go on", "", backends) {
+  house<TestType> at({.data = echo}, {}, 2);
+  at.where.fail_next_accept(EINVAL);
+  at.connect(0);
+  CHECK(at.until([&] { return at.notes().errors.size() == 1; }));
+  CHECK(at.notes().errors.front() == std::pair<std::size_t, int>(0, -EINVAL));
+  CHECK(at.counters().listeners_died == 1);
+  CHECK(at.running->listener_at(0).fd() == -1);
+  client& peer = at.enter(1);
+  peer.send("alive");
+  CHECK(at.until([&] { return peer.received() == "alive"; }));
+  CHECK(at.notes().errors.size() == 1);
+  at.running->stop();
+  CHECK(at.until([&] { return at.running->finished(); }));
+}
+
+TEMPLATE_LIST_TEST_CASE("rule 8: a kept connection is registered once", "", backends) {
+  house<TestType> at({.data = echo});
+  client& peer = at.enter();
+  std::string expected;
+  for (int i = 0; i < 20; ++i) {
+    peer.send("message");
+    expected += "message";
+    CHECK(at.until([&] { return peer.received() == expected; }));
+  }
+  CHECK(at.where.registrations() == 1);
+}
+
+TEMPLATE_LIST_TEST_CASE("rule 8: what is finished in its first turn is never registered", "",
+                        readiness_backends) {
+  house<TestType> at({.data = [](connection c, std::span<std::byte> bytes) { c.finish(bytes); }});
+  for (int i = 0; i < 10; ++i) {
+    client& peer = at.connect();
+    peer.send("all there");
+    CHECK(at.until([&] { return peer.ended(); }));
+    CHECK(peer.received() == "all there");
+  }
+  CHECK(at.where.registrations() == 0);
+}
+
+TEMPLATE_LIST_TEST_CASE("rule 4: no event reaches a connection that another one's handler closed",
+                        "", backends) {
+  house<TestType>* here = nullptr;
+  house<TestType> at({.data = [&](connection c, std::span<std::byte>) {
+    for (connection other : here->notes().handles)
+      if (other != c) other.close();
+  }});
+  here = &at;
+  client& one = at.enter();
+  client& other = at.enter();
+  at.rest();
+  one.send("I was first");
+  other.send("I was first");
+  CHECK(at.until([&] { return at.counters().closed_total() == 1; }));
+  at.rest();
+  CHECK(at.about(0).calls + at.about(1).calls == 1);
+  CHECK(at.about(0).closes + at.about(1).closes == 1);
+  if (!TestType::completes) CHECK(at.counters().stale_events == 1);
+}
+
+TEST_CASE("rule 5: a close in another loop of the process lets the next one in") {
+  using backend = plain<epoll_poller, real_world>;
+  house<backend> at;
+  loop<epoll_poller, note_taker> other;
+  REQUIRE(other.open({.max_connections = 8}));
+  REQUIRE(other.listen(address::loopback(0)));
+  const auto peer = at.where.connect(other.listener_at(0).local());
+  for (int i = 0; i < 50 && other.handler().all.empty(); ++i)
+    other.turn(at.where.soon(other.now()));
+  REQUIRE(other.handler().all.size() == 1);
+
+  at.connect();
+  at.where.exhaust_descriptors();
+  CHECK(at.until([&] { return at.notes().errors.size() == 1; }));
+  CHECK(other.handler().handles[0].close());
+  other.turn(deadline::immediately());
+  CHECK(at.until([&] { return at.notes().all.size() == 1; }, 10));
+  at.where.restore_descriptors();
+}

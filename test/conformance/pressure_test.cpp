@@ -1,0 +1,171 @@
+// Back-pressure: queues with marks and limits, on every backend alike.
+#include "conformance/house.hpp"
+
+#include <algorithm>
+
+using namespace hinge;
+using namespace hinge::test;
+
+namespace {
+
+constexpr loop_options narrow = {.receive_buffer_bytes = 16 * 1024,
+                                 .queue_high_bytes = 64 * 1024,
+                                 .queue_low_bytes = 16 * 1024,
+                                 .queue_limit_bytes = 1024 * 1024,
+                                 .queue_total_bytes = 4 * 1024 * 1024,
+                                 .receive_buffers = 64,
+                                 .ring_buffer_bytes = 4 * 1024};
+
+/// Sends blocks until the queue is over the high mark; returns all of them.
+std::string fill(connection c) {
+  std::string sent;
+  while (c.queued_bytes() <= narrow.queue_high_bytes) {
+    const std::string block = pattern(8 * 1024, sent.size());
+    REQUIRE(c.send(bytes_of(block)));
+    sent += block;
+  }
+  return sent;
+}
+
+}  // namespace
+
+TEMPLATE_LIST_TEST_CASE("pressure: a full queue pauses reading until on_writable", "", backends) {
+  std::string expected;
+  house<TestType> at(
+      {.data =
+           [&](connection c, std::span<std::byte> bytes) {
+             if (bytes.front() == std::byte{'f'}) expected = fill(c);
+           },
+       .writable = [](connection c) { CHECK(c.queued_bytes() <= narrow.queue_low_bytes); }},
+      narrow);
+  at.enter();
+  auto peer = at.take_away(0);
+  peer->send("fill");
+  CHECK(at.until([&] { return at.about(0).data == "fill"; }));
+  CHECK(at.counters().read_pauses == 1);
+  peer->send("more");
+  at.rest();
+  CHECK(at.about(0).data == "fill");
+  CHECK(at.about(0).writable == 0);
+
+  at.peers[0] = std::move(peer);
+  CHECK(at.until([&] { return at.about(0).data == "fillmore"; }));
+  CHECK(at.about(0).writable == 1);
+  CHECK(at.until([&] { return at.peers[0]->received().size() == expected.size(); }));
+  CHECK((at.peers[0]->received() == expected));
+  CHECK(at.handle(0).queued_bytes() == 0);
+}
+
+TEMPLATE_LIST_TEST_CASE("pressure: on_writable may fill the queue again", "", backends) {
+  std::string expected;
+  std::size_t rounds = 0;
+  const auto go_on = [&](connection c) {
+    if (++rounds > 5) {
+      c.close();
+      return;
+    }
+    while (c.queued_bytes() <= narrow.queue_high_bytes) {
+      const std::string block = pattern(8 * 1024, expected.size());
+      REQUIRE(c.send(bytes_of(block)));
+      expected += block;
+    }
+  };
+  house<TestType> at({.accept = go_on, .writable = go_on}, narrow);
+  client& peer = at.enter();
+  CHECK(at.until([&] { return peer.ended(); }));
+  CHECK((peer.received() == expected));
+  CHECK(at.about(0).writable == 5);
+}
+
+TEMPLATE_LIST_TEST_CASE("pressure: an echo never queues more than the mark and a buffer", "",
+                        backends) {
+  house<TestType> at(
+      {.data =
+           [](connection c, std::span<std::byte> bytes) {
+             CHECK(c.send(bytes));
+             CHECK(c.queued_bytes() <= narrow.queue_high_bytes + narrow.receive_buffer_bytes);
+           }},
+      narrow);
+  at.enter();
+  const auto peer = at.take_away(0);
+  const std::string sent = pattern(3'000'000);
+  std::size_t given = 0;
+  for (int i = 0; i < 200; ++i) {
+    given += peer->send(std::string_view(sent).substr(given));
+    at.turn();
+  }
+  CHECK(given < sent.size());  // the peer is slowed down
+  CHECK(at.counters().refused_sends == 0);
+  CHECK(at.until(
+      [&] {
+        given += peer->send(std::string_view(sent).substr(given));
+        peer->listen_in();
+        return peer->received().size() == sent.size();
+      },
+      20'000));
+  CHECK((peer->received() == sent));
+}
+
+TEMPLATE_LIST_TEST_CASE("pressure: a send over the limit is refused whole", "", backends) {
+  house<TestType> at({}, narrow);
+  at.enter();
+  const std::string large = pattern(narrow.queue_limit_bytes + 1);
+  CHECK_FALSE(at.handle(0).send(bytes_of(large)));
+  CHECK_FALSE(at.handle(0).finish(bytes_of(large)));
+  CHECK(at.counters().refused_sends == 2);
+  CHECK(at.handle(0).is_open());
+  CHECK(at.handle(0).send(bytes_of("small")));
+  CHECK(at.until([&] { return at.peers[0]->received() == "small"; }));
+}
+
+TEMPLATE_LIST_TEST_CASE("pressure: all queues together are bounded", "", backends) {
+  loop_options scarce = narrow;
+  scarce.queue_limit_bytes = 256 * 1024;
+  scarce.queue_total_bytes = 256 * 1024;
+  house<TestType> at({}, scarce);
+  const std::string large = pattern(200 * 1024);
+  std::vector<std::unique_ptr<client>> stuck;
+  for (std::size_t i = 0; i < 4; ++i) {
+    at.enter();
+    stuck.push_back(at.take_away(i));
+  }
+  std::size_t whole = 0;
+  for (std::size_t i = 0; i < stuck.size(); ++i) whole += at.handle(i).send(bytes_of(large));
+  CHECK(whole < stuck.size());
+  CHECK(at.counters().refused_sends == stuck.size() - whole);
+  at.rest();
+
+  // What was refused is either untouched, or, when a part had gone out, visibly broken.
+  CHECK(at.until([&] {
+    std::size_t settled = 0;
+    for (std::size_t i = 0; i < stuck.size(); ++i) {
+      stuck[i]->listen_in();
+      settled += stuck[i]->received() == large || stuck[i]->was_reset() ||
+                 (at.about(i).closes == 0 && stuck[i]->received().empty());
+    }
+    return settled == stuck.size();
+  }));
+  for (const auto& one : stuck) CHECK_FALSE(one->ended());
+}
+
+TEMPLATE_LIST_TEST_CASE("pressure: parts of what was received come back one by one", "", backends) {
+  // Every second byte, each a send of its own.
+  std::string expected;
+  house<TestType> at({.data =
+                          [&](connection c, std::span<std::byte> bytes) {
+                            for (std::size_t i = 0; i < bytes.size(); i += 2) {
+                              REQUIRE(c.send(bytes.subspan(i, 1)));
+                              expected += static_cast<char>(bytes[i]);
+                            }
+                          }},
+                     {.receive_buffers = 4, .ring_buffer_bytes = 64});
+  client& peer = at.enter();
+  const std::string sent = pattern(2000);
+  std::size_t given = 0;
+  CHECK(at.until([&] {
+    given += peer.send(std::string_view(sent).substr(given, 64));
+    return at.about(0).data.size() == sent.size();
+  }));
+  CHECK(at.until([&] { return peer.received().size() == expected.size(); }));
+  CHECK((peer.received() == expected));
+}
