@@ -14,7 +14,8 @@ struct greeter {
     const hinge::listener& door = peer.loop().listener_at(peer.listener());
     const std::string text =
         "hello, " + peer.peer().text() + ", welcome at " + door.local().text() + "\n";
-    peer.finish(std::as_bytes(std::span(text)));
+    peer.send(std::as_bytes(std::span(text)));
+    peer.shutdown_write();  // a close would be a reset, should the peer have said something
   }
   void on_data(hinge::connection, std::span<std::byte>) {}
 };

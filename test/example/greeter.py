@@ -30,9 +30,11 @@ def greeted(program, doors):
         addresses = [server.address() for _ in doors]
         expect(server.line(), "polling with epoll", "the backend")
         for address in addresses:
-            with connect(address) as peer:
-                wanted = f"hello, {name_of(peer)}, welcome at {address}\n"
-                expect(read_all(peer).decode(), wanted, address)
+            for words in b"", b"good day":
+                with connect(address) as peer:
+                    peer.sendall(words)
+                    wanted = f"hello, {name_of(peer)}, welcome at {address}\n"
+                    expect(read_all(peer).decode(), wanted, address)
 
 
 def main(program):
