@@ -32,7 +32,8 @@ public:
   bool send(std::span<const std::byte> bytes) noexcept {
     return loop_ != nullptr && loop_->send(id_, bytes);
   }
-  /// The last reply: sends `bytes` and closes; on TCP data and FIN leave as one packet.
+  /// The last reply: sends `bytes` and closes; on TCP data and FIN leave as one packet. What was
+  /// said of unread bytes at close() holds here too.
   bool finish(std::span<const std::byte> bytes) noexcept {
     return loop_ != nullptr && loop_->finish(id_, bytes);
   }

@@ -105,4 +105,10 @@ private:
   bool ok_ = true;
 };
 
+/// Passes on the error of another result: `if (!opened) return fail(opened);`
+template <class T>
+[[nodiscard]] failure fail(const result<T>& failed) noexcept {
+  return {failed.error()};
+}
+
 }  // namespace hinge

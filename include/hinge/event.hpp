@@ -85,7 +85,7 @@ enum class operation : std::uint8_t {
   stop_receive,  ///< connection, completion: disarm; bytes already taken still come as `received`
   send,          ///< connection, completion: send data[0..length); one at a time per connection
   detach,        ///< cancel all under the token, answer `detached` when nothing is held
-  recycle,       ///< give `buffer` back to the backend; `subject` is ignored, nothing is answered
+  recycle,       ///< completion: give `buffer` back; `subject` is ignored, nothing is answered
 };
 
 /// One change; 32 bytes, two share a cache line. A change is answered by at most one event of kind

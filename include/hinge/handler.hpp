@@ -27,7 +27,8 @@ struct payload_of<Handler> {
 /// What a handler must have. All but on_data is optional, found by name at compile time:
 /// - on_data(connection, std::span<std::byte>): the bytes live until it returns; send() and
 ///   finish() may be given a part of them.
-/// - on_accept(connection): before any data. The peer may have sent some already.
+/// - on_accept(connection): before any data. The peer may have sent some already: who greets and
+///   goes ends with shutdown_write(), because a close over unread bytes destroys the greeting.
 /// - on_end(connection): the peer has ended its side, nothing more will be read. Without it the
 ///   connection is closed, after what is queued.
 /// - on_writable(connection): the queue had passed queue_high_bytes and is below queue_low_bytes.

@@ -25,7 +25,7 @@ public:
   explicit loop(Handler handler) : handler_(std::move(handler)) {}
   /// With a poller that can be moved, as any_poller.
   loop(Poller poller, Handler handler) : poller_(std::move(poller)), handler_(std::move(handler)) {}
-  ~loop() { close_all(); }
+  ~loop() { owner_ = {}, close_all(); }
 
   /// Opens the poller and the table. Once, before anything else. Errors: EINVAL with the option's
   /// name; ENOMEM with what it was for; whatever the poller's open says.
@@ -43,8 +43,8 @@ public:
   int turn(deadline until = deadline::never()) noexcept { return turn_inline(until); }
 
   /// Stops accepting, closes the listeners, tells the handler (on_drain) about each open
-  /// connection; what is still open after `timeout` is reset with cause `drain`. run() returns when
-  /// all is closed.
+  /// connection, right from here; what is still open after `timeout` (0: at once) is closed with
+  /// cause `drain`. run() returns when all is closed.
   void drain(nanoseconds timeout) noexcept;
 
   Handler& handler() noexcept { return handler_; }
