@@ -4,6 +4,7 @@ A test is a unittest program: NAME_test.py HINGE_SERVE BACKEND [unittest argumen
 """
 
 import json
+import os
 import queue
 import resource
 import shutil
@@ -111,6 +112,9 @@ class Server:
 
     def send_signal(self, number):
         self.process.send_signal(number)
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def statistics(self):
         """As of now, by SIGUSR1."""
