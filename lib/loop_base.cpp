@@ -14,6 +14,7 @@ namespace {
 
 constexpr instant first_back_off = 100'000'000;
 constexpr instant longest_back_off = 1'000'000'000;
+constexpr std::size_t most_changes_of_one = 2;  // of a connection in a turn
 constexpr nanoseconds longest_timeout = std::chrono::hours(24 * 366);
 
 result<std::uint32_t> capacity_from(const loop_options& options) noexcept {
@@ -40,6 +41,8 @@ result<void> loop_base::check(const loop_options& options) noexcept {
   if (options.accepts_per_turn == 0) return refuse("accepts_per_turn is 0");
   if (options.events_per_turn < options.accepts_per_turn + least_event_room)
     return refuse("events_per_turn is below accepts_per_turn + 2");
+  if (options.events_per_turn < 4 * most_changes_of_one)
+    return refuse("events_per_turn is below 8");
   if (options.events_per_turn > 65536) return refuse("events_per_turn is over 65536");
   if (options.receive_buffer_bytes == 0) return refuse("receive_buffer_bytes is 0");
   if (options.receives_per_event == 0) return refuse("receives_per_event is 0");
@@ -86,7 +89,7 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
     return no_memory("memory for the receive buffer");
   }
   if (!events_.open(options.events_per_turn)) return no_memory("memory for events");
-  changes_.reserve(options.events_per_turn);
+  changes_.reserve(options.events_per_turn / 2);
   doors_.reserve(max_listeners);
   return {};
 }
@@ -109,26 +112,31 @@ result<std::size_t> loop_base::listen(const address& where,
   return listen(std::move(*opened));
 }
 
-/// Brings each listener to the state that it should be in: accepting or not.
-void loop_base::arm_doors(std::uint32_t room) noexcept {
+/// Brings each listener to the state that it should be in: accepting, or not, or detached.
+void loop_base::arm_doors(std::uint32_t room, std::size_t most) noexcept {
   doors_changed_ = false;
   if (room == 0 && !doors_paused_) ++counters_.full_pauses;
   doors_paused_ = room == 0;
   for (std::size_t i = 0; i < doors_.size(); ++i) {
     door& d = doors_[i];
-    if (d.closing) continue;
-    const token subject(role::listener, static_cast<std::uint32_t>(i), 0);
     // A descriptor has become free, or the back-off is over.
-    if (d.exhausted && d.retry_at <= now_) {
+    if (d.exhausted && !d.closing && d.retry_at <= now_) {
       d.exhausted = false;
       --exhausted_doors_;
     }
-    const bool wanted = room != 0 && !d.exhausted;
-    if (wanted == d.armed) continue;
+    const bool wanted = room != 0 && !d.exhausted && !d.closing;
+    if (d.closing ? !d.detach_due : wanted == d.armed) continue;
+    if (changes_.size() == most) {
+      doors_changed_ = true;
+      return;
+    }
+    const operation what = d.detach_due ? operation::detach
+                           : wanted     ? operation::accept
+                                        : operation::stop_accept;
     d.armed = wanted;
-    tell({.subject = subject,
-          .fd = d.socket.fd(),
-          .what = wanted ? operation::accept : operation::stop_accept});
+    d.detach_due = false;
+    const token subject(role::listener, static_cast<std::uint32_t>(i), 0);
+    changes_.push_back({.subject = subject, .fd = d.socket.fd(), .what = what});
   }
 }
 
@@ -212,11 +220,10 @@ void loop_base::close_doors() noexcept {
     if (std::exchange(d.closing, true)) continue;
     accept_works_again(d);
     d.armed = false;
-    tell({.subject = token(role::listener, static_cast<std::uint32_t>(i), 0),
-          .fd = d.socket.fd(),
-          .what = operation::detach});
+    d.detach_due = true;
     ++detaching_doors_;
   }
+  doors_changed_ = attention_ = true;
   exhausted_doors_ = 0;
 }
 
@@ -227,22 +234,21 @@ void loop_base::door_detached(std::size_t index) noexcept {
 
 // --- before a turn -------------------------------------------------------------------------------
 
+/// Each change may be answered, so a turn takes no more of them than half of its room. What doesn't
+/// fit is made later, from the state of then: the descriptor of now may be somebody else's.
 std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
-  if (!changed_.empty()) emit_changes();
-  if (doors_changed_ || exhausted_doors_ != 0 || (terms.accept_room == 0) != doors_paused_)
-    arm_doors(terms.accept_room);
-  // Each change may be answered, so a turn takes no more of them than half of its room.
   const std::size_t most = options_.events_per_turn / 2;
-  const std::size_t count = std::min(changes_.size(), most);
-  const bool may_wait = ready_.empty() && count == changes_.size() && !finished();
-  terms.until = may_wait ? std::min(terms.until, next_wake_up()) : deadline::immediately();
-  attention_ = !ready_.empty() || count != changes_.size() || stopping_ || doors_paused_ ||
-               exhausted_doors_ != 0;
-  return std::span(changes_).first(count);
-}
-
-void loop_base::changes_done(std::size_t count) noexcept {
-  changes_.erase(changes_.begin(), changes_.begin() + static_cast<std::ptrdiff_t>(count));
+  changes_.clear();
+  if (doors_changed_ || exhausted_doors_ != 0 || (terms.accept_room == 0) != doors_paused_)
+    arm_doors(terms.accept_room, most / 4);
+  emit_recycles(most / 4);
+  emit_changes(most);
+  emit_recycles(most - changes_.size());
+  const bool more = !ready_.empty() || !changed_.empty() || !recycled_.empty() || doors_changed_;
+  terms.until =
+      more || finished() ? deadline::immediately() : std::min(terms.until, next_wake_up());
+  attention_ = more || stopping_ || doors_paused_ || exhausted_doors_ != 0;
+  return changes_;
 }
 
 deadline loop_base::next_wake_up() const noexcept {
@@ -254,8 +260,15 @@ deadline loop_base::next_wake_up() const noexcept {
   return next;
 }
 
-void loop_base::emit_changes() noexcept {
-  for (std::uint32_t left = changed_.size(); left != 0; --left) {
+void loop_base::emit_recycles(std::size_t most) noexcept {
+  for (; most != 0 && !recycled_.empty(); --most) {
+    changes_.push_back({.buffer = recycled_.back(), .what = operation::recycle});
+    recycled_.pop_back();
+  }
+}
+
+void loop_base::emit_changes(std::size_t most) noexcept {
+  while (!changed_.empty() && changes_.size() + most_changes_of_one <= most) {
     const std::uint32_t slot = changed_.take();
     hot_entry& h = table_.hot(slot);
     h.clear(connection_flag::listed_changed);
@@ -264,7 +277,7 @@ void loop_base::emit_changes() noexcept {
       emit_completion_changes(slot, h);
     } else if (!h.has(connection_flag::attached)) {
       h.set(connection_flag::attached);
-      tell({.subject = table_.token_of(slot), .fd = h.fd});
+      changes_.push_back({.subject = table_.token_of(slot), .fd = h.fd});
     }
   }
 }
@@ -276,7 +289,7 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
     h.set(connection_flag::detach_asked);
     // A reset is ours to ask for, when nobody else can have closed the descriptor any more.
     const std::uint8_t flags = h.has(connection_flag::reset) ? 0 : change::then_close;
-    tell({.subject = subject, .fd = h.fd, .what = operation::detach, .flags = flags});
+    changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::detach, .flags = flags});
     return;
   }
   if (h.queued != 0 && !h.has(connection_flag::sending)) {
@@ -289,21 +302,21 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
       h.set(connection_flag::closing_send);
     }
     h.set(connection_flag::sending);
-    tell({.subject = subject,
-          .data = first.data,
-          .length = first.length,
-          .fd = h.fd,
-          .what = operation::send,
-          .flags = flags});
+    changes_.push_back({.subject = subject,
+                        .data = first.data,
+                        .length = first.length,
+                        .fd = h.fd,
+                        .what = operation::send,
+                        .flags = flags});
   }
   const bool wanted =
       !paused(h) && !h.has(connection_flag::peer_ended | connection_flag::end_unread);
   if (wanted && !h.has(connection_flag::receiving)) {
     h.set(connection_flag::receiving);
-    tell({.subject = subject, .fd = h.fd, .what = operation::receive});
+    changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::receive});
   } else if (!wanted && h.has(connection_flag::receiving) && !h.has(connection_flag::stopping)) {
     h.set(connection_flag::stopping);
-    tell({.subject = subject, .fd = h.fd, .what = operation::stop_receive});
+    changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::stop_receive});
   }
 }
 

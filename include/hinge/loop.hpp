@@ -118,8 +118,6 @@ inline int loop<P, H>::turn_inline(deadline until) noexcept {
   const std::span<const change> changes = prepare(terms, until);
   event* const events = events_.data();
   const int count = poller_.turn(changes, {events, options_.events_per_turn}, terms);
-  if (!changes.empty()) [[unlikely]]
-    changes_done(changes.size());
   now_ = terms.now;
   ++counters_.turns;
   if (count < 0) [[unlikely]]

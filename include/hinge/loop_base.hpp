@@ -78,8 +78,9 @@ protected:
   /// A listener and what the loop knows about its accepting.
   struct door {
     listener socket;
-    bool armed = false;      // the backend accepts on it
-    bool closing = false;    // detach asked, or dead
+    bool armed = false;    // the backend accepts on it
+    bool closing = false;  // to be detached, or dead
+    bool detach_due = false;
     bool exhausted = false;  // waits for a descriptor until retry_at
     instant retry_at = 0;
     instant back_off = 0;  // 0: the last accept worked
@@ -101,11 +102,11 @@ protected:
   // --- before and after a turn -------------------------------------------------------------
   std::span<const change> prepare(turn_terms& terms, deadline until) noexcept;
   HINGE_API std::span<const change> prepare_slowly(turn_terms& terms) noexcept;
-  HINGE_API void emit_changes() noexcept;
+  HINGE_API void emit_changes(std::size_t most) noexcept;
   void emit_completion_changes(std::uint32_t slot, hot_entry& h) noexcept;
-  HINGE_API void arm_doors(std::uint32_t room) noexcept;
+  HINGE_API void emit_recycles(std::size_t most) noexcept;
+  HINGE_API void arm_doors(std::uint32_t room, std::size_t most) noexcept;
   HINGE_API deadline next_wake_up() const noexcept;
-  HINGE_API void changes_done(std::size_t count) noexcept;
 
   // --- doors ---------------------------------------------------------------------------------
   /// An accept that failed. True when the handler should hear of it: an episode began, or it died.
@@ -185,10 +186,7 @@ protected:
     if (--buffer_references_[buffer] == 0) recycle(buffer);
   }
   void recycle(std::uint16_t buffer) noexcept {
-    tell({.buffer = buffer, .what = operation::recycle});
-  }
-  void tell(const change& wanted) noexcept {
-    changes_.push_back(wanted);
+    recycled_.push_back(buffer);
     attention_ = true;
   }
   HINGE_API void drop_chain(segment_chain& chain) noexcept;
@@ -251,7 +249,8 @@ protected:
   slot_list changed_;
   slot_list ready_;
   segment_pool segments_;
-  std::vector<change> changes_;
+  std::vector<change> changes_;          // of the next turn
+  std::vector<std::uint16_t> recycled_;  // buffers to give back in any turn
   std::vector<door> doors_;
   std::unique_ptr<std::uint32_t[]> buffer_references_;
   deadline stop_until_ = deadline::never();

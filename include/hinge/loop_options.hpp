@@ -21,7 +21,7 @@ struct loop_options {
   std::uint32_t head_room = 64;
   /// Most connections accepted in one turn, so that a flood can't starve those already served.
   std::uint32_t accepts_per_turn = 64;
-  /// Room for events in one turn; at least accepts_per_turn + 2.
+  /// Room for events in one turn; at least accepts_per_turn + 2, and 8.
   std::uint32_t events_per_turn = 256;
   /// The one buffer that a readiness loop receives into; shared by all its connections.
   std::uint32_t receive_buffer_bytes = 64 * 1024;
