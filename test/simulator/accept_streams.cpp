@@ -38,6 +38,7 @@ std::optional<event> accept_streams::apply(const change& wanted) {
         net_->violation("accept on a listener that accepts already");
         return refuse(-EEXIST);
       }
+      if (net_->refuses_change()) return refuse(-ENOMEM);
       source.subject = wanted.subject;
       source.fd = wanted.fd;
       source.armed = source.told_armed = true;

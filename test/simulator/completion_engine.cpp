@@ -140,6 +140,7 @@ void completion_engine::recycle(const change& wanted) {
     return;
   }
   free_buffer(wanted.buffer);
+  --net_.lent_buffers;
 }
 
 void completion_engine::check(const bytes_in_use& bytes) {
@@ -180,6 +181,7 @@ int completion_engine::start(const change& wanted) {
         net_.violation("receive on a connection that is receiving");
         return -EEXIST;
       }
+      if (net_.refuses_change()) return -ENOMEM;
       of.told_receiving = true;
       of.receiving = !of.over;
       of.stop_asked = false;
@@ -205,6 +207,7 @@ int completion_engine::start_send(operations& of, const change& wanted) {
     return -EEXIST;
   }
   if (wanted.length == 0) net_.violation("send of nothing");
+  if (net_.refuses_change()) return -ENOMEM;
   of.sending = of.told_sending = true;
   of.send = wanted;
   of.sent_bytes = {wanted.data, wanted.length, checksum({wanted.data, wanted.length})};
@@ -325,7 +328,10 @@ std::optional<event> completion_engine::next(token subject) {
   check(told.until_told);
   switch (told.what.kind) {
     case event_kind::received:
-      if (told.what.buffer != no_buffer) states_[told.what.buffer] = buffer_state::lent;
+      if (told.what.buffer != no_buffer) {
+        states_[told.what.buffer] = buffer_state::lent;
+        ++net_.lent_buffers;
+      }
       if (told.what.more == 0) of.told_receiving = false;
       break;
     case event_kind::sent:

@@ -27,6 +27,7 @@ struct conditions {
   double spurious = 0;        ///< readable and writable, and it isn't so
   double stale = 0;           ///< an event of a connection that has been closed (readiness)
   double split = 0;           ///< a report has only the bits that changed, not all that hold
+  double refuse = 0;          ///< a change that starts something fails, for lack of memory
   double more_ends = 0;       ///< an accept or a receive works and disarms itself
   double no_buffers = 0;      ///< with no free buffer a receive ends with ENOBUFS
   double tell_cancelled = 0;  ///< what a detach cancels is told, with ECANCELED

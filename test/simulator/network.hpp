@@ -79,6 +79,12 @@ public:
   /// No more surprises: every probability is 0 from here on, and no episode goes on.
   void calm();
 
+  /// For a backend: whether a change that starts something fails now.
+  bool refuses_change() {
+    const bool refused = random.chance(with.refuse);
+    refused_changes += refused;
+    return refused;
+  }
   void violation(std::string what) { violations_.push_back(std::move(what)); }
   const std::vector<std::string>& violations() const { return violations_; }
   /// The violations so far were part of the test.
@@ -91,6 +97,8 @@ public:
   std::uint64_t accept_calls = 0;
   std::uint64_t empty_accepts = 0;    // of these, those that found nobody
   std::uint64_t refused_accepts = 0;  // of these, those that failed for lack of something
+  std::uint64_t refused_changes = 0;  // by conditions::refuse
+  std::uint64_t lent_buffers = 0;     // received, and not yet recycled
   std::uint64_t receives = 0;         // operation::receive, as the poller was told
 
 private:

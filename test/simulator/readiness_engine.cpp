@@ -48,6 +48,7 @@ int readiness_engine::register_both(const change& wanted) {
     net_.violation("receive on a connection that is registered");
     return -EEXIST;
   }
+  if (net_.refuses_change()) return -ENOSPC;
   registered_[wanted.subject.bits()] = wanted.fd;
   // Whatever holds already is news to the new registration.
   connection->edges = holding(*connection);
