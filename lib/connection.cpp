@@ -81,7 +81,7 @@ bool loop_base::abort(connection_id id) noexcept {
   hot_entry* const h = table_.find(id);
   if (h == nullptr ||
       (h->state != connection_state::open && h->state != connection_state::draining)) {
-    ++counters_.stale_operations;
+    refused(h);
     return false;
   }
   h->set(connection_flag::reset);

@@ -162,7 +162,8 @@ bool loop_base::arming_failed(std::size_t index, int code) noexcept {
   return true;
 }
 
-/// Until a descriptor is freed in this process, or the back-off is over. True: an episode began.
+/// Until a descriptor is freed in this process, or the back-off is over. True: an episode
+/// begins.
 bool loop_base::pause_door(door& d, accept_class failed) noexcept {
   ++counters_.accept_exhausted;
   if (failed == accept_class::unknown) ++counters_.accept_unknown;
@@ -174,7 +175,10 @@ bool loop_base::pause_door(door& d, accept_class failed) noexcept {
   if (!d.exhausted) ++exhausted_doors_;
   d.exhausted = true;
   attention_ = true;
-  return began;
+  // Running out again within twice the longest pause is the same episode still.
+  const bool tell = d.told_at == 0 || now_ - d.told_at > 2 * longest_back_off;
+  d.told_at = now_;
+  return tell;
 }
 
 void loop_base::bury_door(door& d, int code) noexcept {

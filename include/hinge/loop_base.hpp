@@ -84,6 +84,7 @@ protected:
     bool exhausted = false;  // waits for a descriptor until retry_at
     instant retry_at = 0;
     instant back_off = 0;  // 0: the last accept worked
+    instant told_at = 0;   // the last exhaustion; 0: none yet
   };
 
   HINGE_API loop_base() noexcept;
@@ -211,8 +212,12 @@ protected:
     hot_entry* const h = table_.find(id);
     if (h != nullptr && h->state == connection_state::open) [[likely]]
       return h;
-    ++counters_.stale_operations;
+    refused(h);
     return nullptr;
+  }
+  /// An operation on an entry that isn't open: stale only when the connection has gone.
+  void refused(const hot_entry* h) noexcept {
+    if (h == nullptr || h->state == connection_state::detaching) ++counters_.stale_operations;
   }
   static close_cause local_end(const hot_entry& h) noexcept {
     return h.has(connection_flag::peer_ended) ? close_cause::peer_closed : close_cause::local_close;

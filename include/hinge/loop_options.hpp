@@ -32,7 +32,8 @@ struct loop_options {
   std::uint32_t queue_high_bytes = 256 * 1024;
   std::uint32_t queue_low_bytes = 64 * 1024;
   /// Most queued bytes of a connection: a send that would go over it is refused whole. At least
-  /// queue_high_bytes + receive_buffer_bytes, so that an echo never meets it.
+  /// queue_high_bytes + receive_buffer_bytes, so that an echo never meets it. Whose answers are
+  /// longer than the questions adds the longest answer to a full receive buffer to the high mark.
   std::uint32_t queue_limit_bytes = 1024 * 1024;
   /// Most queued bytes of all connections together (memory, in steps of 256 KiB).
   std::size_t queue_total_bytes = std::size_t{256} * 1024 * 1024;
@@ -52,8 +53,8 @@ struct loop_options {
 struct loop_counters {
   std::uint64_t accepted = 0;
   std::array<std::uint64_t, close_causes> closed{};  ///< by close_cause
-  std::uint64_t shed = 0;      ///< accepted, but closed before a handler saw them
-  std::uint64_t bytes_in = 0;  ///< of connections that have ended
+  std::uint64_t shed = 0;  ///< accepted, but closed before a handler saw them
+  std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   std::uint64_t turns = 0;
   std::uint64_t events = 0;
