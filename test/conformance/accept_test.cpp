@@ -89,10 +89,27 @@ TEMPLATE_LIST_TEST_CASE("rule 5: otherwise a back-off tries again, and doesn't s
 
   at.where.restore_descriptors();
   CHECK(at.until([&] { return at.notes().all.size() == 2; }));
-  at.connect();
-  at.where.exhaust_descriptors();
-  CHECK(at.until([&] { return at.notes().errors.size() == 2; }));
-  at.where.restore_descriptors();
+}
+
+TEMPLATE_LIST_TEST_CASE("rule 5: running out again and again is told once", "", backends) {
+  house<TestType> at;
+  at.enter();
+  const auto run_out = [&] {
+    const std::uint64_t before = at.counters().accept_exhausted;
+    const std::size_t served = at.notes().all.size();
+    at.connect();
+    at.where.exhaust_descriptors();
+    CHECK(at.until([&] { return at.counters().accept_exhausted > before; }));
+    at.where.restore_descriptors();
+    CHECK(at.until([&] { return at.notes().all.size() == served + 1; }));
+  };
+  run_out();
+  run_out();
+  CHECK(at.notes().errors.size() == 1);
+  const auto quiet = [&, start = at.running->now()] { return at.running->now() - start; };
+  CHECK(at.until([&] { return quiet() > 2'500'000'000; }));
+  run_out();
+  CHECK(at.notes().errors.size() == 2);
 }
 
 TEMPLATE_LIST_TEST_CASE("rule 5: a lost connection costs nobody else", "", backends) {
