@@ -59,12 +59,11 @@ TEST_CASE("a list that is opened again is empty") {
   list.add(1);
   list.add(2);
   list.take();
-  REQUIRE(list.open(2));
+  list.take();
+  REQUIRE(list.open(1));
   CHECK(list.empty());
   list.add(7);
-  list.add(8);
   CHECK(list.take() == 7);
-  CHECK(list.take() == 8);
 }
 
 TEST_CASE("random additions and removals: a list is a queue, a stack is a stack") {
