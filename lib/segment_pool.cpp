@@ -64,6 +64,7 @@ void segment_pool::link(segment_chain& chain, std::uint32_t index) noexcept {
 }
 
 bool segment_pool::append(segment_chain& chain, std::span<const std::byte> bytes) noexcept {
+  if (bytes.empty()) return true;
   if (!chain.empty()) {
     segment& last = at(chain.tail);
     if (last.buffer == no_buffer) {

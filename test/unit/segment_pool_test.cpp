@@ -105,6 +105,9 @@ TEST_CASE("a new chain is empty, and appending nothing leaves it so") {
   CHECK(pool.append(chain, {}));
   CHECK(chain.empty());
   CHECK(pool.gather(chain, {}) == 0);
+  REQUIRE(pool.append(chain, bytes_of("x")));
+  CHECK(pool.append(chain, {}));
+  CHECK(contents(pool, chain) == "x");
 }
 
 TEST_CASE("small appends share a segment, large ones fill the rest of it first") {
