@@ -1,4 +1,4 @@
-// What a loop refuses to be opened with, and that it names the field; what stands at a limit passes.
+// What a loop refuses to be opened with, and that it names the field; what is at a limit passes.
 #include <hinge/loop_options.hpp>
 
 #include <hinge/epoll.hpp>
