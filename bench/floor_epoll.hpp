@@ -1,6 +1,6 @@
 // The floor that hinge is measured against: a careful engineer's loop on the bare system calls,
-// with the accept policy and the registration of hinge's epoll backend (epoll.hpp), and nothing
-// besides.
+// with hinge's registration and accept policy (epoll.hpp; "at once" is timed around the wait here),
+// and nothing besides.
 #pragma once
 #include <netinet/in.h>
 #include <netinet/tcp.h>

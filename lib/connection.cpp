@@ -4,6 +4,7 @@
 #include <hinge/connection.hpp>
 
 #include <array>
+#include <cstring>
 
 #include "sys.hpp"
 
@@ -30,7 +31,8 @@ bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, in
   }
   const std::span<const std::byte> rest =
       bytes.subspan(taken > 0 ? static_cast<std::size_t>(taken) : 0);
-  const bool in_received = !received_.empty() && rest.data() >= received_.data() &&
+  const bool in_received = worth_lending(rest.size()) && !received_.empty() &&
+                           rest.data() >= received_.data() &&
                            rest.data() + rest.size() <= received_.data() + received_.size();
   const bool queued = in_received ? segments_.append_reference(h.out, rest, received_buffer_)
                                   : segments_.append(h.out, rest);
@@ -69,6 +71,7 @@ void loop_base::begin_drain(std::uint32_t slot) noexcept {
     return;
   }
   h.state = connection_state::draining;
+  h.cause = local_end(h);
   h.clear(connection_flag::above_high | connection_flag::user_paused);
   table_.cold(slot).since = now_;
   deadline_moved(slot, options_.drain_timeout);
@@ -141,7 +144,7 @@ bool loop_base::after_progress(std::uint32_t slot) noexcept {
   h.last_activity = now_;
   if (h.queued == 0) {
     shut_if_wanted(slot, h);
-    if (h.state == connection_state::draining) doom(slot, local_end(h));
+    if (h.state == connection_state::draining) doom(slot, h.cause);
   } else if (completes_) {
     list_changed(slot, h);
   }
@@ -178,7 +181,7 @@ bool loop_base::flush(std::uint32_t slot) noexcept {
 
 bool loop_base::sent(std::uint32_t slot, std::int32_t result) noexcept {
   hot_entry& h = table_.hot(slot);
-  h.clear(connection_flag::sending | connection_flag::closing_send);
+  h.clear(connection_flag::sending);
   if (h.state == connection_state::detaching) return false;
   if (result < 0) {
     fail_connection(slot, result);
@@ -199,11 +202,27 @@ void loop_base::drop_chain(segment_chain& chain) noexcept {
 void loop_base::hold(std::uint32_t slot, std::span<std::byte> bytes,
                      std::uint16_t buffer) noexcept {
   hot_entry& h = table_.hot(slot);
-  if (segments_.append_reference(h.held, bytes, buffer)) {
-    ++buffer_references_[buffer];
-  } else {
+  const bool lending = worth_lending(bytes.size());
+  const bool held =
+      lending ? segments_.append_reference(h.held, bytes, buffer) : segments_.append(h.held, bytes);
+  if (!held) {
     doom(slot, close_cause::error);
+  } else if (lending) {
+    ++buffer_references_[buffer];
   }
+}
+
+/// The next piece to deliver, off its chain. What was copied is copied once more: its segment may
+/// be used again while the handler looks at it.
+loop_base::held_piece loop_base::take_held(hot_entry& h) noexcept {
+  const segment_pool::piece piece = segments_.front(h.held);
+  std::byte* data = const_cast<std::byte*>(piece.data);
+  if (piece.buffer == no_buffer) {
+    data = receive_buffer_.data();
+    std::memcpy(data, piece.data, piece.length);
+  }
+  segments_.consume_front(h.held, piece.length);
+  return {{data, piece.length}, piece.buffer};
 }
 
 }  // namespace hinge

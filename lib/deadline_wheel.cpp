@@ -21,7 +21,13 @@ std::int64_t deadline_wheel::tick_of(instant when) const noexcept {
   return (when - start_ + (instant{1} << tick_bits) - 1) >> tick_bits;
 }
 
-void deadline_wheel::arm(std::uint32_t slot, instant when) noexcept {
+void deadline_wheel::arm(std::uint32_t slot, instant when, instant at) noexcept {
+  // While nothing was armed, nobody moved the cursor.
+  if (empty()) cursor_ = std::max(cursor_, (at - start_) >> tick_bits);
+  place(slot, when);
+}
+
+void deadline_wheel::place(std::uint32_t slot, instant when) noexcept {
   const std::int64_t tick = std::clamp(tick_of(when), cursor_, cursor_ + buckets - 1);
   const auto bucket = static_cast<std::uint32_t>(tick) % buckets;
   const std::uint32_t head = heads_[bucket];
@@ -55,7 +61,7 @@ void deadline_wheel::arm_earlier(std::uint32_t slot, instant when) noexcept {
   const std::uint32_t stands = (bucket_of_[slot] - first) % buckets;
   if (tick_of(when) - cursor_ >= static_cast<std::int64_t>(stands)) return;
   disarm(slot);
-  arm(slot, when);
+  place(slot, when);
 }
 
 /// Ticks from the cursor to the first bucket with a slot; `buckets` when all are empty.

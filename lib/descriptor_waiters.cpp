@@ -38,10 +38,11 @@ void descriptor_waiters::remove(const void* waiter) noexcept {
   }
 }
 
-void descriptor_waiters::notify() noexcept {
+void descriptor_waiters::notify(const void* except) noexcept {
   const std::lock_guard lock(guard);
   const std::uint32_t count = count_.load(std::memory_order_relaxed);
-  for (std::uint32_t i = 0; i < count; ++i) entries[i].wake(entries[i].waiter);
+  for (std::uint32_t i = 0; i < count; ++i)
+    if (entries[i].waiter != except) entries[i].wake(entries[i].waiter);
 }
 
 }  // namespace hinge

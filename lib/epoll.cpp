@@ -31,7 +31,7 @@ constexpr std::uint32_t most_kernel_events = 512;
 // turn before accepted. A loop that needs longer gains nothing from asking how many wait.
 constexpr instant at_once_ns = 50'000;
 constexpr std::uint32_t longest_probe_interval = 256;
-constexpr std::uint32_t connection_events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+constexpr std::uint32_t connection_events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 struct accept_source {
   token subject;
@@ -67,13 +67,14 @@ int waiting_on(int fd) noexcept {
 
 /// The kernel's bits as ours, without a branch.
 constexpr std::int32_t hints_of(std::uint32_t bits) noexcept {
-  static_assert(EPOLLIN == 1 && EPOLLOUT == 4 && EPOLLERR == 8);
+  static_assert(EPOLLIN == 1 && EPOLLPRI == 2 && EPOLLOUT == 4 && EPOLLERR == 8);
   static_assert(EPOLLHUP == 0x10 && EPOLLRDHUP == 0x2000);
   const std::uint32_t end = (bits >> 4 | bits >> 13) & 1;
-  return static_cast<std::int32_t>((bits & EPOLLIN) | (bits & EPOLLOUT) >> 1 | end << 2 |
-                                   (bits & EPOLLERR));
+  return static_cast<std::int32_t>((bits & EPOLLIN) | (bits & EPOLLPRI) << 3 |
+                                   (bits & EPOLLOUT) >> 1 | end << 2 | (bits & EPOLLERR));
 }
 static_assert(hints_of(EPOLLIN | EPOLLRDHUP) == (readiness::in | readiness::end));
+static_assert(hints_of(EPOLLPRI | EPOLLOUT) == (readiness::urgent | readiness::out));
 static_assert(hints_of(EPOLLOUT | EPOLLERR | EPOLLHUP) ==
               (readiness::out | readiness::error | readiness::end));
 
@@ -280,7 +281,10 @@ int epoll_poller::turn(std::span<const change> changes, std::span<event> events,
                        turn_terms& terms) noexcept {
   state& s = *state_;
   event* out = events.data();
-  int wait = terms.until.milliseconds_from(terms.now);
+  // The handlers have taken time since terms.now: where that would make the wait too long, ask.
+  int wait = terms.until.is_never() || terms.until.is_immediate()
+                 ? terms.until.milliseconds_from(terms.now)
+                 : terms.until.milliseconds_from(now());
   if (!changes.empty()) [[unlikely]] {
     if (events.size() < changes.size() + least_event_room) return -EINVAL;
     for (const change& wanted : changes) out = s.apply(wanted, out);

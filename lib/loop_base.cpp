@@ -12,8 +12,6 @@ namespace hinge {
 
 namespace {
 
-constexpr instant first_back_off = 100'000'000;
-constexpr instant longest_back_off = 1'000'000'000;
 constexpr std::size_t most_changes_of_one = 2;  // of a connection in a turn
 constexpr nanoseconds longest_timeout = std::chrono::hours(24 * 366);
 
@@ -49,8 +47,8 @@ result<void> loop_base::check(const loop_options& options) noexcept {
   if (options.queue_low_bytes > options.queue_high_bytes)
     return refuse("queue_low_bytes is over queue_high_bytes");
   if (options.queue_limit_bytes > 0x4000'0000) return refuse("queue_limit_bytes is over 1 GiB");
-  if (std::uint64_t{options.queue_high_bytes} + options.receive_buffer_bytes >
-      options.queue_limit_bytes)
+  const std::uint64_t one_read = std::max(options.receive_buffer_bytes, options.ring_buffer_bytes);
+  if (options.queue_high_bytes + one_read > options.queue_limit_bytes)
     return refuse("queue_limit_bytes is below queue_high_bytes + receive_buffer_bytes");
   if (options.queue_total_bytes < options.queue_limit_bytes)
     return refuse("queue_total_bytes is below queue_limit_bytes");
@@ -71,13 +69,11 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
                                   void (*wake)(const void*) noexcept) noexcept {
   const auto no_memory = [](const char* what) { return fail("open loop", what, ENOMEM); };
   const result<std::uint32_t> capacity = capacity_from(options);
-  if (!capacity) return fail(capacity.error());
+  if (!capacity) return fail(capacity);
   options_ = options;
   options_.max_connections = *capacity;
   limits_ = limits;
   completes_ = completes;
-  poller_ = poller;
-  wake_ = wake;
   if (!table_.open(*capacity, now_)) return no_memory("memory for the connection table");
   if (!ending_.open(*capacity) || !changed_.open(*capacity) || !ready_.open(*capacity))
     return no_memory("memory for the lists of connections");
@@ -85,155 +81,17 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
   if (completes) {
     buffer_references_.reset(new (std::nothrow) std::uint32_t[limits.buffer_count]());
     if (!buffer_references_) return no_memory("memory for the buffer references");
-  } else if (!receive_buffer_.open(options.receive_buffer_bytes)) {
-    return no_memory("memory for the receive buffer");
+    recycled_.reserve(limits.buffer_count);
   }
+  // A completion loop only needs room for one segment, see take_held().
+  if (!receive_buffer_.open(completes ? segment_pool::segment_bytes : options.receive_buffer_bytes))
+    return no_memory("memory for the receive buffer");
   if (!events_.open(options.events_per_turn)) return no_memory("memory for events");
   changes_.reserve(options.events_per_turn / 2);
   doors_.reserve(max_listeners);
+  poller_ = poller;
+  wake_ = wake;
   return {};
-}
-
-// --- listeners -----------------------------------------------------------------------------------
-
-result<std::size_t> loop_base::listen(listener opened) noexcept {
-  if (wake_ == nullptr || stopping_) return fail("listen", "the loop is not open", EINVAL);
-  if (doors_.size() == max_listeners)
-    return fail("listen", "a loop has at most 64 listeners", ENOSPC);
-  doors_.push_back({.socket = std::move(opened)});
-  doors_changed_ = attention_ = true;
-  return doors_.size() - 1;
-}
-
-result<std::size_t> loop_base::listen(const address& where,
-                                      const listener_options& options) noexcept {
-  result<listener> opened = listener::open(where, options);
-  if (!opened) return fail(opened.error());
-  return listen(std::move(*opened));
-}
-
-/// Brings each listener to the state that it should be in: accepting, or not, or detached.
-void loop_base::arm_doors(std::uint32_t room, std::size_t most) noexcept {
-  doors_changed_ = false;
-  if (room == 0 && !doors_paused_) ++counters_.full_pauses;
-  doors_paused_ = room == 0;
-  for (std::size_t i = 0; i < doors_.size(); ++i) {
-    door& d = doors_[i];
-    // A descriptor has become free, or the back-off is over.
-    if (d.exhausted && !d.closing && d.retry_at <= now_) {
-      d.exhausted = false;
-      --exhausted_doors_;
-    }
-    const bool wanted = room != 0 && !d.exhausted && !d.closing;
-    if (d.closing ? !d.detach_due : wanted == d.armed) continue;
-    if (changes_.size() == most) {
-      doors_changed_ = true;
-      return;
-    }
-    const operation what = d.detach_due ? operation::detach
-                           : wanted     ? operation::accept
-                                        : operation::stop_accept;
-    d.armed = wanted;
-    d.detach_due = false;
-    const token subject(role::listener, static_cast<std::uint32_t>(i), 0);
-    changes_.push_back({.subject = subject, .fd = d.socket.fd(), .what = what});
-  }
-}
-
-bool loop_base::accept_failed(std::size_t index, int code) noexcept {
-  door& d = doors_[index];
-  if (d.closing) return false;
-  const accept_class failed = classify_accept_error(-code);
-  if (failed == accept_class::retry || failed == accept_class::drained) {
-    ++counters_.accept_retries;
-    return false;
-  }
-  if (failed != accept_class::dead) return pause_door(d, failed);
-  bury_door(d, code);
-  return true;
-}
-
-bool loop_base::arming_failed(std::size_t index, int code) noexcept {
-  door& d = doors_[index];
-  if (d.closing) return false;
-  const accept_class failed = classify_accept_error(-code);
-  if (failed == accept_class::exhausted || code == -ENOSPC) return pause_door(d, failed);
-  bury_door(d, code);
-  return true;
-}
-
-/// Until a descriptor is freed in this process, or the back-off is over. True: an episode
-/// begins.
-bool loop_base::pause_door(door& d, accept_class failed) noexcept {
-  ++counters_.accept_exhausted;
-  if (failed == accept_class::unknown) ++counters_.accept_unknown;
-  d.armed = false;
-  const bool began = d.back_off == 0;
-  if (began && recovering_doors_++ == 0) descriptor_waiters::add(this, descriptor_freed_elsewhere);
-  d.back_off = began ? first_back_off : std::min(d.back_off * 2, longest_back_off);
-  d.retry_at = now_ + d.back_off;
-  if (!d.exhausted) ++exhausted_doors_;
-  d.exhausted = true;
-  attention_ = true;
-  // Running out again within twice the longest pause is the same episode still.
-  const bool tell = d.told_at == 0 || now_ - d.told_at > 2 * longest_back_off;
-  d.told_at = now_;
-  return tell;
-}
-
-void loop_base::bury_door(door& d, int code) noexcept {
-  ++counters_.listeners_died;
-  d.armed = false;
-  d.closing = true;
-  accept_works_again(d);
-  // With EBADF and ENOTSOCK the number is somebody else's by now.
-  if (code == -EBADF || code == -ENOTSOCK) {
-    (void)d.socket.release();
-  } else {
-    d.socket.close();
-  }
-}
-
-void loop_base::accept_works_again(door& opened) noexcept {
-  if (opened.back_off == 0) return;
-  opened.back_off = 0;
-  if (--recovering_doors_ == 0) descriptor_waiters::remove(this);
-}
-
-/// Somewhere in this process loops wait for a descriptor; perhaps this one too.
-void loop_base::descriptor_freed_slowly() noexcept {
-  descriptor_freed_here();
-  descriptor_waiters::notify();
-}
-
-/// Any thread.
-void loop_base::descriptor_freed_elsewhere(const void* self) noexcept {
-  const auto& waiting = *static_cast<const loop_base*>(self);
-  waiting.freed_elsewhere_.store(true, std::memory_order_release);
-  waiting.wake();
-}
-
-void loop_base::descriptor_freed_here() noexcept {
-  for (door& d : doors_) d.retry_at = now_;
-}
-
-/// Every listener is taken from the backend first and closed when that is done (rule 10).
-void loop_base::close_doors() noexcept {
-  for (std::size_t i = 0; i < doors_.size(); ++i) {
-    door& d = doors_[i];
-    if (std::exchange(d.closing, true)) continue;
-    accept_works_again(d);
-    d.armed = false;
-    d.detach_due = true;
-    ++detaching_doors_;
-  }
-  doors_changed_ = attention_ = true;
-  exhausted_doors_ = 0;
-}
-
-void loop_base::door_detached(std::size_t index) noexcept {
-  doors_[index].socket.close();
-  --detaching_doors_;
 }
 
 // --- before a turn -------------------------------------------------------------------------------
@@ -303,7 +161,6 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
       flags = change::more_follows;
     } else if (h.state == connection_state::draining) {
       flags = change::then_close;
-      h.set(connection_flag::closing_send);
     }
     h.set(connection_flag::sending);
     changes_.push_back({.subject = subject,
@@ -336,6 +193,7 @@ loop_base::expiry loop_base::next_expiry(std::uint32_t slot) const noexcept {
   };
   if (h.state == connection_state::draining) {
     consider(c.since, options_.drain_timeout, close_cause::drain);
+    consider(h.last_activity, options_.write_stall_timeout, close_cause::write_stall);
     return first;
   }
   if (h.bytes_in == 0)
@@ -349,7 +207,7 @@ void loop_base::arm_deadline(std::uint32_t slot) noexcept {
   const deadline when = next_expiry(slot).when;
   if (when.is_never()) return;
   table_.hot(slot).set(connection_flag::deadline_armed);
-  table_.deadlines().arm(slot, when.when());
+  table_.deadlines().arm(slot, when.when(), now_);
 }
 
 /// A deadline of now + timeout has come up; only a connection past its first turn is armed.
@@ -412,7 +270,7 @@ void loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept 
     count_out(h, h.queued);
     h.queued = 0;
     h.fd = -1;
-    doom(slot, local_end(h));
+    doom(slot, h.cause);
     return;
   }
   --detaching_;
@@ -426,7 +284,7 @@ void loop_base::stop() noexcept {
   for (std::uint32_t slot = 0; slot < table_.touched(); ++slot) doom(slot, close_cause::drain);
 }
 
-void loop_base::post(mailbox::function task) {
+void loop_base::post(mailbox::function task) noexcept {
   if (mailbox_.post(std::move(task))) wake();
 }
 

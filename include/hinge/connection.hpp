@@ -3,6 +3,7 @@
 
 #include <hinge/loop_base.hpp>
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -47,6 +48,7 @@ public:
   /// the connection is closed by itself.
   bool shutdown_write() noexcept { return loop_ != nullptr && loop_->shutdown_write(id_); }
   /// No on_data until resume_reading(), so that the peer's sender is slowed down. Calls don't nest.
+  /// The timeouts go on: a pause longer than idle_timeout ends the connection.
   bool pause_reading() noexcept { return loop_ != nullptr && loop_->pause_reading(id_, true); }
   bool resume_reading() noexcept { return loop_ != nullptr && loop_->pause_reading(id_, false); }
 
@@ -75,6 +77,7 @@ public:
   /// of on_close; undefined on a connection that has gone, or with another type than the handler's.
   template <class Payload>
   Payload& payload() const noexcept {
+    assert(loop_->payload_bytes_ == sizeof(Payload));
     return static_cast<Payload*>(loop_->payloads_)[id_.slot];
   }
 

@@ -40,22 +40,22 @@ inline constexpr std::uint32_t attached = 1U << 0;  ///< readiness: registered
 inline constexpr std::uint32_t deadline_armed = 1U << 1;
 inline constexpr std::uint32_t past_first_turn = 1U << 2;
 inline constexpr std::uint32_t peer_ended = 1U << 3;   ///< the peer's FIN was read
-inline constexpr std::uint32_t end_unread = 1U << 4;   ///< readiness: the peer ended, not read yet
-inline constexpr std::uint32_t shut_wanted = 1U << 5;  ///< shutdown_write() once the queue is empty
+inline constexpr std::uint32_t end_unread = 1U << 4;   ///< the peer ended, not read yet
+inline constexpr std::uint32_t shut_wanted = 1U << 5;  ///< shutdown_write() on an empty queue
 inline constexpr std::uint32_t shut_done = 1U << 6;
-inline constexpr std::uint32_t above_high = 1U << 7;   ///< reading pauses: too much is queued
-inline constexpr std::uint32_t user_paused = 1U << 8;  ///< reading pauses: the handler asked
-inline constexpr std::uint32_t unread = 1U << 9;       ///< something may be there to read
-inline constexpr std::uint32_t unsent = 1U << 16;      ///< the socket may take more of the queue
-inline constexpr std::uint32_t reset = 1U << 10;       ///< the close is to be a reset
-inline constexpr std::uint32_t receiving = 1U << 11;   ///< completion: a receive is armed
-inline constexpr std::uint32_t stopping = 1U << 12;    ///< completion: stop_receive was sent
-inline constexpr std::uint32_t sending = 1U << 13;     ///< completion: a send is under way
-inline constexpr std::uint32_t closing_send = 1U
-                                              << 14;   ///< completion: that send closes afterwards
-inline constexpr std::uint32_t completion = 1U << 18;  ///< its backend completes
-inline constexpr std::uint32_t has_queue = 1U << 17;   ///< something was queued, once
-inline constexpr std::uint32_t detach_asked = 1U << 15;  ///< completion
+inline constexpr std::uint32_t above_high = 1U << 7;      ///< reading pauses: too much is queued
+inline constexpr std::uint32_t user_paused = 1U << 8;     ///< reading pauses: the handler asked
+inline constexpr std::uint32_t unread = 1U << 9;          ///< something may be there to read
+inline constexpr std::uint32_t unsent = 1U << 10;         ///< the socket may take more of the queue
+inline constexpr std::uint32_t reset = 1U << 11;          ///< the close is to be a reset
+inline constexpr std::uint32_t has_queue = 1U << 12;      ///< something was queued, once
+inline constexpr std::uint32_t partial_reads = 1U << 13;  ///< a short read may leave bytes behind
+// Of completion backends:
+inline constexpr std::uint32_t completion = 1U << 14;
+inline constexpr std::uint32_t receiving = 1U << 15;  ///< a receive is armed
+inline constexpr std::uint32_t stopping = 1U << 16;   ///< stop_receive was sent
+inline constexpr std::uint32_t sending = 1U << 17;    ///< a send is under way
+inline constexpr std::uint32_t detach_asked = 1U << 18;
 // These two say that the slot stands in a list, and outlive the connection.
 inline constexpr std::uint32_t listed_ready = 1U << 30;
 inline constexpr std::uint32_t listed_changed = 1U << 31;
@@ -92,6 +92,11 @@ struct cold_entry {
   inet_name peer;
 };
 static_assert(sizeof(cold_entry) == 40);
+
+/// Of each connection, with its deadline and its places in three lists (loop_base.hpp).
+static_assert(sizeof(hot_entry) + sizeof(cold_entry) + deadline_wheel::bytes_per_slot +
+                  3 * sizeof(std::uint32_t) <=
+              128);
 
 class connection_table {
 public:

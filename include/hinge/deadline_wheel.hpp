@@ -11,6 +11,7 @@
 #include <hinge/time.hpp>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace hinge {
@@ -19,12 +20,15 @@ class deadline_wheel {
 public:
   static constexpr unsigned tick_bits = 23;  ///< a tick is 2^23 ns = 8.4 ms
   static constexpr std::uint32_t buckets = 4096;
+  static constexpr std::size_t bytes_per_slot = 2 * sizeof(std::uint32_t) + sizeof(std::uint16_t);
 
-  /// Memory: 10 bytes a slot and 17 KiB. `start` is the clock's reading now. False: no memory.
+  /// Memory: bytes_per_slot for each slot, and 17 KiB. `start` is the clock's reading now. False:
+  /// no memory.
   HINGE_API bool open(std::uint32_t capacity, instant start) noexcept;
 
-  /// Arms a slot that is not armed. A moment that has passed comes up with the next tick.
-  HINGE_API void arm(std::uint32_t slot, instant when) noexcept;
+  /// Arms a slot that is not armed; `at` is the clock's reading now. A moment that has passed comes
+  /// up with the next tick.
+  HINGE_API void arm(std::uint32_t slot, instant when, instant at) noexcept;
   /// Disarms an armed slot.
   HINGE_API void disarm(std::uint32_t slot) noexcept;
   /// Brings an armed slot's moment forward; does nothing when it stands earlier already.
@@ -49,6 +53,7 @@ private:
     std::uint32_t previous;
   };
 
+  void place(std::uint32_t slot, instant when) noexcept;
   std::int64_t tick_of(instant when) const noexcept;
   std::uint32_t distance_to_first() const noexcept;
 

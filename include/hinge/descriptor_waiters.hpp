@@ -18,8 +18,8 @@ public:
   /// one more is not registered (it still has its back-off timer).
   HINGE_API static void add(const void* waiter, wake_function wake) noexcept;
   HINGE_API static void remove(const void* waiter) noexcept;
-  /// Wakes all of them.
-  HINGE_API static void notify() noexcept;
+  /// Wakes all of them but `except`.
+  HINGE_API static void notify(const void* except = nullptr) noexcept;
 
 private:
   HINGE_API static std::atomic<std::uint32_t> count_;

@@ -24,7 +24,8 @@ public:
   epoll_poller(const epoll_poller&) = delete;
   epoll_poller& operator=(const epoll_poller&) = delete;
 
-  /// Errors: epoll_create1, eventfd or epoll_ctl with their errno; ENOMEM; EINVAL for zero options.
+  /// Errors: epoll_create1, eventfd or epoll_ctl with their errno; ENOMEM; EINVAL for
+  /// accepts_per_turn.
   HINGE_API result<void> open(const poller_options& options) noexcept;
   HINGE_API int turn(std::span<const change> changes, std::span<event> events,
                      turn_terms& terms) noexcept;

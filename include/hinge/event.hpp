@@ -57,8 +57,9 @@ enum class event_kind : std::uint8_t {
 namespace readiness {
 inline constexpr std::int32_t in = 1;
 inline constexpr std::int32_t out = 2;
-inline constexpr std::int32_t end = 4;    ///< the peer has ended its side, or more
-inline constexpr std::int32_t error = 8;  ///< an error is pending: receive or SO_ERROR tells it
+inline constexpr std::int32_t end = 4;      ///< the peer has ended its side, or more
+inline constexpr std::int32_t urgent = 16;  ///< TCP urgent data: a short read need not be the last
+inline constexpr std::int32_t error = 8;    ///< an error is pending: receive or SO_ERROR tells it
 }  // namespace readiness
 
 /// event::result of `detached`: who owns the descriptor now.

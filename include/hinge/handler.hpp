@@ -22,6 +22,31 @@ struct payload_of<Handler> {
   using type = typename Handler::payload;
 };
 
+/// A callback of that name that can't be called so would never be called: better not to compile.
+template <class H>
+constexpr bool callbacks_fit = [] {
+  constexpr bool accept = requires(H h, connection c) { h.on_accept(connection(c)); };
+  constexpr bool end = requires(H h, connection c) { h.on_end(connection(c)); };
+  constexpr bool writable = requires(H h, connection c) { h.on_writable(connection(c)); };
+  constexpr bool close = requires(H h, connection c) { h.on_close(connection(c), close_cause{}); };
+  constexpr bool drain = requires(H h, connection c) { h.on_drain(connection(c)); };
+  constexpr bool error = requires(H h) { h.on_listener_error(std::size_t{}, int{}); };
+  static_assert(
+      accept || !requires { &H::on_accept; }, "on_accept(hinge::connection)");
+  static_assert(
+      end || !requires { &H::on_end; }, "on_end(hinge::connection)");
+  static_assert(
+      writable || !requires { &H::on_writable; }, "on_writable(hinge::connection)");
+  static_assert(
+      close || !requires { &H::on_close; }, "on_close(hinge::connection, hinge::close_cause)");
+  static_assert(
+      drain || !requires { &H::on_drain; }, "on_drain(hinge::connection)");
+  static_assert(
+      error || !requires { &H::on_listener_error; },
+      "on_listener_error(std::size_t listener, int code)");
+  return true;
+}();
+
 }  // namespace detail
 
 /// What a handler must have. All but on_data is optional, found by name at compile time:
@@ -37,7 +62,7 @@ struct payload_of<Handler> {
 /// - on_drain(connection): the loop is draining; finish soon.
 /// - on_listener_error(std::size_t listener, int code): accepting on it paused for lack of
 ///   descriptors or memory (once an episode), or ended for good; code is -errno.
-/// - payload: a type, default-constructed for each connection; see connection::payload().
+/// - payload: a public type, default-constructed for each connection; see connection::payload().
 /// None may throw.
 template <class H>
 concept handler = requires(H h, connection c, std::span<std::byte> bytes) {

@@ -20,6 +20,7 @@ template <poller Poller, handler Handler>
 class loop : public loop_base {
 public:
   using payload = typename detail::payload_of<Handler>::type;
+  static_assert(detail::callbacks_fit<Handler>);
 
   loop() noexcept(std::is_nothrow_default_constructible_v<Handler>) = default;
   explicit loop(Handler handler) : handler_(std::move(handler)) {}
@@ -52,6 +53,7 @@ public:
 
 private:
   static constexpr unsigned expiries_per_turn = 256;
+  static constexpr bool has_payload = !std::is_same_v<payload, detail::no_payload>;
 
   int turn_inline(deadline until) noexcept;
   void dispatch(const event& e) noexcept;
@@ -67,7 +69,6 @@ private:
   void deliver_held(std::uint32_t slot) noexcept;
   void peer_ended(std::uint32_t slot) noexcept;
   void serve_ready() noexcept;
-  void expire() noexcept;
   void woken() noexcept;
   void close_all() noexcept;
   void end(std::uint32_t slot) noexcept;
@@ -103,11 +104,12 @@ result<void> loop<P, H>::open(const loop_options& options) noexcept {
   const auto wake = [](const void* self) noexcept { static_cast<const P*>(self)->wake(); };
   result<void> opened = open_base(options, poller_.limits(), poller_.completes(), &poller_, wake);
   if (!opened) return opened;
-  if constexpr (!std::is_empty_v<payload>) {
-    if (!payload_array_.open(table_.capacity()))
-      return fail("open loop", "memory for the payloads", ENOMEM);
+  if (!payload_array_.open(has_payload ? table_.capacity() : 0)) {
+    wake_ = nullptr;
+    return fail("open loop", "memory for the payloads", ENOMEM);
   }
   payloads_ = payload_array_.data();
+  payload_bytes_ = has_payload ? sizeof(payload) : 0;
   return {};
 }
 
@@ -125,7 +127,8 @@ inline int loop<P, H>::turn_inline(deadline until) noexcept {
   counters_.events += static_cast<std::uint32_t>(count);
   for (const event *e = events, *end = events + count; e != end; ++e)
     e->kind == event_kind::accepted ? accepted(*e) : dispatch(*e);
-  if (table_.deadlines().may_be_due(now_)) expire();
+  if (table_.deadlines().may_be_due(now_))
+    for (unsigned i = 0; i < expiries_per_turn && expire_one(); ++i) settle();
   if (attention_) [[unlikely]] {
     serve_ready();
     if (stop_until_.passed(now_)) stop();
@@ -142,7 +145,7 @@ void loop<P, H>::dispatch(const event& e) noexcept {
     woken();
   } else if (e.kind == event_kind::detached) {
     door_detached(e.subject.slot());
-  } else if (e.kind == event_kind::failed) {
+  } else if (e.kind == event_kind::failed && !detach_failed(e)) {
     door_failed(e.subject.slot(), e.result, arming_failed(e.subject.slot(), e.result));
   }
 }
@@ -153,7 +156,8 @@ void loop<P, H>::dispatch_connection(const event& e) noexcept {
   hot_entry* const h = table_.find({slot, e.subject.generation()});
   if (h == nullptr) [[unlikely]] {
     ++counters_.stale_events;
-    if (e.kind == event_kind::received && e.buffer != no_buffer) recycle(e.buffer);
+    if (e.kind == event_kind::received && e.buffer != no_buffer)
+      lend(e.buffer), unreference(e.buffer);
     return;
   }
   switch (e.kind) {
@@ -168,7 +172,7 @@ void loop<P, H>::dispatch_connection(const event& e) noexcept {
       writable(slot, sent(slot, e.result));
       break;
     case event_kind::failed:
-      fail_connection(slot, e.result);
+      if (!detach_failed(e)) fail_connection(slot, e.result);
       break;
     case event_kind::detached:
       slot_detached(slot, e.result);
@@ -189,7 +193,7 @@ inline void loop<P, H>::accepted(const event& e) noexcept {
   const std::uint32_t slot =
       table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()), limits_.peers[e.buffer],
                     now_, poller_.completes() ? connection_flag::completion : 0);
-  if constexpr (!std::is_empty_v<payload>) std::construct_at(payload_array_.data() + slot);
+  if constexpr (has_payload) std::construct_at(payload_array_.data() + slot);
   const connection_id id = table_.id(slot);
   if constexpr (requires { handler_.on_accept(connection{}); }) {
     handler_.on_accept(connection{*this, id});
@@ -228,7 +232,7 @@ template <poller P, handler H>
 inline void loop<P, H>::first_turn(connection_id id) noexcept {
   hot_entry& h = table_.hot(id.slot);
   if (!poller_.completes()) {
-    h.set(connection_flag::unread);
+    h.set(first_read_flags(id.slot));
     read(id.slot);
     if (!alive(id)) return;
   } else if (h.state == connection_state::detaching) {
@@ -251,6 +255,7 @@ void loop<P, H>::door_failed(std::size_t index, int code, bool tell) noexcept {
 template <poller P, handler H>
 void loop<P, H>::ready(std::uint32_t slot, hot_entry& h, std::int32_t hints) noexcept {
   if ((hints & readiness::end) != 0) h.set(connection_flag::end_unread);
+  if ((hints & readiness::urgent) != 0) h.set(connection_flag::partial_reads);
   if ((hints & readiness::out) != 0 && h.queued != 0) {
     const connection_id id = table_.id(slot);
     writable(slot, flush(slot));
@@ -284,8 +289,9 @@ void loop<P, H>::read(std::uint32_t slot) noexcept {
         settle();
         if (!alive(id)) return;
       }
-      // A short read has emptied a stream socket (epoll(7)); only an end may stand behind it.
-      if (count < static_cast<int>(buffer.size()) && !h.has(connection_flag::end_unread)) {
+      // A short read has emptied the socket, but at an end, at urgent data, and on Unix sockets.
+      if (count < static_cast<int>(buffer.size()) &&
+          !h.has(connection_flag::end_unread | connection_flag::partial_reads)) {
         h.clear(connection_flag::unread);
         return;
       }
@@ -332,7 +338,7 @@ void loop<P, H>::received(std::uint32_t slot, const event& e) noexcept {
   if (e.buffer != no_buffer) {
     const auto length = e.result > 0 ? static_cast<std::size_t>(e.result) : 0;
     const std::span bytes(limits_.buffers + std::size_t{e.buffer} * limits_.buffer_stride, length);
-    ++buffer_references_[e.buffer];
+    lend(e.buffer);
     if (live) count_in(h, static_cast<std::uint32_t>(length));
     if (h.state == connection_state::open && length != 0) {
       h.last_activity = now_;
@@ -359,11 +365,11 @@ void loop<P, H>::received(std::uint32_t slot, const event& e) noexcept {
 template <poller P, handler H>
 void loop<P, H>::deliver(std::uint32_t slot, std::span<std::byte> bytes,
                          std::uint16_t buffer) noexcept {
-  received_ = bytes;
+  if (buffer != no_buffer) received_ = bytes;
   received_buffer_ = buffer;
   handler_.on_data(handle(slot), bytes);
   received_ = {};
-  unreference(buffer);
+  if (buffer != no_buffer) unreference(buffer);
   settle();
 }
 
@@ -375,9 +381,8 @@ void loop<P, H>::deliver_held(std::uint32_t slot) noexcept {
   if (h.state == connection_state::draining) drop_chain(h.held);
   while (!h.held.empty()) {
     if (paused(h)) return;
-    const segment_pool::piece piece = segments_.front(h.held);
-    segments_.consume_front(h.held, piece.length);
-    deliver(slot, {const_cast<std::byte*>(piece.data), piece.length}, piece.buffer);
+    const held_piece next = take_held(h);
+    deliver(slot, next.bytes, next.buffer);
     if (!alive(id) || h.state != connection_state::open) return;
   }
   if (!paused(h) && h.has(connection_flag::end_unread)) peer_ended(slot);
@@ -398,11 +403,6 @@ void loop<P, H>::serve_ready() noexcept {
     if (h.has(connection_flag::unsent)) writable(slot, flush(slot));
     if (alive(id) && h.has(connection_flag::unread)) read(slot);
   }
-}
-
-template <poller P, handler H>
-void loop<P, H>::expire() noexcept {
-  for (unsigned i = 0; i < expiries_per_turn && expire_one(); ++i) settle();
 }
 
 template <poller P, handler H>
@@ -430,7 +430,7 @@ template <poller P, handler H>
 inline void loop<P, H>::end(std::uint32_t slot) noexcept {
   if constexpr (requires { handler_.on_close(connection{}, close_cause{}); })
     handler_.on_close(handle(slot), table_.hot(slot).cause);
-  if constexpr (!std::is_empty_v<payload>) std::destroy_at(payload_array_.data() + slot);
+  if constexpr (has_payload) std::destroy_at(payload_array_.data() + slot);
   release(slot);
 }
 
@@ -439,6 +439,7 @@ inline void loop<P, H>::end(std::uint32_t slot) noexcept {
 template <poller P, handler H>
 void loop<P, H>::close_all() noexcept {
   if (wake_ == nullptr) return;
+  mailbox_.take();  // what they capture may be gone
   stop();
   settle();
   for (int i = 0; i < 1000 && !finished(); ++i)

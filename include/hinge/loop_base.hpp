@@ -54,9 +54,12 @@ public:
 
   /// Runs `task` in the loop's thread, in its next turn; tasks of one thread run in order. Any
   /// thread.
-  HINGE_API void post(mailbox::function task);
+  /// Ends the process when memory is short.
+  HINGE_API void post(mailbox::function task) noexcept;
   /// Makes the running or the next turn return early. Any thread, and signal handlers.
-  void wake() const noexcept { wake_(poller_); }
+  void wake() const noexcept {
+    if (wake_ != nullptr) wake_(poller_);
+  }
 
   /// Everything is closed at once, with cause `drain`, and run() returns. The loop's thread.
   HINGE_API void stop() noexcept;
@@ -123,6 +126,7 @@ protected:
   HINGE_API static void descriptor_freed_elsewhere(const void* self) noexcept;
   HINGE_API void close_doors() noexcept;
   void descriptor_freed() noexcept {
+    freed_turn_ = counters_.turns;
     if (descriptor_waiters::any()) [[unlikely]]
       descriptor_freed_slowly();
   }
@@ -187,8 +191,33 @@ protected:
     if (--buffer_references_[buffer] == 0) recycle(buffer);
   }
   void recycle(std::uint16_t buffer) noexcept {
+    --lent_;
     recycled_.push_back(buffer);
     attention_ = true;
+  }
+  /// The backend has handed over a buffer: the first reference.
+  void lend(std::uint16_t buffer) noexcept {
+    ++lent_;
+    ++buffer_references_[buffer];
+  }
+  /// Whether `length` bytes may keep their buffer: not the few, and not when half of all are away,
+  /// or one slow peer would take them from the others.
+  bool worth_lending(std::size_t length) const noexcept {
+    return length * 4 >= limits_.buffer_stride && lent_ * 2 <= limits_.buffer_count;
+  }
+  struct held_piece {
+    std::span<std::byte> bytes;
+    std::uint16_t buffer;
+  };
+  HINGE_API held_piece take_held(hot_entry& h) noexcept;
+  /// A detach that could not be made: the backend holds nothing then. False: another change failed.
+  HINGE_API bool detach_failed(const event& e) noexcept;
+  /// The first read of a readiness connection; on Unix sockets a receive stops early at passed
+  /// descriptors, so that there a short one proves nothing.
+  std::uint32_t first_read_flags(std::uint32_t slot) const noexcept {
+    const family peer = table_.cold(slot).peer.family;
+    const bool inet = peer == family::ipv4 || peer == family::ipv6;
+    return connection_flag::unread | (inet ? 0 : connection_flag::partial_reads);
   }
   HINGE_API void drop_chain(segment_chain& chain) noexcept;
   HINGE_API void hold(std::uint32_t slot, std::span<std::byte> bytes,
@@ -236,9 +265,11 @@ protected:
   bool attention_ = false;
   bool completes_ = false;
   bool stopping_ = false;
-  bool doors_changed_ = false;   // arm_doors has something to do
-  bool doors_paused_ = false;    // because the table is full
-  std::uint32_t detaching_ = 0;  // connections that only the backend still holds
+  bool doors_changed_ = false;    // arm_doors has something to do
+  bool doors_paused_ = false;     // because the table is full
+  std::uint64_t freed_turn_ = 0;  // the turn that last closed a descriptor
+  std::uint32_t lent_ = 0;        // received buffers that the backend doesn't have
+  std::uint32_t detaching_ = 0;   // connections that only the backend still holds
   std::uint32_t detaching_doors_ = 0;
   std::uint32_t exhausted_doors_ = 0;
   std::uint32_t recovering_doors_ = 0;  // back_off is not 0
@@ -250,6 +281,7 @@ protected:
   poller_limits limits_;
   raw_array<event> events_;
   void* payloads_ = nullptr;
+  std::size_t payload_bytes_ = 0;  // of one; 0: the handler has none, or a private one
   raw_array<std::byte> receive_buffer_;
   slot_list changed_;
   slot_list ready_;

@@ -16,7 +16,8 @@
 
 namespace hinge {
 
-/// What a poller is opened with. Values of 0 are refused with EINVAL.
+/// What a poller is opened with. A 0 is refused with EINVAL, by a backend that
+/// uses it.
 struct poller_options {
   /// Most accepted connections that one turn reports; also the number of slots behind peers().
   std::uint32_t accepts_per_turn = 64;

@@ -161,7 +161,7 @@ TEST_CASE("every flag is a bit of its own") {
       flag::attached,       flag::deadline_armed, flag::past_first_turn, flag::peer_ended,
       flag::end_unread,     flag::shut_wanted,    flag::shut_done,       flag::above_high,
       flag::user_paused,    flag::unread,         flag::unsent,          flag::reset,
-      flag::receiving,      flag::stopping,       flag::sending,         flag::closing_send,
+      flag::receiving,      flag::stopping,       flag::sending,         flag::partial_reads,
       flag::completion,     flag::has_queue,      flag::detach_asked,    flag::listed_ready,
       flag::listed_changed,
   };

@@ -55,7 +55,7 @@ public:
   deadline next() const { return wheel_.next(); }
 
   void arm(std::uint32_t slot, instant when) {
-    wheel_.arm(slot, when);
+    wheel_.arm(slot, when, now_);
     model_[slot] = {.due = std::max(when, now_), .asked = now_};
   }
   void disarm(std::uint32_t slot) {
@@ -158,7 +158,7 @@ TEST_CASE("a slot comes up at its moment or at most one tick later, and once") {
   CAPTURE(wait);
   deadline_wheel wheel;
   REQUIRE(wheel.open(4, start));
-  wheel.arm(2, start + wait);
+  wheel.arm(2, start + wait, start);
   CHECK_FALSE(wheel.empty());
   CHECK(drain(wheel, start + wait - 1).empty());
   CHECK_FALSE(wheel.may_be_due(start + wait - 1));
@@ -176,8 +176,8 @@ TEST_CASE("a moment that has passed comes up with the next tick") {
   REQUIRE(wheel.open(4, start));
   const instant now = start + 5 * tick + 17;
   REQUIRE(drain(wheel, now).empty());
-  wheel.arm(0, start);
-  wheel.arm(1, start - 3 * second);
+  wheel.arm(0, start, now);
+  wheel.arm(1, start - 3 * second, now);
   CHECK(drain(wheel, now).empty());
   CHECK(drain(wheel, start + 6 * tick).size() == 2);
 }
@@ -203,12 +203,14 @@ TEST_CASE("a deadline beyond the wheel is looked at again each turn of the wheel
 TEST_CASE("a clock that jumped over many turns of the wheel finds everything") {
   deadline_wheel wheel;
   REQUIRE(wheel.open(1000, start));
-  for (std::uint32_t slot = 0; slot < 1000; ++slot) wheel.arm(slot, start + slot * 5 * tick);
+  for (std::uint32_t slot = 0; slot < 1000; ++slot) {
+    wheel.arm(slot, start + slot * 5 * tick, start);
+  }
   slots taken = drain(wheel, start + 24 * 3600 * second);
   std::sort(taken.begin(), taken.end());
   REQUIRE(taken.size() == 1000);
   for (std::uint32_t slot = 0; slot < 1000; ++slot) CHECK(taken[slot] == slot);
-  wheel.arm(7, start + 24 * 3600 * second + 10 * tick);
+  wheel.arm(7, start + 24 * 3600 * second + 10 * tick, start + 24 * 3600 * second);
   CHECK(drain(wheel, start + 24 * 3600 * second + 9 * tick).empty());
   CHECK(drain(wheel, start + 24 * 3600 * second + 11 * tick) == slots{7});
 }
@@ -218,20 +220,20 @@ TEST_CASE("slots come up in the order of their ticks") {
   REQUIRE(wheel.open(8, start));
   const instant now = start + 4000 * tick;  // so that the later ones stand behind the wrap-around
   REQUIRE(drain(wheel, now).empty());
-  wheel.arm(0, now + 300 * tick);
-  wheel.arm(1, now + 2 * tick);
-  wheel.arm(2, now + 4000 * tick);
-  wheel.arm(3, now + 90 * tick);
-  wheel.arm(4, now + 200 * tick);
+  wheel.arm(0, now + 300 * tick, now);
+  wheel.arm(1, now + 2 * tick, now);
+  wheel.arm(2, now + 4000 * tick, now);
+  wheel.arm(3, now + 90 * tick, now);
+  wheel.arm(4, now + 200 * tick, now);
   CHECK(drain(wheel, now + 5000 * tick) == slots{1, 3, 4, 0, 2});
 }
 
 TEST_CASE("arm_earlier brings forward and never puts off") {
   deadline_wheel wheel;
   REQUIRE(wheel.open(4, start));
-  wheel.arm(0, start + 10 * second);
-  wheel.arm(1, start + 10 * second);
-  wheel.arm(2, start + 100 * second);
+  wheel.arm(0, start + 10 * second, start);
+  wheel.arm(1, start + 10 * second, start);
+  wheel.arm(2, start + 100 * second, start);
   wheel.arm_earlier(0, start + 5 * second);
   wheel.arm_earlier(1, start + 20 * second);
   wheel.arm_earlier(2, start + 6 * second);
@@ -246,12 +248,12 @@ TEST_CASE("arm_earlier brings forward and never puts off") {
 TEST_CASE("a wheel that is opened again is empty") {
   deadline_wheel wheel;
   REQUIRE(wheel.open(4, start));
-  wheel.arm(3, start + second);
+  wheel.arm(3, start + second, start);
   REQUIRE(drain(wheel, start + tick).empty());
   REQUIRE(wheel.open(4, start + 50 * second));
   CHECK(wheel.empty());
   CHECK(wheel.next().is_never());
-  wheel.arm(3, start + 51 * second);
+  wheel.arm(3, start + 51 * second, start);
   CHECK(drain(wheel, start + 51 * second - 1).empty());
   CHECK(drain(wheel, start + 51 * second + tick) == slots{3});
 }
@@ -295,7 +297,7 @@ TEST_CASE("next is the exact moment at which the first slot can be taken") {
   dice random(seed);
   deadline_wheel wheel;
   REQUIRE(wheel.open(32, start));
-  for (std::uint32_t slot = 0; slot < 32; ++slot) wheel.arm(slot, random.moment(start));
+  for (std::uint32_t slot = 0; slot < 32; ++slot) wheel.arm(slot, random.moment(start), start);
   instant last = 0;
   for (int left = 32; left != 0; --left) {
     const instant next = wheel.next().when();
@@ -306,4 +308,15 @@ TEST_CASE("next is the exact moment at which the first slot can be taken") {
     last = next;
   }
   REQUIRE(wheel.empty());
+}
+
+TEST_CASE("a wheel that was empty for long arms where the clock stands") {
+  deadline_wheel wheel;
+  REQUIRE(wheel.open(4, start));
+  const instant now = start + 24 * 3600 * second;
+  wheel.arm(1, now + 10 * second, now);
+  CHECK(wheel.next().when() >= now + 10 * second);
+  CHECK(wheel.next().when() < now + 10 * second + tick);
+  CHECK(drain(wheel, now + 9 * second).empty());
+  CHECK(drain(wheel, now + 11 * second) == slots{1});
 }

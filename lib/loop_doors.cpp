@@ -1,0 +1,168 @@
+// The listeners of a loop: armed, paused for want of room or descriptors, detached, buried.
+
+#include <hinge/loop_base.hpp>
+
+#include <cerrno>
+#include <utility>
+
+namespace hinge {
+
+namespace {
+
+constexpr instant first_back_off = 100'000'000;
+constexpr instant longest_back_off = 1'000'000'000;
+
+}  // namespace
+
+result<std::size_t> loop_base::listen(listener opened) noexcept {
+  if (wake_ == nullptr || stopping_) return fail("listen", "the loop is not open", EINVAL);
+  if (doors_.size() == max_listeners)
+    return fail("listen", "a loop has at most 64 listeners", ENOSPC);
+  doors_.push_back({.socket = std::move(opened)});
+  doors_changed_ = attention_ = true;
+  return doors_.size() - 1;
+}
+
+result<std::size_t> loop_base::listen(const address& where,
+                                      const listener_options& options) noexcept {
+  result<listener> opened = listener::open(where, options);
+  if (!opened) return fail(opened);
+  return listen(std::move(*opened));
+}
+
+/// Brings each listener to the state that it should be in: accepting, or not, or detached.
+void loop_base::arm_doors(std::uint32_t room, std::size_t most) noexcept {
+  doors_changed_ = false;
+  if (room == 0 && !doors_paused_) ++counters_.full_pauses;
+  doors_paused_ = room == 0;
+  for (std::size_t i = 0; i < doors_.size(); ++i) {
+    door& d = doors_[i];
+    // A descriptor has become free, or the back-off is over.
+    if (d.exhausted && !d.closing && d.retry_at <= now_) {
+      d.exhausted = false;
+      --exhausted_doors_;
+    }
+    const bool wanted = room != 0 && !d.exhausted && !d.closing;
+    if (d.closing ? !d.detach_due : wanted == d.armed) continue;
+    if (changes_.size() == most) {
+      doors_changed_ = true;
+      return;
+    }
+    const operation what = d.detach_due ? operation::detach
+                           : wanted     ? operation::accept
+                                        : operation::stop_accept;
+    d.armed = wanted;
+    d.detach_due = false;
+    const token subject(role::listener, static_cast<std::uint32_t>(i), 0);
+    changes_.push_back({.subject = subject, .fd = d.socket.fd(), .what = what});
+  }
+}
+
+bool loop_base::accept_failed(std::size_t index, int code) noexcept {
+  door& d = doors_[index];
+  if (d.closing) return false;
+  const accept_class failed = classify_accept_error(-code);
+  if (failed == accept_class::retry || failed == accept_class::drained) {
+    ++counters_.accept_retries;
+    return false;
+  }
+  if (failed != accept_class::dead) return pause_door(d, failed);
+  bury_door(d, code);
+  return true;
+}
+
+bool loop_base::arming_failed(std::size_t index, int code) noexcept {
+  door& d = doors_[index];
+  if (d.closing) return false;
+  const accept_class failed = classify_accept_error(-code);
+  if (failed == accept_class::exhausted || code == -ENOSPC) return pause_door(d, failed);
+  bury_door(d, code);
+  return true;
+}
+
+/// Until a descriptor is freed in this process, or the back-off is over. True: an episode
+/// begins.
+bool loop_base::pause_door(door& d, accept_class failed) noexcept {
+  ++counters_.accept_exhausted;
+  if (failed == accept_class::unknown) ++counters_.accept_unknown;
+  d.armed = false;
+  const bool began = d.back_off == 0;
+  if (began && recovering_doors_++ == 0) descriptor_waiters::add(this, descriptor_freed_elsewhere);
+  d.back_off = began ? first_back_off : std::min(d.back_off * 2, longest_back_off);
+  // A descriptor that was closed in this very turn, before the listener is heard, counts already.
+  d.retry_at = freed_turn_ == counters_.turns ? now_ : now_ + d.back_off;
+  if (!d.exhausted) ++exhausted_doors_;
+  d.exhausted = true;
+  attention_ = true;
+  // Running out again within twice the longest pause is the same episode still.
+  const bool tell = d.told_at == 0 || now_ - d.told_at > 2 * longest_back_off;
+  d.told_at = now_;
+  return tell;
+}
+
+void loop_base::bury_door(door& d, int code) noexcept {
+  ++counters_.listeners_died;
+  d.armed = false;
+  d.closing = true;
+  accept_works_again(d);
+  // With EBADF and ENOTSOCK the number is somebody else's by now.
+  if (code == -EBADF || code == -ENOTSOCK) {
+    (void)d.socket.release();
+  } else {
+    d.socket.close();
+  }
+}
+
+void loop_base::accept_works_again(door& opened) noexcept {
+  if (opened.back_off == 0) return;
+  opened.back_off = 0;
+  if (--recovering_doors_ == 0) descriptor_waiters::remove(this);
+}
+
+/// Somewhere in this process loops wait for a descriptor; perhaps this one too.
+void loop_base::descriptor_freed_slowly() noexcept {
+  descriptor_freed_here();
+  descriptor_waiters::notify(this);
+}
+
+/// Any thread.
+void loop_base::descriptor_freed_elsewhere(const void* self) noexcept {
+  const auto& waiting = *static_cast<const loop_base*>(self);
+  waiting.freed_elsewhere_.store(true, std::memory_order_release);
+  waiting.wake();
+}
+
+void loop_base::descriptor_freed_here() noexcept {
+  for (door& d : doors_) d.retry_at = now_;
+}
+
+/// Every listener is taken from the backend first and closed when that is done (rule 10).
+void loop_base::close_doors() noexcept {
+  for (std::size_t i = 0; i < doors_.size(); ++i) {
+    door& d = doors_[i];
+    if (std::exchange(d.closing, true)) continue;
+    accept_works_again(d);
+    d.armed = false;
+    d.detach_due = true;
+    ++detaching_doors_;
+  }
+  doors_changed_ = attention_ = true;
+  exhausted_doors_ = 0;
+}
+
+bool loop_base::detach_failed(const event& e) noexcept {
+  if (e.buffer != static_cast<std::uint16_t>(operation::detach)) return false;
+  if (e.subject.what() == role::listener) {
+    door_detached(e.subject.slot());
+  } else {
+    slot_detached(e.subject.slot(), detach_result::released);
+  }
+  return true;
+}
+
+void loop_base::door_detached(std::size_t index) noexcept {
+  doors_[index].socket.close();
+  --detaching_doors_;
+}
+
+}  // namespace hinge
