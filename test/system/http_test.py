@@ -2,6 +2,7 @@
 """hinge-serve's HTTP, against curl and against a client of bare bytes."""
 
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -116,6 +117,33 @@ class Bytes(unittest.TestCase):
         cut, found = self.exchange(*[bytes([byte]) for byte in GET + LAST])
         self.assertEqual(cut, once)
         self.assertEqual(found["bytes_in"], len(GET + LAST))
+
+    def test_urgent_data_hides_nothing(self):
+        """A receive stops at the urgent mark: what stands behind it is read all the same."""
+        with Server(protocol="http") as server, server.connect() as peer:
+            peer.sendall(GET)
+            self.assertEqual(statuses(peer.recv(1 << 16)), [200])  # registered from here on
+            server.send_signal(signal.SIGSTOP)
+            peer.sendall(LAST[:20])
+            peer.send(b"!", socket.MSG_OOB)
+            peer.sendall(LAST[20:])
+            server.send_signal(signal.SIGCONT)
+            self.assertEqual(statuses(receive_all(peer)), [200])
+
+    def test_passed_descriptors_hide_nothing(self):
+        """A receive on a Unix socket stops behind each of them."""
+        name = f"hinge-test-{os.getpid()}"
+        with Server(protocol="http", listen=f"unix:@{name}") as server:
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.settimeout(serve.PATIENCE)
+                peer.connect("\0" + name)
+                peer.sendall(GET)
+                self.assertEqual(statuses(peer.recv(1 << 16)), [200])
+                server.send_signal(signal.SIGSTOP)
+                socket.send_fds(peer, [LAST[:20]], [peer.fileno()])
+                socket.send_fds(peer, [LAST[20:]], [peer.fileno()])
+                server.send_signal(signal.SIGCONT)
+                self.assertEqual(statuses(receive_all(peer)), [200])
 
     def test_a_body_is_skipped(self):
         body = os.urandom(8 << 20)
