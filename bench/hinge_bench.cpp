@@ -1,7 +1,7 @@
 // hinge-bench: loads a server with connections and says what came back.
 //
-// Exit codes: 0 measured; 1 nothing answers, or the report could not be written; 2 bad arguments;
-// 3 this machine's limits don't permit the load; 130 interrupted, with the partial result.
+// Exit codes: 0 measured; 1 nothing answers or completes, or the report could not be written; 2 bad
+// arguments; 3 this machine's limits don't permit the load; 130 interrupted, with the partial result.
 #include <hinge/address.hpp>
 #include <hinge/error.hpp>
 
@@ -135,6 +135,10 @@ int run(arguments given) {
   if (shown.found.interrupted) return interrupted;
   if (shown.found.nothing_answers) {
     fmt::print(stderr, "hinge-bench: nothing answers at {}\n", given.load.target.text());
+    return failed;
+  }
+  if (shown.found.latency.count() == 0) {
+    fmt::print(stderr, "hinge-bench: nothing was completed at {}\n", given.load.target.text());
     return failed;
   }
   return written ? measured : failed;

@@ -102,7 +102,7 @@ TEST_CASE("elements live when their owner says so") {
 
 TEST_CASE("no page is touched before an element is written") {
   constexpr std::size_t count = std::size_t{8} << 20;  // 64 MiB
-  ::mallopt(M_PERTURB, 0);  // Meson asks the allocator to fill memory
+  ::mallopt(M_PERTURB, 0);                             // Meson asks the allocator to fill memory
   raw_array<std::uint64_t> array;
   REQUIRE(array.open(count));
   // The allocator's own header, and what a sanitizer marks at the beginning.
