@@ -1,7 +1,7 @@
 // hinge-bench: loads a server with connections and says what came back.
 //
 // Exit codes: 0 measured; 1 nothing answers or completes, or the report could not be written; 2 bad
-// arguments; 3 this machine's limits don't permit the load; 130 interrupted, with the partial result.
+// arguments; 3 this machine's limits don't permit the load; 130 interrupted, with what there was.
 #include <hinge/address.hpp>
 #include <hinge/error.hpp>
 
