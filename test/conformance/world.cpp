@@ -1,7 +1,6 @@
 #include "conformance/world.hpp"
 
 #include <hinge/fd.hpp>
-#include <hinge/socket.hpp>
 
 #include "support/descriptors.hpp"
 
@@ -90,6 +89,26 @@ std::uint64_t descriptor_limit(std::uint64_t set = 0) {
 
 }  // namespace
 
+std::unique_ptr<client> connect_client(const address& to) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return nullptr;
+  auto made = std::make_unique<real_client>(fd);
+  // Small, so that what doesn't fit is met soon.
+  const int small = 32 * 1024;
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+  std::array<std::byte, address::kernel_capacity> name;
+  const auto length = static_cast<socklen_t>(to.to_kernel(name));
+  const int failed = ::connect(fd, reinterpret_cast<const sockaddr*>(name.data()), length);
+  if (failed != 0 && errno != EINPROGRESS) return nullptr;
+  pollfd decided{.fd = fd, .events = POLLOUT, .revents = 0};
+  if (::poll(&decided, 1, longest_connect_ms) != 1) return nullptr;
+  int pending = 0;
+  socklen_t size = sizeof pending;
+  ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &size);
+  return pending == 0 ? std::move(made) : nullptr;
+}
+
 // --- real ----------------------------------------------------------------------------------------
 
 real_world::real_world()
@@ -102,20 +121,7 @@ real_world::real_world()
 
 real_world::~real_world() { restore_descriptors(); }
 
-std::unique_ptr<client> real_world::connect(const address& to) {
-  unique_fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // Small, so that what doesn't fit is met soon.
-  sockets::set_receive_buffer(fd.get(), 32 * 1024);
-  sockets::set_send_buffer(fd.get(), 32 * 1024);
-  std::array<std::byte, address::kernel_capacity> name;
-  const auto length = static_cast<socklen_t>(to.to_kernel(name));
-  const int failed = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(name.data()), length);
-  if (failed != 0 && errno != EINPROGRESS) return nullptr;
-  pollfd decided{.fd = fd.get(), .events = POLLOUT, .revents = 0};
-  if (::poll(&decided, 1, longest_connect_ms) != 1 || sockets::pending_error(fd.get()) != 0)
-    return nullptr;
-  return std::make_unique<real_client>(fd.release());
-}
+std::unique_ptr<client> real_world::connect(const address& to) { return connect_client(to); }
 
 deadline real_world::soon(instant now) const { return deadline::after(now, 5ms); }
 deadline real_world::late(instant now) const { return deadline::after(now, 50ms); }

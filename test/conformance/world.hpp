@@ -40,6 +40,10 @@ protected:
   bool reset_ = false;
 };
 
+/// A peer over loopback TCP with small buffers; null when it is refused. The calls are the
+/// system's own: no hook sees them.
+std::unique_ptr<client> connect_client(const address& to);
+
 class world {
 public:
   virtual ~world() = default;
