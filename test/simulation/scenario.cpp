@@ -35,6 +35,7 @@ conditions random_conditions(random_source& random) {
   made.send_buffer_bytes = random.between(1, 5000);
   made.short_receive = some(0.5);
   made.short_send = some(0.5);
+  made.urgent = some(0.5);
   made.reset_drops_unread = some(1);
   made.accept_interrupted = some(0.2);
   made.accept_aborted = some(0.2);

@@ -15,6 +15,7 @@ struct conditions {
   // --- the network ---
   double short_receive = 0;           ///< the rest of what is there arrives a moment later
   double short_send = 0;              ///< room for the rest appears a moment later
+  double urgent = 0;                  ///< a peer sends urgent data: a short receive tells nothing
   double reset_drops_unread = 0;      ///< a reset destroys bytes that the server had not read
   double accept_interrupted = 0;      ///< EINTR; nothing is taken
   double accept_aborted = 0;          ///< ECONNABORTED and its relatives; that connection is lost

@@ -194,7 +194,7 @@ int network::receive(int fd, std::span<std::byte> into) {
   std::size_t count = std::min(into.size(), from.incoming.size());
   if (random.chance(with.short_receive)) {
     count = random.between(1, static_cast<std::uint32_t>(count));
-    from.edges |= readiness::in;
+    if (!from.urgent_told) from.edges |= readiness::in;
   }
   return static_cast<int>(from.incoming.pop(into.first(count)));
 }
@@ -241,6 +241,7 @@ peer network::connect(const address& to) {
     made->peer = address::loopback(static_cast<std::uint16_t>(20000 + made->number)).inet();
     made->incoming_limit = with.receive_buffer_bytes;
     made->outgoing_limit = with.send_buffer_bytes;
+    made->urgent = random.chance(with.urgent);
     one.listener->waiting.push_back(made);
     return {*this, std::move(made)};
   }

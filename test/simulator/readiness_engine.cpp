@@ -88,7 +88,7 @@ void readiness_engine::closed(int fd) {
 std::int32_t readiness_engine::holding(const stream& now) {
   return (now.readable() ? readiness::in : 0) | (now.room() != 0 || now.dead ? readiness::out : 0) |
          (now.peer_ended || now.dead ? readiness::end : 0) |
-         (now.error != 0 ? readiness::error : 0);
+         (now.error != 0 ? readiness::error : 0) | (now.urgent ? readiness::urgent : 0);
 }
 
 void readiness_engine::advance() {
@@ -114,6 +114,7 @@ std::optional<event> readiness_engine::next(token subject) {
     const std::int32_t now = holding(connection);
     const std::int32_t rose = std::exchange(connection.edges, 0) & now;
     if (rose != 0) hints = net_.random.chance(net_.with.split) ? rose : now;
+    if ((hints & readiness::urgent) != 0) connection.urgent_told = true;
   }
   if (hints == 0) {
     // Spurious or stale, once each.

@@ -44,8 +44,10 @@ struct stream {
   byte_queue outgoing;       // not yet read by the peer
   std::size_t incoming_limit = 0;
   std::size_t outgoing_limit = 0;
-  int error = 0;                // pending, positive
-  std::int32_t edges = 0;       // bits of hinge::readiness that rose since they were last told
+  int error = 0;           // pending, positive
+  std::int32_t edges = 0;  // bits of hinge::readiness that rose since they were last told
+  bool urgent = false;     // urgent data of the peer is there
+  bool urgent_told = false;
   bool peer_ended = false;      // the peer's FIN
   bool peer_closed = false;     // nobody reads there any more
   bool dead = false;            // reset by the peer
