@@ -1,6 +1,8 @@
 // A connection's life as a handler and its peer see it, on every backend alike.
 #include "conformance/house.hpp"
 
+#include <algorithm>
+
 using namespace hinge;
 using namespace hinge::test;
 
@@ -93,6 +95,40 @@ TEMPLATE_LIST_TEST_CASE("life: a close flushes what is queued first", "", backen
   CHECK(at.until([&] { return at.about(0).closes == 1; }));
   CHECK(at.about(0).cause == close_cause::local_close);
   CHECK(at.counters().stale_operations == 0);  // refused, but not stale: it was still there
+}
+
+TEMPLATE_LIST_TEST_CASE("life: a close flushes although the peer goes on sending", "", backends) {
+  const std::string large = pattern(1'000'000);
+  house<TestType> at(
+      {.data = [&](connection c, std::span<std::byte>) { CHECK(c.finish(bytes_of(large))); }},
+      {.queue_limit_bytes = 2 * 1024 * 1024});
+  at.enter();
+  auto peer = at.take_away(0);
+  peer->send("go");
+  CHECK(at.until([&] { return at.about(0).calls == 1; }));
+  // Nobody wants these; left unread they would turn the close into a reset.
+  const std::string unwanted = pattern(100'000);
+  std::size_t given = 0;
+  CHECK(at.until([&] {
+    given += peer->send(std::string_view(unwanted).substr(given));
+    return given == unwanted.size();
+  }));
+  at.peers[0] = std::move(peer);
+  CHECK(at.until([&] { return at.peers[0]->ended() || at.peers[0]->was_reset(); }));
+  CHECK(at.peers[0]->ended());
+  CHECK((at.peers[0]->received() == large));
+  CHECK(at.about(0).calls == 1);
+}
+
+TEMPLATE_LIST_TEST_CASE("life: more to tell the backend than fits into a turn", "", backends) {
+  house<TestType> at({.data = [](connection c, std::span<std::byte> bytes) { c.finish(bytes); }},
+                     {.accepts_per_turn = 8, .events_per_turn = 10, .receive_buffers = 4}, 8);
+  for (std::size_t i = 0; i < 48; ++i) at.connect(i % 8).send("hello");
+  CHECK(at.until([&] {
+    return std::all_of(at.peers.begin(), at.peers.end(),
+                       [](const auto& one) { return one->ended() && one->received() == "hello"; });
+  }));
+  CHECK(at.counters().accepted == 48);
 }
 
 TEMPLATE_LIST_TEST_CASE("life: an abort resets", "", backends) {

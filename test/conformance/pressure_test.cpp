@@ -77,6 +77,22 @@ TEMPLATE_LIST_TEST_CASE("pressure: on_writable may fill the queue again", "", ba
   CHECK(at.about(0).writable == 5);
 }
 
+TEMPLATE_LIST_TEST_CASE("pressure: a flush without an end lets others have their turn", "",
+                        backends) {
+  const std::string large = pattern(12'000'000);
+  house<TestType> at({.data = echo}, {.queue_limit_bytes = 16 * 1024 * 1024,
+                                      .queue_total_bytes = 64 * 1024 * 1024});
+  at.where.widen();
+  at.enter();
+  client& other = at.enter();
+  CHECK(at.handle(0).send(bytes_of(large)));
+  other.send("hello");
+  // All that one flush can send at once is more than its share.
+  CHECK(at.until([&] { return other.received() == "hello"; }));
+  CHECK(at.until([&] { return at.peers[0]->received().size() == large.size(); }, 20'000));
+  CHECK((at.peers[0]->received() == large));
+}
+
 TEMPLATE_LIST_TEST_CASE("pressure: an echo never queues more than the mark and a buffer", "",
                         backends) {
   house<TestType> at(

@@ -54,6 +54,8 @@ public:
   virtual deadline soon(instant now) const = 0;
   /// As long a time as a case can wait for nothing to happen: an hour, or a moment.
   virtual deadline late(instant now) const = 0;
+  /// From here on connections take as much as the world can give them.
+  virtual void widen() {}
   /// From here on this process gets no new descriptor, but for those that it closes.
   virtual void exhaust_descriptors() = 0;
   virtual void restore_descriptors() = 0;
@@ -117,6 +119,7 @@ public:
   std::unique_ptr<client> connect(const address& to) override;
   deadline soon(instant now) const override;
   deadline late(instant now) const override;
+  void widen() override { network.with.send_buffer_bytes = 4 * 1024 * 1024; }
   void exhaust_descriptors() override;
   void restore_descriptors() override;
   void fail_next_accept(int code) override { network.fail_accepts(code, 1); }
