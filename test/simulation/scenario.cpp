@@ -108,6 +108,7 @@ private:
   void open();
   void step();
   void turn(nanoseconds wait);
+  void check_deadlines();
   void come();
   void play(std::size_t number);
   void leave(std::size_t number);
@@ -147,6 +148,31 @@ void scenario<Poller>::turn(nanoseconds wait) {
   model_.outcome.check(running_->open_connections() == running_->handler().open_now(),
                        "on_accept and on_close don't match");
   if (!net_.violations().empty()) model_.outcome.fail(net_.violations().front());
+  check_deadlines();
+}
+
+/// Nobody outlives a deadline by more than two ticks of the wheel.
+template <class Poller>
+void scenario<Poller>::check_deadlines() {
+  const loop_options& options = running_->options();
+  const connection_table& table = running_->table();
+  const auto overdue = [&](instant since, nanoseconds timeout) {
+    constexpr instant late = instant{2} << deadline_wheel::tick_bits;
+    return timeout.count() != 0 && running_->now() - since > timeout.count() + late;
+  };
+  for (std::uint32_t slot = 0; slot < table.touched(); ++slot) {
+    const hot_entry& h = table.hot(slot);
+    const cold_entry& c = table.cold(slot);
+    if (h.state == connection_state::open) {
+      model_.outcome.check(h.bytes_in != 0 || !overdue(c.opened, options.first_byte_timeout),
+                           "a first byte is overdue");
+      model_.outcome.check(!overdue(h.last_activity, options.idle_timeout), "idle for too long");
+      model_.outcome.check(h.queued == 0 || !overdue(c.since, options.write_stall_timeout),
+                           "stalled for too long");
+    }
+    if (h.state == connection_state::draining)
+      model_.outcome.check(!overdue(c.since, options.drain_timeout), "drains for too long");
+  }
 }
 
 template <class Poller>
