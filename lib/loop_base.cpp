@@ -47,8 +47,8 @@ result<void> loop_base::check(const loop_options& options) noexcept {
   if (options.queue_low_bytes > options.queue_high_bytes)
     return refuse("queue_low_bytes is over queue_high_bytes");
   if (options.queue_limit_bytes > 0x4000'0000) return refuse("queue_limit_bytes is over 1 GiB");
-  const std::uint64_t one_read = std::max(options.receive_buffer_bytes, options.ring_buffer_bytes);
-  if (options.queue_high_bytes + one_read > options.queue_limit_bytes)
+  if (std::uint64_t{options.queue_high_bytes} + options.receive_buffer_bytes >
+      options.queue_limit_bytes)
     return refuse("queue_limit_bytes is below queue_high_bytes + receive_buffer_bytes");
   if (options.queue_total_bytes < options.queue_limit_bytes)
     return refuse("queue_total_bytes is below queue_limit_bytes");
@@ -70,6 +70,10 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
   const auto no_memory = [](const char* what) { return fail("open loop", what, ENOMEM); };
   const result<std::uint32_t> capacity = capacity_from(options);
   if (!capacity) return fail(capacity);
+  if (completes && std::uint64_t{options.queue_high_bytes} + options.ring_buffer_bytes >
+                       options.queue_limit_bytes)
+    return fail("open loop", "queue_limit_bytes is below queue_high_bytes + ring_buffer_bytes",
+                EINVAL);
   options_ = options;
   options_.max_connections = *capacity;
   limits_ = limits;
@@ -278,7 +282,7 @@ void loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept 
 }
 
 void loop_base::stop() noexcept {
-  stopping_ = attention_ = true;
+  stopping_ = watchful_ = attention_ = true;
   stop_until_ = deadline::never();
   close_doors();
   for (std::uint32_t slot = 0; slot < table_.touched(); ++slot) doom(slot, close_cause::drain);

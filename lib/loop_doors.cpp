@@ -87,10 +87,12 @@ bool loop_base::pause_door(door& d, accept_class failed) noexcept {
   if (failed == accept_class::unknown) ++counters_.accept_unknown;
   d.armed = false;
   const bool began = d.back_off == 0;
+  watchful_ = true;
   if (began && recovering_doors_++ == 0) descriptor_waiters::add(this, descriptor_freed_elsewhere);
   d.back_off = began ? first_back_off : std::min(d.back_off * 2, longest_back_off);
   // A descriptor that was closed in this very turn, before the listener is heard, counts already.
-  d.retry_at = freed_turn_ == counters_.turns ? now_ : now_ + d.back_off;
+  const bool freed = counters_.accepted - table_.size() != ended_before_;
+  d.retry_at = freed ? now_ : now_ + d.back_off;
   if (!d.exhausted) ++exhausted_doors_;
   d.exhausted = true;
   attention_ = true;
@@ -116,7 +118,9 @@ void loop_base::bury_door(door& d, int code) noexcept {
 void loop_base::accept_works_again(door& opened) noexcept {
   if (opened.back_off == 0) return;
   opened.back_off = 0;
-  if (--recovering_doors_ == 0) descriptor_waiters::remove(this);
+  if (--recovering_doors_ != 0) return;
+  watchful_ = stopping_;
+  descriptor_waiters::remove(this);
 }
 
 /// Somewhere in this process loops wait for a descriptor; perhaps this one too.

@@ -121,6 +121,7 @@ inline int loop<P, H>::turn_inline(deadline until) noexcept {
   event* const events = events_.data();
   const int count = poller_.turn(changes, {events, options_.events_per_turn}, terms);
   now_ = terms.now;
+  ended_before_ = counters_.accepted - table_.size();
   ++counters_.turns;
   if (count < 0) [[unlikely]]
     return count;
@@ -185,7 +186,7 @@ void loop<P, H>::dispatch_connection(const event& e) noexcept {
 
 template <poller P, handler H>
 inline void loop<P, H>::accepted(const event& e) noexcept {
-  if (e.result < 0 || e.more == 0 || recovering_doors_ != 0 || stopping_) [[unlikely]] {
+  if (e.result < 0 || e.more == 0 || watchful_) [[unlikely]] {
     if (!accepted_unusually(e)) return;
   }
   assert(table_.available() != 0);
@@ -417,7 +418,7 @@ void loop<P, H>::woken() noexcept {
 template <poller P, handler H>
 void loop<P, H>::drain(nanoseconds timeout) noexcept {
   if (stopping_) return;
-  stopping_ = attention_ = true;
+  stopping_ = watchful_ = attention_ = true;
   stop_until_ = deadline::after(now_, timeout);
   close_doors();
   if constexpr (requires { handler_.on_drain(connection{}); }) {

@@ -126,7 +126,6 @@ protected:
   HINGE_API static void descriptor_freed_elsewhere(const void* self) noexcept;
   HINGE_API void close_doors() noexcept;
   void descriptor_freed() noexcept {
-    freed_turn_ = counters_.turns;
     if (descriptor_waiters::any()) [[unlikely]]
       descriptor_freed_slowly();
   }
@@ -265,11 +264,12 @@ protected:
   bool attention_ = false;
   bool completes_ = false;
   bool stopping_ = false;
-  bool doors_changed_ = false;    // arm_doors has something to do
-  bool doors_paused_ = false;     // because the table is full
-  std::uint64_t freed_turn_ = 0;  // the turn that last closed a descriptor
-  std::uint32_t lent_ = 0;        // received buffers that the backend doesn't have
-  std::uint32_t detaching_ = 0;   // connections that only the backend still holds
+  bool watchful_ = false;  // stopping_, or a listener recovers: an accept is more than an accept
+  bool doors_changed_ = false;      // arm_doors has something to do
+  bool doors_paused_ = false;       // because the table is full
+  std::uint64_t ended_before_ = 0;  // connections that had ended when the turn's wait was over
+  std::uint32_t lent_ = 0;          // received buffers that the backend doesn't have
+  std::uint32_t detaching_ = 0;     // connections that only the backend still holds
   std::uint32_t detaching_doors_ = 0;
   std::uint32_t exhausted_doors_ = 0;
   std::uint32_t recovering_doors_ = 0;  // back_off is not 0
