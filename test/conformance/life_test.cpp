@@ -97,22 +97,20 @@ TEMPLATE_LIST_TEST_CASE("life: a close flushes what is queued first", "", backen
   CHECK(at.counters().stale_operations == 0);  // refused, but not stale: it was still there
 }
 
-TEMPLATE_LIST_TEST_CASE("life: a close flushes although the peer goes on sending", "", backends) {
+TEMPLATE_LIST_TEST_CASE("life: a close flushes although the peer had more to say", "", backends) {
   const std::string large = pattern(1'000'000);
   house<TestType> at(
       {.data = [&](connection c, std::span<std::byte>) { CHECK(c.finish(bytes_of(large))); }},
-      {.queue_limit_bytes = 2 * 1024 * 1024});
+      {.receive_buffer_bytes = 1000,
+       .receives_per_event = 1,
+       .queue_limit_bytes = 2 * 1024 * 1024,
+       .ring_buffer_bytes = 1000});
   at.enter();
   auto peer = at.take_away(0);
-  peer->send("go");
+  // Nobody wants most of these; left unread they would turn the close into a reset.
+  CHECK(peer->send(pattern(3000)) == 3000);
   CHECK(at.until([&] { return at.about(0).calls == 1; }));
-  // Nobody wants these; left unread they would turn the close into a reset.
-  const std::string unwanted = pattern(100'000);
-  std::size_t given = 0;
-  CHECK(at.until([&] {
-    given += peer->send(std::string_view(unwanted).substr(given));
-    return given == unwanted.size();
-  }));
+  at.rest();
   at.peers[0] = std::move(peer);
   CHECK(at.until([&] { return at.peers[0]->ended() || at.peers[0]->was_reset(); }));
   CHECK(at.peers[0]->ended());
@@ -293,6 +291,25 @@ TEMPLATE_LIST_TEST_CASE("life: paused reading hears nothing, and then everything
   CHECK(at.handle(0).resume_reading());
   CHECK(at.until([&] { return at.about(0).ended; }));
   CHECK((at.about(0).data == sent));
+}
+
+TEMPLATE_LIST_TEST_CASE("life: paused reading slows the peer down, each time", "", backends) {
+  house<TestType> at({.accept = [](connection c) { c.pause_reading(); }});
+  client& peer = at.enter();
+  const std::string sent = pattern(2'000'000);
+  std::size_t given = 0;
+  for (std::size_t round = 1; round <= 3; ++round) {
+    const std::size_t before = given;
+    for (int i = 0; i < 50; ++i) {
+      given += peer.send(std::string_view(sent).substr(given, 100'000));
+      at.turn();
+    }
+    CHECK(given - before < 500'000);
+    CHECK(at.handle(0).resume_reading());
+    CHECK(at.until([&] { return at.about(0).data.size() == given; }));
+    CHECK(at.handle(0).pause_reading());
+  }
+  CHECK((at.about(0).data == sent.substr(0, given)));
 }
 
 TEMPLATE_LIST_TEST_CASE("life: pausing in the middle of what is there", "", backends) {

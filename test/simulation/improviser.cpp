@@ -98,6 +98,9 @@ void improviser::on_close(connection c, close_cause cause) {
   model_->outcome.check(c.bytes_out() <= one.said.size() + one.refused.size(),
                         "bytes_out is more than was said");
   check_cause(one, far, c);
+  if (cause == close_cause::local_close || cause == close_cause::peer_closed)
+    model_->outcome.check(c.queued_bytes() == 0 && c.bytes_out() == one.said.size(),
+                          "closed before all was sent");
   if (net_->random.chance(0.1)) act_on_any();
 }
 

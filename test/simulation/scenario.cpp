@@ -298,8 +298,10 @@ void scenario<Poller>::check_settled() {
     model_.outcome.check(h.queued == 0, "queued bytes don't go out");
     model_.outcome.check(h.state == connection_state::open, "a drain doesn't end");
     model_.outcome.check(far.incoming.empty(), "bytes that arrived are not read");
-    model_.outcome.check(model_.servers[far.number].ended || !far.peer_ended,
-                         "an end was not told");
+    const served& one = model_.servers[far.number];
+    model_.outcome.check(one.ended || !far.peer_ended, "an end was not told");
+    model_.outcome.check(far.end_sent || !one.shut_here, "a shutdown was not made");
+    model_.outcome.check(!one.ended || !one.shut_here, "open, and both sides have ended");
   }
   if (stopping_ || running_->open_connections() == running_->options().max_connections) return;
   for (std::size_t i = 0; i < running_->listeners(); ++i) {
