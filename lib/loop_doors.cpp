@@ -118,6 +118,11 @@ void loop_base::bury_door(door& d, int code) noexcept {
 void loop_base::accept_works_again(door& opened) noexcept {
   if (opened.back_off == 0) return;
   opened.back_off = 0;
+  // A connection that the backend still held may come while the listener waits.
+  if (std::exchange(opened.exhausted, false)) {
+    --exhausted_doors_;
+    doors_changed_ = attention_ = true;
+  }
   if (--recovering_doors_ != 0) return;
   watchful_ = stopping_;
   descriptor_waiters::remove(this);
@@ -151,7 +156,6 @@ void loop_base::close_doors() noexcept {
     ++detaching_doors_;
   }
   doors_changed_ = attention_ = true;
-  exhausted_doors_ = 0;
 }
 
 bool loop_base::detach_failed(const event& e) noexcept {

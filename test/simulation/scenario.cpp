@@ -286,14 +286,6 @@ void scenario<Poller>::check_settled() {
       return;
     }
     const stream& far = *net_.stream_of(h.fd);
-    if (getenv("DBG"))
-      printf(
-          "slot %u peer %u state %d flags %x queued %u in %zu edges %d peer_ended %d dead %d "
-          "closed %d err %d heard_end %d how %d paused %d ended %d\n",
-          slot, far.number, (int)h.state, h.flags, h.queued, far.incoming.size(), far.edges,
-          far.peer_ended, far.dead, far.peer_closed, far.error, model_.servers[far.number].ended,
-          (int)model_.servers[far.number].how, model_.servers[far.number].paused,
-          model_.servers[far.number].ended);
     if (far.peer_closed || far.dead) continue;  // nobody reads what is queued
     model_.outcome.check(h.queued == 0, "queued bytes don't go out");
     model_.outcome.check(h.state == connection_state::open, "a drain doesn't end");

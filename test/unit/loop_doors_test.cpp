@@ -1,0 +1,118 @@
+// What a loop asks of its backend for a listener whose accepts fail, turn by turn: the backend here
+// says what it is told to say.
+#include <hinge/loop.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <span>
+#include <string_view>
+#include <vector>
+
+using namespace std::chrono_literals;
+using hinge::event;
+using hinge::event_kind;
+using hinge::operation;
+
+namespace {
+
+constexpr hinge::token door(hinge::role::listener, 0, 0);
+
+event accepted(int result) {
+  return {.subject = door, .result = result, .buffer = 0, .kind = event_kind::accepted};
+}
+
+event refused(operation what, int code) {
+  return {.subject = door,
+          .result = code,
+          .buffer = static_cast<std::uint16_t>(what),
+          .kind = event_kind::failed};
+}
+
+/// A completion backend that answers detaches, and besides says in each turn what comes next.
+class scripted_poller {
+public:
+  hinge::result<void> open(const hinge::poller_options&) noexcept { return {}; }
+  int turn(std::span<const hinge::change> changes, std::span<event> events,
+           hinge::turn_terms& terms) noexcept {
+    asked.clear();
+    int count = 0;
+    for (const hinge::change& one : changes) {
+      asked.push_back(one.what);
+      if (one.what == operation::detach)
+        events[count++] = {.subject = one.subject, .kind = event_kind::detached};
+    }
+    until = terms.until;
+    if (!script.empty()) {
+      for (const event& one : script.front()) events[count++] = one;
+      script.pop_front();
+    }
+    return count;
+  }
+  void wake() const noexcept {}
+  static constexpr std::string_view name() noexcept { return "scripted"; }
+  hinge::poller_limits limits() const noexcept {
+    return {.buffers = buffer_, .buffer_stride = 1, .buffer_count = 1, .peers = &peer_};
+  }
+  static constexpr bool completes() noexcept { return true; }
+
+  bool was_asked(operation what) const { return std::ranges::count(asked, what) == 1; }
+
+  std::deque<std::vector<event>> script;
+  std::vector<operation> asked;  // of the last turn
+  hinge::deadline until = hinge::deadline::never();
+
+private:
+  mutable std::byte buffer_[1]{};
+  hinge::inet_name peer_{};
+};
+
+struct deaf {
+  void on_data(hinge::connection, std::span<std::byte>) {}
+};
+
+struct listening_loop : hinge::loop<scripted_poller, deaf> {
+  listening_loop() {
+    REQUIRE(open({.max_connections = 4}));
+    REQUIRE(listen(hinge::address::loopback(0)));
+  }
+  /// A turn in which the backend says `what`, and may wait for a minute.
+  void turn_with(std::vector<event> what) {
+    poller().script.push_back(std::move(what));
+    turn(hinge::deadline::after(now(), 1min));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("A listener that dies while it waits for a descriptor is not waited for") {
+  listening_loop tested;
+  tested.turn_with({});
+  REQUIRE(tested.poller().was_asked(operation::accept));
+  tested.turn_with({accepted(-EMFILE), accepted(-EINVAL)});
+  CHECK(tested.counters().accept_exhausted == 1);
+  CHECK(tested.counters().listeners_died == 1);
+  tested.turn_with({});
+  tested.turn_with({});
+  CHECK(tested.poller().until == hinge::deadline::after(tested.now(), 1min));
+  CHECK(tested.poller().asked.empty());
+}
+
+TEST_CASE("A connection that comes while its listener waits ends the waiting") {
+  listening_loop tested;
+  tested.turn_with({refused(operation::accept, -ENOMEM)});
+  tested.turn_with({});
+  CHECK(tested.poller().asked.empty());
+  CHECK(tested.poller().until < hinge::deadline::after(tested.now(), 1min));
+
+  tested.turn_with({accepted(eventfd(0, EFD_CLOEXEC))});
+  CHECK(tested.open_connections() == 1);
+  tested.turn_with({});
+  CHECK(tested.poller().was_asked(operation::accept));
+}
