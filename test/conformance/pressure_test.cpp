@@ -185,3 +185,22 @@ TEMPLATE_LIST_TEST_CASE("pressure: parts of what was received come back one by o
   CHECK(at.until([&] { return peer.received().size() == expected.size(); }));
   CHECK((peer.received() == expected));
 }
+
+TEMPLATE_LIST_TEST_CASE("pressure: who doesn't read leaves the others their buffers", "",
+                        backends) {
+  loop_options scarce = narrow;
+  scarce.receive_buffers = 4;  // a queue up to the mark would hold sixteen
+  house<TestType> at({.data = echo}, scarce);
+  at.enter();
+  const auto deaf = at.take_away(0);
+  client& other = at.enter();
+  const std::string block = pattern(16 * 1024);
+  CHECK(at.until(
+      [&] {
+        deaf->send(block);
+        return at.counters().read_pauses != 0;
+      },
+      20'000));
+  other.send("hello");
+  CHECK(at.until([&] { return other.received() == "hello"; }));
+}
