@@ -174,16 +174,15 @@ event* epoll_poller::state::apply(const change& wanted, event* out) noexcept {
         sources[wanted.subject.slot()].armed = false;
       // Also when it was never registered: then the kernel holds nothing, which is what was asked.
       sys::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, wanted.fd, nullptr);
-      const bool close = (wanted.flags & change::then_close) != 0;
-      if (close) sys::close(wanted.fd);
       *out++ = {.subject = wanted.subject,
-                .result = close ? detach_result::closed : detach_result::released,
+                .result = detach_result::released,
                 .kind = event_kind::detached};
       break;
     }
     case operation::send:
     case operation::stop_receive:
     case operation::recycle:
+    case operation::close:
       failed = -EOPNOTSUPP;
       break;
   }

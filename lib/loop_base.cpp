@@ -86,6 +86,7 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
     buffer_references_.reset(new (std::nothrow) std::uint32_t[limits.buffer_count]());
     if (!buffer_references_) return no_memory("memory for the buffer references");
     recycled_.reserve(limits.buffer_count);
+    closing_.reserve(options.events_per_turn);
   }
   // A completion loop only needs room for one segment, see take_held().
   if (!receive_buffer_.open(completes ? segment_pool::segment_bytes : options.receive_buffer_bytes))
@@ -105,12 +106,14 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
 std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
   const std::size_t most = options_.events_per_turn / 2;
   changes_.clear();
+  emit_closes(most / 2);
   if (doors_changed_ || exhausted_doors_ != 0 || (terms.accept_room == 0) != doors_paused_)
-    arm_doors(terms.accept_room, most / 4);
+    arm_doors(terms.accept_room, most - most / 4);
   emit_recycles(most / 4);
   emit_changes(most);
   emit_recycles(most - changes_.size());
-  const bool more = !ready_.empty() || !changed_.empty() || !recycled_.empty() || doors_changed_;
+  const bool more = !ready_.empty() || !changed_.empty() || !recycled_.empty() ||
+                    !closing_.empty() || doors_changed_;
   terms.until =
       more || finished() ? deadline::immediately() : std::min(terms.until, next_wake_up());
   attention_ = more || stopping_ || doors_paused_ || exhausted_doors_ != 0;
@@ -124,6 +127,15 @@ deadline loop_base::next_wake_up() const noexcept {
   for (const door& d : doors_)
     if (d.exhausted) next = std::min(next, deadline::at(d.retry_at));
   return next;
+}
+
+/// Before all else, so that who waits for a descriptor finds them.
+void loop_base::emit_closes(std::size_t most) noexcept {
+  closes_sent_ = !closing_.empty();
+  for (; most != 0 && !closing_.empty(); --most) {
+    changes_.push_back({.fd = closing_.back(), .what = operation::close});
+    closing_.pop_back();
+  }
 }
 
 void loop_base::emit_recycles(std::size_t most) noexcept {
@@ -153,9 +165,7 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
   if (h.state == connection_state::detaching) {
     if (h.has(connection_flag::detach_asked)) return;
     h.set(connection_flag::detach_asked);
-    // A reset is ours to ask for, when nobody else can have closed the descriptor any more.
-    const std::uint8_t flags = h.has(connection_flag::reset) ? 0 : change::then_close;
-    changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::detach, .flags = flags});
+    changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::detach});
     return;
   }
   if (h.queued != 0 && !h.has(connection_flag::sending)) {
@@ -245,7 +255,7 @@ void loop_base::release_slowly(std::uint32_t slot) noexcept {
   if (h.has(connection_flag::deadline_armed)) table_.deadlines().disarm(slot);
   // A stream that is cut short must not look complete, nor linger in the kernel.
   if (h.queued != 0) h.set(connection_flag::reset);
-  if (completes_ && h.fd >= 0) {
+  if (h.has(connection_flag::receiving | connection_flag::sending) && h.fd >= 0) {
     // The backend may still read from `out`: that is dropped when it has let go.
     h.state = connection_state::detaching;
     ++detaching_;
@@ -259,11 +269,14 @@ void loop_base::close_slot(std::uint32_t slot, bool still_open) noexcept {
   hot_entry& h = table_.hot(slot);
   drop_chain(h.out);
   drop_chain(h.held);
-  if (still_open) {
-    if (h.has(connection_flag::reset)) sockets::reset_on_close(h.fd);
-    sockets::close_unchecked(h.fd);
-  }
+  if (still_open && h.has(connection_flag::reset)) sockets::reset_on_close(h.fd);
   table_.erase(slot);
+  if (still_open && completes_ && closing_.size() < closing_.capacity()) {
+    closing_.push_back(h.fd);
+    attention_ = true;
+    return;
+  }
+  if (still_open) sockets::close_unchecked(h.fd);
   descriptor_freed();
 }
 

@@ -87,14 +87,15 @@ enum class operation : std::uint8_t {
   send,          ///< connection, completion: send data[0..length); one at a time per connection
   detach,        ///< cancel all under the token, answer `detached` when nothing is held
   recycle,       ///< completion: give `buffer` back; `subject` is ignored, nothing is answered
+  close,         ///< completion: close `fd`, on which nothing is under way; likewise unanswered
 };
 
 /// One change; 32 bytes, two share a cache line. A change is answered by at most one event of kind
 /// failed or detached in the same turn. `data` must stay valid until `sent` or `detached`.
 struct change {
-  /// `flags`: close the descriptor in the same batch when the operation is done. With `send`: if
-  /// all bytes went, `detached` alone answers (closed); a short or failed send is answered by
-  /// `sent` and nothing is closed. With `detach`: answered by `detached` (closed).
+  /// `flags` of `send`: close the descriptor in the same batch when all bytes have gone: then
+  /// `detached` alone answers (closed). A short or failed send is answered by `sent`, and nothing is
+  /// closed.
   static constexpr std::uint8_t then_close = 1;
   /// `flags` of `send`: more bytes follow at once, don't send a small packet yet (MSG_MORE).
   static constexpr std::uint8_t more_follows = 2;

@@ -123,6 +123,7 @@ inline int loop<P, H>::turn_inline(deadline until) noexcept {
   now_ = terms.now;
   ended_before_ = counters_.accepted - table_.size();
   ++counters_.turns;
+  if (std::exchange(closes_sent_, false)) descriptor_freed();
   if (count < 0) [[unlikely]]
     return count;
   counters_.events += static_cast<std::uint32_t>(count);
@@ -236,8 +237,6 @@ inline void loop<P, H>::first_turn(connection_id id) noexcept {
     h.set(first_read_flags(id.slot));
     read(id.slot);
     if (!alive(id)) return;
-  } else if (h.state == connection_state::detaching) {
-    return;
   }
   h.set(connection_flag::past_first_turn);
   list_changed(id.slot, h);

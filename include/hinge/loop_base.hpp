@@ -74,7 +74,7 @@ public:
   bool stopping() const noexcept { return stopping_; }
   /// Stopped, and nothing is left.
   bool finished() const noexcept {
-    return stopping_ && table_.size() == 0 && detaching_doors_ == 0;
+    return stopping_ && table_.size() == 0 && detaching_doors_ == 0 && closing_.empty();
   }
 
 protected:
@@ -146,6 +146,7 @@ protected:
   HINGE_API void release_slowly(std::uint32_t slot) noexcept;
   HINGE_API void slot_detached(std::uint32_t slot, std::int32_t result) noexcept;
   void close_slot(std::uint32_t slot, bool still_open) noexcept;
+  HINGE_API void emit_closes(std::size_t most) noexcept;
 
   void list_ready(std::uint32_t slot, hot_entry& h) noexcept {
     if (h.has(connection_flag::listed_ready)) return;
@@ -267,6 +268,7 @@ protected:
   bool watchful_ = false;  // stopping_, or a listener recovers: an accept is more than an accept
   bool doors_changed_ = false;      // arm_doors has something to do
   bool doors_paused_ = false;       // because the table is full
+  bool closes_sent_ = false;        // with this turn, descriptors become free
   std::uint64_t ended_before_ = 0;  // connections that had ended when the turn's wait was over
   std::uint32_t lent_ = 0;          // received buffers that the backend doesn't have
   std::uint32_t detaching_ = 0;     // connections that only the backend still holds
@@ -288,6 +290,7 @@ protected:
   segment_pool segments_;
   std::vector<change> changes_;          // of the next turn
   std::vector<std::uint16_t> recycled_;  // buffers to give back in any turn
+  std::vector<int> closing_;             // completion: descriptors to close in the next turn
   std::vector<door> doors_;
   std::unique_ptr<std::uint32_t[]> buffer_references_;
   deadline stop_until_ = deadline::never();

@@ -29,9 +29,7 @@ struct accepted_connection {
   std::unique_ptr<client> peer;
 
   change receive() const { return {.subject = subject, .fd = fd}; }
-  change detach(std::uint8_t flags = 0) const {
-    return {.subject = subject, .fd = fd, .what = operation::detach, .flags = flags};
-  }
+  change detach() const { return {.subject = subject, .fd = fd, .what = operation::detach}; }
   change send(std::string_view bytes, std::uint8_t flags = 0) const {
     return {.subject = subject,
             .data = reinterpret_cast<const std::byte*>(bytes.data()),

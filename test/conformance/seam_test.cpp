@@ -173,16 +173,21 @@ TEMPLATE_LIST_TEST_CASE("rule 4: after `detached` no event carries the token", "
   CHECK(at.where.is_open(one.fd));
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 4: a detach closes when it is asked to", "", backends) {
+TEMPLATE_LIST_TEST_CASE("rule 10: a close travels with the batch, and is not answered", "",
+                        completion_backends) {
   seam<TestType> at;
   auto one = at.connect();
   const int fd = one.fd;
   at.turn({one.receive()});
-  at.turn({one.detach(change::then_close)});
-  at.was_closed(one);
+  at.turn({one.detach()});
   CHECK(at.until([&] { return at.count(one.subject, event_kind::detached) == 1; }));
-  CHECK(at.last(event_kind::detached).result == detach_result::closed);
+  CHECK(at.last(event_kind::detached).result == detach_result::released);
+  CHECK(at.where.is_open(fd));
+  const std::size_t events = at.seen.size();
+  at.turn({{.fd = fd, .what = operation::close}}, 64, 0, false);
+  at.was_closed(one);
   CHECK_FALSE(at.where.is_open(fd));
+  CHECK(at.seen.size() == events);
   CHECK(at.until([&] {
     one.peer->listen_in();
     return one.peer->ended();

@@ -44,7 +44,6 @@ struct operations {
   bool sending = false;
   bool told_sending = false;
   bool detach_asked = false;
-  bool close_asked = false;  // with the detach
   bool over = false;         // `detached` is on its way
   change send;
   bytes_in_use sent_bytes;
@@ -60,7 +59,7 @@ public:
   void talkative(std::vector<token>& into) const override;
   std::optional<event> next(token subject) override;
   bool holds(int fd) const override;
-  void closed(int) override {}
+  void closed(int fd) override;
   poller_limits limits() const override;
 
 private:
@@ -105,8 +104,17 @@ poller_limits completion_engine::limits() const {
 
 bool completion_engine::holds(int fd) const {
   for (const auto& [bits, of] : held_)
-    if (of.fd == fd && !of.over) return true;
+    if (of.fd == fd && !of.over && (of.told_receiving || of.told_sending)) return true;
   return false;
+}
+
+/// Nothing was under way: nobody needs to be told.
+void completion_engine::closed(int fd) {
+  std::erase_if(held_, [&](const auto& one) {
+    if (one.second.fd != fd || one.second.over) return false;
+    gone_.insert(one.first);
+    return true;
+  });
 }
 
 // --- buffers -------------------------------------------------------------------------------------
@@ -155,6 +163,10 @@ std::optional<event> completion_engine::apply(const change& wanted) {
     recycle(wanted);
     return {};
   }
+  if (wanted.what == operation::close) {
+    net_.close(wanted.fd);
+    return {};
+  }
   const int failed = start(wanted);
   if (failed == 0) return {};
   return event{wanted.subject, failed, static_cast<std::uint16_t>(wanted.what), event_kind::failed};
@@ -193,7 +205,6 @@ int completion_engine::start(const change& wanted) {
       return start_send(of, wanted);
     case operation::detach:
       of.detach_asked = true;
-      of.close_asked = (wanted.flags & change::then_close) != 0;
       return 0;
     default:
       net_.violation("a listener's change with a connection's token");
@@ -291,7 +302,7 @@ void completion_engine::cancel(token subject, operations& of) {
     of.happened.push_back({{subject, -ECANCELED, no_buffer, event_kind::sent}, of.sent_bytes});
   if (of.receiving && net_.random.chance(net_.with.tell_cancelled))
     end_receive(subject, of, -ECANCELED);
-  finish(subject, of, of.close_asked);
+  finish(subject, of, false);
 }
 
 /// Nothing is under way any more: the last word.

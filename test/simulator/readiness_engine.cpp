@@ -61,13 +61,9 @@ std::optional<event> readiness_engine::apply(const change& wanted) {
     case operation::receive:
       failed = register_both(wanted);
       break;
-    case operation::detach: {
+    case operation::detach:
       registered_.erase(wanted.subject.bits());
-      const bool close = (wanted.flags & change::then_close) != 0;
-      if (close) net_.close(wanted.fd);
-      return event{wanted.subject, close ? detach_result::closed : detach_result::released,
-                   no_buffer, event_kind::detached};
-    }
+      return event{wanted.subject, detach_result::released, no_buffer, event_kind::detached};
     default:
       net_.violation("a change that a readiness backend has no use for");
       failed = -EOPNOTSUPP;
