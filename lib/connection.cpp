@@ -183,6 +183,11 @@ bool loop_base::sent(std::uint32_t slot, std::int32_t result) noexcept {
   hot_entry& h = table_.hot(slot);
   h.clear(connection_flag::sending);
   if (h.state == connection_state::detaching) return false;
+  if (sockets::would_block(result)) {
+    h.set(connection_flag::stuck);
+    list_changed(slot, h);
+    return false;
+  }
   if (result < 0) {
     fail_connection(slot, result);
     return false;

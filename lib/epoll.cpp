@@ -10,16 +10,15 @@
 #include <hinge/accept_error.hpp>
 #include <hinge/fd.hpp>
 
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstring>
 #include <new>
 #include <utility>
 
+#include "peer_name.hpp"
 #include "sys.hpp"
 
 namespace hinge {
@@ -42,20 +41,6 @@ struct accept_source {
   std::uint32_t streak = 0;       // reports in a row that came at once
   std::uint32_t probe_interval = 1;
 };
-
-void compact(const sockaddr_storage& from, inet_name& into) noexcept {
-  if (from.ss_family == AF_INET) [[likely]] {
-    const auto& in = reinterpret_cast<const sockaddr_in&>(from);
-    into = {.port = ntohs(in.sin_port), .family = family::ipv4};
-    std::memcpy(into.ip.data(), &in.sin_addr, 4);
-  } else if (from.ss_family == AF_INET6) {
-    const auto& in = reinterpret_cast<const sockaddr_in6&>(from);
-    into = {.scope = in.sin6_scope_id, .port = ntohs(in.sin6_port), .family = family::ipv6};
-    std::memcpy(into.ip.data(), &in.sin6_addr, 16);
-  } else {
-    into = {.family = from.ss_family == AF_UNIX ? family::unix_unnamed : family::none};
-  }
-}
 
 /// Connections that wait in the queue of a listening TCP socket, or -errno.
 int waiting_on(int fd) noexcept {

@@ -34,7 +34,7 @@ loop_base::~loop_base() {
   if (recovering_doors_ != 0) descriptor_waiters::remove(this);
 }
 
-result<void> loop_base::check(const loop_options& options) noexcept {
+result<loop_options> loop_base::check(loop_options options) noexcept {
   const auto refuse = [](const char* what) { return fail("open loop", what, EINVAL); };
   if (options.accepts_per_turn == 0) return refuse("accepts_per_turn is 0");
   if (options.events_per_turn < options.accepts_per_turn + least_event_room)
@@ -61,25 +61,26 @@ result<void> loop_base::check(const loop_options& options) noexcept {
   };
   for (const auto& [timeout, what] : timeouts)
     if (timeout.count() < 0 || timeout > longest_timeout) return refuse(what);
-  return {};
+  const result<std::uint32_t> capacity = capacity_from(options);
+  if (!capacity) return fail(capacity);
+  options.max_connections = *capacity;
+  return options;
 }
 
 result<void> loop_base::open_base(const loop_options& options, const poller_limits& limits,
                                   bool completes, const void* poller,
                                   void (*wake)(const void*) noexcept) noexcept {
   const auto no_memory = [](const char* what) { return fail("open loop", what, ENOMEM); };
-  const result<std::uint32_t> capacity = capacity_from(options);
-  if (!capacity) return fail(capacity);
   if (completes && std::uint64_t{options.queue_high_bytes} + options.ring_buffer_bytes >
                        options.queue_limit_bytes)
     return fail("open loop", "queue_limit_bytes is below queue_high_bytes + ring_buffer_bytes",
                 EINVAL);
   options_ = options;
-  options_.max_connections = *capacity;
   limits_ = limits;
   completes_ = completes;
-  if (!table_.open(*capacity, now_)) return no_memory("memory for the connection table");
-  if (!ending_.open(*capacity) || !changed_.open(*capacity) || !ready_.open(*capacity))
+  const std::uint32_t capacity = options.max_connections;
+  if (!table_.open(capacity, now_)) return no_memory("memory for the connection table");
+  if (!ending_.open(capacity) || !changed_.open(capacity) || !ready_.open(capacity))
     return no_memory("memory for the lists of connections");
   if (!segments_.open(options.queue_total_bytes)) return no_memory("memory for the queues");
   if (completes) {
@@ -168,14 +169,15 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
     changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::detach});
     return;
   }
-  if (h.queued != 0 && !h.has(connection_flag::sending)) {
+  // The last bytes and the close travel together, when nothing else is under way.
+  const bool last = h.state == connection_state::draining && h.queued != 0 &&
+                    segments_.single(h.out) && !h.has(connection_flag::stuck);
+  const bool held_back = last && h.has(connection_flag::receiving);
+  if (h.queued != 0 && !held_back && !h.has(connection_flag::sending)) {
     const segment_pool::piece first = segments_.front(h.out);
-    std::uint8_t flags = 0;
-    if (!segments_.single(h.out)) {
-      flags = change::more_follows;
-    } else if (h.state == connection_state::draining) {
-      flags = change::then_close;
-    }
+    const std::uint8_t flags = last                      ? change::then_close
+                               : segments_.single(h.out) ? std::uint8_t{0}
+                                                         : change::more_follows;
     h.set(connection_flag::sending);
     changes_.push_back({.subject = subject,
                         .data = first.data,
@@ -185,7 +187,7 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
                         .flags = flags});
   }
   const bool wanted =
-      !paused(h) && !h.has(connection_flag::peer_ended | connection_flag::end_unread);
+      !last && !paused(h) && !h.has(connection_flag::peer_ended | connection_flag::end_unread);
   if (wanted && !h.has(connection_flag::receiving)) {
     h.set(connection_flag::receiving);
     changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::receive});

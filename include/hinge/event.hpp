@@ -93,9 +93,9 @@ enum class operation : std::uint8_t {
 /// One change; 32 bytes, two share a cache line. A change is answered by at most one event of kind
 /// failed or detached in the same turn. `data` must stay valid until `sent` or `detached`.
 struct change {
-  /// `flags` of `send`: close the descriptor in the same batch when all bytes have gone: then
-  /// `detached` alone answers (closed). A short or failed send is answered by `sent`, and nothing is
-  /// closed.
+  /// `flags` of `send`, with no receive armed: send at once or not at all, and close the descriptor
+  /// in the same batch when all bytes have gone: then `detached` alone answers (closed). A short or
+  /// failed send is answered by `sent`, and nothing is closed.
   static constexpr std::uint8_t then_close = 1;
   /// `flags` of `send`: more bytes follow at once, don't send a small packet yet (MSG_MORE).
   static constexpr std::uint8_t more_follows = 2;

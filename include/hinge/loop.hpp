@@ -93,8 +93,9 @@ private:
 
 template <poller P, handler H>
 result<void> loop<P, H>::open(const loop_options& options) noexcept {
-  if (result<void> fine = check(options); !fine) return fine;
-  if (result<void> opened = poller_.open(poller_part(options)); !opened) return opened;
+  const result<loop_options> checked = check(options);
+  if (!checked) return fail(checked);
+  if (result<void> opened = poller_.open(poller_part(*checked)); !opened) return opened;
   // A turn that can't wait tells the poller's time, which is virtual in a simulator.
   turn_terms terms;
   event none[least_event_room];
@@ -102,7 +103,7 @@ result<void> loop<P, H>::open(const loop_options& options) noexcept {
     return fail("open loop", "the first turn of the poller", -turned);
   now_ = terms.now;
   const auto wake = [](const void* self) noexcept { static_cast<const P*>(self)->wake(); };
-  result<void> opened = open_base(options, poller_.limits(), poller_.completes(), &poller_, wake);
+  result<void> opened = open_base(*checked, poller_.limits(), poller_.completes(), &poller_, wake);
   if (!opened) return opened;
   if (!payload_array_.open(has_payload ? table_.capacity() : 0)) {
     wake_ = nullptr;

@@ -97,11 +97,13 @@ protected:
                                    bool completes, const void* poller,
                                    void (*wake)(const void*) noexcept) noexcept;
   static poller_options poller_part(const loop_options& options) noexcept {
-    return {.accepts_per_turn = options.accepts_per_turn,
+    return {.connections = options.max_connections,
+            .accepts_per_turn = options.accepts_per_turn,
             .receive_buffers = options.receive_buffers,
             .receive_buffer_bytes = options.ring_buffer_bytes};
   }
-  HINGE_API static result<void> check(const loop_options& options) noexcept;
+  /// The options with every default resolved.
+  HINGE_API static result<loop_options> check(loop_options options) noexcept;
 
   // --- before and after a turn -------------------------------------------------------------
   std::span<const change> prepare(turn_terms& terms, deadline until) noexcept;

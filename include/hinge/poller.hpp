@@ -19,6 +19,8 @@ namespace hinge {
 /// What a poller is opened with. A 0 is refused with EINVAL, by a backend that
 /// uses it.
 struct poller_options {
+  /// Connections under way at one time: their tokens' slots are below it.
+  std::uint32_t connections = 1024;
   /// Most accepted connections that one turn reports; also the number of slots behind peers().
   std::uint32_t accepts_per_turn = 64;
   /// Completion backends: received buffers of the ring (a power of two, at most 32768), and bytes

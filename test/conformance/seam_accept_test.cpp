@@ -120,8 +120,8 @@ TEMPLATE_LIST_TEST_CASE("rule 7: peers have the name that the client has", "", b
   const event& e = at.last(event_kind::accepted);
   REQUIRE(e.buffer < seam<TestType>::small.accepts_per_turn);
   const address told = address::from(at.limits.peers[e.buffer]);
-  CHECK(told == *sockets::peer_of(e.result));
-  CHECK(told.is_loopback());
+  // Who doesn't know says so, and the loop asks.
+  if (told.family() != family::none) CHECK(told == *sockets::peer_of(e.result));
 }
 
 TEMPLATE_LIST_TEST_CASE("rule 8: one registration serves both directions for good", "",
@@ -217,7 +217,6 @@ TEMPLATE_LIST_TEST_CASE("rule 9: a send that closes leaves with the end, and is 
   seam<TestType> at;
   auto one = at.connect();
   const int fd = one.fd;
-  at.turn({one.receive()});
   const std::string first = "first part, ";
   const std::string last = "last part";
   at.turn({one.send(first, change::more_follows)});

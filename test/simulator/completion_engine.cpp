@@ -44,7 +44,7 @@ struct operations {
   bool sending = false;
   bool told_sending = false;
   bool detach_asked = false;
-  bool over = false;         // `detached` is on its way
+  bool over = false;  // `detached` is on its way
   change send;
   bytes_in_use sent_bytes;
   std::deque<completion> happened;
@@ -218,6 +218,10 @@ int completion_engine::start_send(operations& of, const change& wanted) {
     return -EEXIST;
   }
   if (wanted.length == 0) net_.violation("send of nothing");
+  if ((wanted.flags & change::then_close) != 0 && of.told_receiving) {
+    net_.violation("a send that closes while a receive is armed");
+    return -EBUSY;
+  }
   if (net_.refuses_change()) return -ENOMEM;
   of.sending = of.told_sending = true;
   of.send = wanted;
@@ -285,7 +289,7 @@ void completion_engine::send(token subject, operations& of) {
   const bool then_close = (of.send.flags & change::then_close) != 0;
   const bool more = then_close || (of.send.flags & change::more_follows) != 0;
   const int result = net_.send(of.fd, {of.send.data, of.send.length}, more);
-  if (result == -EAGAIN) return;
+  if (result == -EAGAIN && !then_close) return;
   of.sending = false;
   if (then_close && result == static_cast<int>(of.send.length)) {
     finish(subject, of, true);

@@ -1,0 +1,69 @@
+// The completion backend of Linux, on io_uring(7): accepts, receives, sends and closes are requests
+// in a ring, and a turn is one io_uring_enter(2).
+#pragma once
+
+#include <hinge/export.hpp>
+#include <hinge/poller.hpp>
+
+#include <cstdint>
+#include <memory>
+
+namespace hinge {
+
+/// How connections that wait for bytes are held.
+enum class uring_receive : std::uint8_t {
+  /// A receive is armed: the first of a connection for one answer, so that a lone request needs no
+  /// cancel before its close, the later ones for as many as come. An idle connection costs the
+  /// kernel the most.
+  armed,
+  /// A poll is armed, and a receive follows when there is something: less kernel memory for each
+  /// idle connection, one request and one pass through the ring more for each message.
+  poll_first,
+};
+
+struct uring_options {
+  /// Entries of the submission queue; more changes than that are submitted in parts. Rounded up to
+  /// a power of two by the kernel, halved when memory (RLIMIT_MEMLOCK) is short.
+  std::uint32_t submissions = 256;
+  /// Entries of the completion queue; what doesn't fit waits in the kernel (IORING_FEAT_NODROP).
+  std::uint32_t completions = 4096;
+  /// One connection for each request to accept, asked for once a turn: for listeners that several
+  /// rings share, where a multishot accept takes everything. Tells the peers' names without
+  /// getpeername(2).
+  bool accept_one = false;
+  uring_receive receive = uring_receive::armed;
+};
+
+/// Accepts by one multishot request a listener; receives into a ring of buffers that the kernel
+/// picks from; a last reply and its close are linked requests. Needs Linux 6.0 (multishot accept
+/// and receive, buffer rings). The ring belongs to the thread of the first turn that enters the
+/// kernel; a turn in another one is -EEXIST.
+class uring_poller {
+public:
+  static constexpr std::uint32_t max_listeners = 64;
+
+  explicit uring_poller(const uring_options& options = {}) noexcept;
+  ~uring_poller();
+  uring_poller(uring_poller&&) noexcept;
+  uring_poller& operator=(uring_poller&&) noexcept;
+
+  /// Errors: io_uring_setup or io_uring_register with their errno (EPERM: forbidden by
+  /// kernel.io_uring_disabled or a seccomp filter; ENOSYS; ENOMEM also when RLIMIT_MEMLOCK is
+  /// short); EINVAL for an option; what self_test() says.
+  HINGE_API result<void> open(const poller_options& options) noexcept;
+  HINGE_API int turn(std::span<const change> changes, std::span<event> events,
+                     turn_terms& terms) noexcept;
+  HINGE_API void wake() const noexcept;
+  HINGE_API poller_limits limits() const noexcept;
+  static constexpr std::string_view name() noexcept { return "uring"; }
+  static constexpr bool completes() noexcept { return true; }
+
+private:
+  struct state;
+  uring_options options_;
+  std::unique_ptr<state> state_;
+};
+
+static_assert(poller<uring_poller>);
+
+}  // namespace hinge

@@ -1,0 +1,419 @@
+// Layout of a turn: changes become requests, one io_uring_enter(2) submits them and waits, then
+// each completion becomes an event. What there is no room for stays in the completion queue, but
+// for accepted connections, which are held so that others behind them get through.
+//
+// For each connection one byte says what the kernel holds; nothing else is kept: names carry slot
+// and generation through the kernel, and changes carry the descriptor.
+
+#include <hinge/uring.hpp>
+
+#include <hinge/fd.hpp>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "sys.hpp"
+#include "uring_accepts.hpp"
+#include "uring_parked.hpp"
+#include "uring_ring.hpp"
+#include "uring_token.hpp"
+
+namespace hinge {
+
+namespace {
+
+/// Bits of what the kernel holds for a connection.
+namespace holds {
+constexpr std::uint8_t receive = 1;  // armed, or parked
+constexpr std::uint8_t send = 2;     // and perhaps a close linked behind it
+constexpr std::uint8_t under_way = receive | send;
+constexpr std::uint8_t detach = 4;  // to be told when nothing is under way
+constexpr std::uint8_t parked = 8;
+constexpr std::uint8_t poll = 16;      // the receive is a poll first
+constexpr std::uint8_t readable = 32;  // a poll has said so: the next receive is a real one
+constexpr std::uint8_t again = 64;     // has received before
+}  // namespace holds
+
+void clear(std::uint8_t& h, unsigned bits) noexcept { h &= static_cast<std::uint8_t>(~bits); }
+
+}  // namespace
+
+struct uring_poller::state {
+  state(const uring_options& chosen) noexcept : options(chosen), accepts(ring, chosen.accept_one) {}
+  ~state();
+
+  // Buffers outlive the ring, which writes into them.
+  buffer_ring buffers;
+  const uring_options options;
+  uring_ring ring;
+  uring_accepts accepts;
+  parked_receives parked;
+  raw_array<std::uint8_t> held;  // by slot
+  std::uint32_t slots = 0;
+  std::uint32_t known_slots = 0;  // those below have a byte
+  std::uint32_t accept_slots = 0;
+  unique_fd wake;
+  bool turned = false;
+
+  result<void> open(const poller_options& wanted) noexcept;
+  int start() noexcept;
+  bool watch_wake() noexcept;
+
+  /// What the kernel holds for the connection in that slot.
+  std::uint8_t& held_by(token subject) noexcept;
+  event* apply(const change& wanted, event* out) noexcept;
+  int apply(const change& wanted, std::uint8_t& h, event*& out) noexcept;
+  int start_receive(const change& wanted, std::uint8_t& h) noexcept;
+  int arm_receive(token subject, int fd, std::uint8_t& h) noexcept;
+  bool unpark(token subject, std::uint8_t& h) noexcept;
+  void serve_parked() noexcept;
+  int start_send(const change& wanted, std::uint8_t& h) noexcept;
+  bool detach(token subject, std::uint8_t& h) noexcept;
+
+  event* harvest(event* out, std::uint32_t room) noexcept;
+  bool completed(const io_uring_cqe& seen, event& out) noexcept;
+  bool received(token subject, const io_uring_cqe& seen, std::uint8_t& h, event& out) noexcept;
+  static bool detached(token subject, std::uint8_t& h, event& out) noexcept;
+};
+
+// --- open and close ------------------------------------------------------------------------------
+
+uring_poller::uring_poller(const uring_options& options) noexcept : options_(options) {}
+uring_poller::~uring_poller() = default;
+uring_poller::uring_poller(uring_poller&&) noexcept = default;
+uring_poller& uring_poller::operator=(uring_poller&&) noexcept = default;
+
+result<void> uring_poller::open(const poller_options& options) noexcept {
+  std::unique_ptr<state> made(new (std::nothrow) state(options_));
+  if (!made) return fail("open io_uring", "memory", ENOMEM);
+  if (result<void> opened = made->open(options); !opened) return opened;
+  state_ = std::move(made);
+  return {};
+}
+
+result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
+  const auto refuse = [](const char* what) { return fail("open io_uring", what, EINVAL); };
+  if (wanted.accepts_per_turn == 0 || wanted.accepts_per_turn >= no_buffer)
+    return refuse("accepts_per_turn must be from 1 to 65534");
+  if (!std::has_single_bit(wanted.receive_buffers) || wanted.receive_buffers > 32768)
+    return refuse("receive_buffers must be a power of two, at most 32768");
+  if (wanted.receive_buffer_bytes == 0 || wanted.receive_buffer_bytes > 0x4000'0000)
+    return refuse("ring_buffer_bytes must be from 1 to 1 GiB");
+  if (wanted.connections > token::max_slots) return refuse("connections must be at most 16777216");
+  slots = wanted.connections;
+  accept_slots = wanted.accepts_per_turn;
+  if (!held.open(slots) || !parked.open(slots) || !accepts.open(wanted.accepts_per_turn))
+    return fail("open io_uring", "memory for connections", ENOMEM);
+  const int made = sys::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (made < 0) return fail("eventfd", "0", -made);
+  wake.reset(made);
+  if (result<void> opened = ring.open(options); !opened) return opened;
+  return buffers.open(ring, wanted.receive_buffers, wanted.receive_buffer_bytes);
+}
+
+/// Connections that nobody has heard of.
+uring_poller::state::~state() {
+  if (!ring.is_open()) return;
+  unsigned head;
+  io_uring_cqe* one;
+  io_uring_for_each_cqe(&ring.raw(), head, one) {
+    if (request_of(one->user_data) == uring_request::accept && one->res >= 0) sys::close(one->res);
+  }
+}
+
+int uring_poller::state::start() noexcept {
+  const int failed = ring.start();
+  if (failed < 0) return failed;
+  return watch_wake() ? 0 : -EBUSY;
+}
+
+/// Each write is an edge of its own, so the counter never has to be read.
+bool uring_poller::state::watch_wake() noexcept {
+  io_uring_sqe* const request = ring.next();
+  if (request == nullptr) return false;
+  io_uring_prep_poll_multishot(request, wake.get(), POLLIN);
+  ring.name(*request, request_name(token(), uring_request::wake));
+  return true;
+}
+
+void uring_poller::wake() const noexcept {
+  const std::uint64_t one = 1;
+  sys::write(state_->wake.get(), &one, sizeof one);
+}
+
+poller_limits uring_poller::limits() const noexcept {
+  const buffer_ring& buffers = state_->buffers;
+  return {.buffers = buffers.data(),
+          .buffer_stride = buffers.stride(),
+          .buffer_count = buffers.count(),
+          .peers = state_->accepts.peers()};
+}
+
+std::uint8_t& uring_poller::state::held_by(token subject) noexcept {
+  for (; known_slots <= subject.slot(); ++known_slots) held[known_slots] = 0;
+  return held[subject.slot()];
+}
+
+// --- changes -------------------------------------------------------------------------------------
+
+event* uring_poller::state::apply(const change& wanted, event* out) noexcept {
+  const bool listener = wanted.subject.what() == role::listener;
+  int failed = 0;
+  switch (wanted.what) {
+    case operation::recycle:
+      buffers.give(wanted.buffer);
+      break;
+    case operation::close:
+      ring.close(wanted.fd);
+      break;
+    case operation::accept:
+      failed = accepts.start(wanted);
+      break;
+    case operation::stop_accept:
+      failed = accepts.stop(wanted);
+      break;
+    case operation::receive:
+    case operation::stop_receive:
+    case operation::send:
+      if (wanted.subject.slot() < slots) {
+        failed = apply(wanted, held_by(wanted.subject), out);
+      } else {
+        failed = -ENOSPC;
+      }
+      break;
+    case operation::detach:
+      if (listener ? accepts.detach(wanted) : detach(wanted.subject, held_by(wanted.subject)))
+        *out++ = {.subject = wanted.subject,
+                  .result = detach_result::released,
+                  .kind = event_kind::detached};
+      break;
+  }
+  if (failed < 0)
+    *out++ = {.subject = wanted.subject,
+              .result = failed,
+              .buffer = static_cast<std::uint16_t>(wanted.what),
+              .kind = event_kind::failed};
+  return out;
+}
+
+int uring_poller::state::apply(const change& wanted, std::uint8_t& h, event*& out) noexcept {
+  if (wanted.what == operation::receive) return start_receive(wanted, h);
+  if (wanted.what == operation::send) return start_send(wanted, h);
+  if (unpark(wanted.subject, h)) {
+    *out++ = {.subject = wanted.subject, .result = -ECANCELED, .kind = event_kind::received};
+  } else if ((h & holds::receive) != 0) {
+    ring.cancel(request_name(wanted.subject, uring_request::receive));
+  }
+  return 0;
+}
+
+int uring_poller::state::start_receive(const change& wanted, std::uint8_t& h) noexcept {
+  if ((h & holds::receive) != 0) return -EEXIST;
+  if (buffers.free() != 0) return arm_receive(wanted.subject, wanted.fd, h);
+  parked.add(wanted.subject, wanted.fd);
+  h |= holds::receive | holds::parked;
+  return 0;
+}
+
+int uring_poller::state::arm_receive(token subject, int fd, std::uint8_t& h) noexcept {
+  io_uring_sqe* const request = ring.next();
+  if (request == nullptr) return -EBUSY;
+  const bool polling = options.receive == uring_receive::poll_first;
+  if (polling && (h & holds::readable) == 0) {
+    io_uring_prep_poll_add(request, fd, POLLIN | POLLRDHUP);
+    h |= holds::poll;
+  } else {
+    io_uring_prep_recv(request, fd, nullptr, 0, 0);
+    io_uring_sqe_set_flags(request, IOSQE_BUFFER_SELECT);
+    request->buf_group = buffer_ring::group;
+    if (!polling && (h & holds::again) != 0) request->ioprio |= IORING_RECV_MULTISHOT;
+    clear(h, holds::readable);
+  }
+  ring.name(*request, request_name(subject, uring_request::receive));
+  h |= holds::receive;
+  return 0;
+}
+
+/// True: it was waiting for a buffer.
+bool uring_poller::state::unpark(token subject, std::uint8_t& h) noexcept {
+  if ((h & holds::parked) == 0) return false;
+  parked.remove(subject);
+  clear(h, holds::parked | holds::receive);
+  return true;
+}
+
+void uring_poller::state::serve_parked() noexcept {
+  for (std::uint32_t left = buffers.free(); left != 0 && !parked.empty(); --left) {
+    const parked_receives::entry next = parked.take();
+    std::uint8_t& h = held_by(next.subject);
+    if (arm_receive(next.subject, next.fd, h) == 0) {
+      clear(h, holds::parked);
+    } else {
+      parked.add(next.subject, next.fd);
+      return;
+    }
+  }
+}
+
+int uring_poller::state::start_send(const change& wanted, std::uint8_t& h) noexcept {
+  if ((h & holds::send) != 0) return -EEXIST;
+  const bool last = (wanted.flags & change::then_close) != 0;
+  if (last && (h & holds::receive) != 0) return -EBUSY;
+  if (!ring.reserve(last ? 2 : 1)) return -EBUSY;
+  const bool more = last || (wanted.flags & change::more_follows) != 0;
+  // The last bytes go now and whole, or the link to the close breaks.
+  const int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0) | (last ? MSG_DONTWAIT | MSG_WAITALL : 0);
+  io_uring_sqe* const request = ring.next();
+  io_uring_prep_send(request, wanted.fd, wanted.data, wanted.length, flags);
+  if (last) io_uring_sqe_set_flags(request, IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS);
+  ring.name(*request, request_name(wanted.subject, uring_request::send));
+  h |= holds::send;
+  if (!last) return 0;
+  io_uring_sqe* const behind = ring.next();
+  io_uring_prep_close(behind, wanted.fd);
+  ring.name(*behind, request_name(wanted.subject, uring_request::close));
+  return 0;
+}
+
+/// True: nothing is under way.
+bool uring_poller::state::detach(token subject, std::uint8_t& h) noexcept {
+  unpark(subject, h);
+  if ((h & holds::under_way) == 0) {
+    h = 0;
+    return true;
+  }
+  if ((h & holds::receive) != 0) ring.cancel(request_name(subject, uring_request::receive));
+  if ((h & holds::send) != 0) ring.cancel(request_name(subject, uring_request::send));
+  h |= holds::detach;
+  return false;
+}
+
+// --- events --------------------------------------------------------------------------------------
+
+event* uring_poller::state::harvest(event* out, std::uint32_t room) noexcept {
+  sys::completed(ring.raw());
+  unsigned head;
+  unsigned seen = 0;
+  io_uring_cqe* one;
+  io_uring_for_each_cqe(&ring.raw(), head, one) {
+    if (request_of(one->user_data) == uring_request::accept) {
+      const token subject = subject_of(one->user_data);
+      const bool over = accepts.full();
+      if (!accepts.fits(subject, one->res) || (over && room == 0)) break;
+      const bool more = (one->flags & IORING_CQE_F_MORE) != 0;
+      const bool told = accepts.completed(subject, one->res, more, *out);
+      out += told;
+      if (over) room -= told;
+    } else {
+      if (room == 0) break;
+      const bool told = completed(*one, *out);
+      out += told;
+      room -= told;
+    }
+    ++seen;
+  }
+  io_uring_cq_advance(&ring.raw(), seen);
+  return out;
+}
+
+/// True: it made an event.
+bool uring_poller::state::completed(const io_uring_cqe& seen, event& out) noexcept {
+  const token subject = subject_of(seen.user_data);
+  switch (request_of(seen.user_data)) {
+    case uring_request::receive:
+      return received(subject, seen, held_by(subject), out);
+    case uring_request::send:
+      clear(held_by(subject), holds::send);
+      if (detached(subject, held_by(subject), out)) return true;
+      out = {.subject = subject, .result = seen.res, .kind = event_kind::sent};
+      return (held_by(subject) & holds::detach) == 0;
+    case uring_request::close:
+      // After a send that fell short there is none, or one that says ECANCELED.
+      if (seen.res == -ECANCELED) return false;
+      held_by(subject) = 0;
+      out = {.subject = subject, .result = detach_result::closed, .kind = event_kind::detached};
+      return true;
+    case uring_request::wake:
+      if ((seen.flags & IORING_CQE_F_MORE) == 0) watch_wake();
+      out = {.kind = event_kind::woken};
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool uring_poller::state::received(token subject, const io_uring_cqe& seen, std::uint8_t& h,
+                                   event& out) noexcept {
+  const bool more = (seen.flags & IORING_CQE_F_MORE) != 0;
+  std::uint16_t buffer = no_buffer;
+  std::int32_t result = seen.res;
+  if (!more) clear(h, holds::receive);
+  if ((seen.flags & IORING_CQE_F_BUFFER) != 0) {
+    buffer = static_cast<std::uint16_t>(seen.flags >> IORING_CQE_BUFFER_SHIFT);
+    buffers.taken();
+    if (result <= 0 || (h & holds::detach) != 0) buffers.give(std::exchange(buffer, no_buffer));
+  }
+  if ((h & holds::poll) != 0) {
+    clear(h, holds::poll);
+    if (result >= 0) {
+      h |= holds::readable;
+      result = -ENOBUFS;  // nothing was received yet: ask again
+    }
+  }
+  if ((h & holds::detach) != 0) return detached(subject, h, out);
+  if (result > 0) h |= holds::again;
+  out = {.subject = subject,
+         .result = result,
+         .buffer = buffer,
+         .kind = event_kind::received,
+         .more = more};
+  return true;
+}
+
+/// A detach was asked for, and the last request under way has ended.
+bool uring_poller::state::detached(token subject, std::uint8_t& h, event& out) noexcept {
+  if ((h & holds::detach) == 0 || (h & holds::under_way) != 0) return false;
+  h = 0;
+  out = {.subject = subject, .result = detach_result::released, .kind = event_kind::detached};
+  return true;
+}
+
+int uring_poller::turn(std::span<const change> changes, std::span<event> events,
+                       turn_terms& terms) noexcept {
+  state& s = *state_;
+  event* out = events.data();
+  if (events.size() < changes.size() + least_event_room) return -EINVAL;
+  // The first turn of a loop may only ask for the time, in a thread that isn't the ring's owner.
+  const bool first = !std::exchange(s.turned, true);
+  if (!s.ring.started() && !(first && changes.empty() && terms.until.is_immediate()))
+    if (const int failed = s.start(); failed < 0) return failed;
+  for (const change& wanted : changes) out = s.apply(wanted, out);
+  s.buffers.publish();
+  if (!s.parked.empty()) [[unlikely]]
+    s.serve_parked();
+
+  const auto room = static_cast<std::uint32_t>(events.data() + events.size() - out);
+  const std::uint32_t accept_room = std::min({terms.accept_room, s.accept_slots, room / 2});
+  s.accepts.begin(accept_room);
+  const bool ready =
+      s.ring.completed() || out != events.data() || (accept_room != 0 && s.accepts.any_held());
+  if (s.ring.started() && (!ready || s.ring.unsubmitted()))
+    if (const int failed = s.ring.enter(ready ? deadline::immediately() : terms.until); failed < 0)
+      return failed;
+  terms.now = now();
+  if (s.accepts.any_held()) [[unlikely]]
+    out = s.accepts.tell_held(out);
+  out = s.harvest(out, room - accept_room);
+  return static_cast<int>(out - events.data());
+}
+
+}  // namespace hinge

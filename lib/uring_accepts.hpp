@@ -1,0 +1,88 @@
+// The listeners of the io_uring backend: requests to accept, and connections that were accepted
+// before the loop has room for them.
+#pragma once
+
+#include <hinge/address.hpp>
+#include <hinge/event.hpp>
+#include <hinge/poller.hpp>
+#include <hinge/raw_array.hpp>
+#include <hinge/uring.hpp>
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "uring_ring.hpp"
+#include "uring_token.hpp"
+
+namespace hinge {
+
+class uring_accepts {
+public:
+  uring_accepts(uring_ring& ring, bool one_at_a_time) noexcept
+      : ring_(ring), one_at_a_time_(one_at_a_time) {}
+  ~uring_accepts();
+  uring_accepts(const uring_accepts&) = delete;
+  uring_accepts& operator=(const uring_accepts&) = delete;
+
+  /// Room for the names of a turn's connections. False: no memory.
+  bool open(std::uint32_t accepts_per_turn) noexcept;
+  const inet_name* peers() const noexcept { return peers_.data(); }
+
+  // --- changes: 0 or -errno ------------------------------------------------------------------
+  int start(const change& wanted) noexcept;
+  int stop(const change& wanted) noexcept;
+  /// True: nothing is under way, it is detached at once.
+  bool detach(const change& wanted) noexcept;
+
+  // --- events --------------------------------------------------------------------------------
+  /// Before a turn's events: how many connections it may tell of.
+  void begin(std::uint32_t room) noexcept;
+  bool full() const noexcept { return told_ == room_; }
+  /// Whether a completion can be dealt with in this turn.
+  bool fits(token subject, std::int32_t result) const noexcept {
+    if (!full()) return true;
+    return result >= 0 ? held_ != most_held : sources_[subject.slot()].cancelled;
+  }
+  bool any_held() const noexcept { return held_ != 0; }
+  /// Tells of connections that were held; returns the new end.
+  event* tell_held(event* out) noexcept;
+  /// A completion; true when it made an event.
+  bool completed(token subject, std::int32_t result, bool more, event& out) noexcept;
+
+private:
+  struct source {
+    token subject;
+    int fd = -1;
+    bool armed = false;       // the kernel accepts
+    bool told_armed = false;  // as the loop knows it
+    bool cancelled = false;
+    bool detaching = false;
+    socklen_t length = 0;
+    sockaddr_storage from;  // one_at_a_time_: of the request under way
+  };
+  struct held_connection {
+    token subject;
+    int fd;
+  };
+  static constexpr std::uint32_t most_held = 8192;
+
+  int arm(source& of) noexcept;
+  void cancel(source& of) noexcept;
+  void close_held(token subject) noexcept;
+  event tell(const source& of, int fd) noexcept;
+
+  uring_ring& ring_;
+  const bool one_at_a_time_;
+  std::uint32_t room_ = 0;
+  std::uint32_t told_ = 0;
+  std::uint32_t first_held_ = 0;
+  std::uint32_t held_ = 0;
+  raw_array<held_connection> held_connections_;
+  raw_array<inet_name> peers_;
+  std::array<source, uring_poller::max_listeners> sources_;
+};
+
+}  // namespace hinge

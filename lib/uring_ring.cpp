@@ -1,0 +1,142 @@
+#include "uring_ring.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "sys.hpp"
+
+namespace hinge {
+
+namespace {
+
+// Newer than the headers of liburing 2.3 may be: from the kernel's include/uapi/linux/io_uring.h.
+constexpr unsigned setup_submit_all = 1U << 7;      // 5.18
+constexpr unsigned setup_coop_taskrun = 1U << 8;    // 5.19
+constexpr unsigned setup_single_issuer = 1U << 12;  // 6.0
+constexpr unsigned setup_defer_taskrun = 1U << 13;  // 6.1
+
+// Best first. A disabled ring has no owner yet: it is the thread that enables it.
+constexpr std::array<unsigned, 3> setups = {
+    setup_submit_all | setup_single_issuer | setup_defer_taskrun | IORING_SETUP_R_DISABLED,
+    setup_submit_all | setup_coop_taskrun | IORING_SETUP_R_DISABLED,
+    IORING_SETUP_R_DISABLED,
+};
+constexpr unsigned least_entries = 32;
+constexpr unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL |
+                            IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
+
+}  // namespace
+
+result<void> uring_ring::open(const uring_options& options) noexcept {
+  unsigned entries = std::max(options.submissions, least_entries);
+  unsigned completions = std::max(options.completions, 2 * entries);
+  for (auto setup = setups.begin();;) {
+    io_uring_params terms{};
+    terms.flags = *setup | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+    terms.cq_entries = completions;
+    const int failed = sys::io_uring_queue_init_params(entries, &ring_, &terms);
+    if (failed == 0) break;
+    if (failed == -EINVAL && setup + 1 != setups.end()) {
+      ++setup;
+    } else if (failed == -ENOMEM && entries > least_entries) {
+      entries /= 2;
+      completions /= 2;
+    } else {
+      return fail("io_uring_setup", "a ring", -failed);
+    }
+  }
+  open_ = true;
+  if ((ring_.features & needed) == needed) return {};
+  close();
+  return fail("io_uring_setup", "features of Linux 5.17", EOPNOTSUPP);
+}
+
+void uring_ring::close() noexcept {
+  if (open_) io_uring_queue_exit(&ring_);
+  open_ = started_ = false;
+}
+
+int uring_ring::start() noexcept {
+  const auto fd = static_cast<unsigned>(ring_.ring_fd);
+  const int failed = sys::io_uring_register(fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+  if (failed < 0) return failed;
+  started_ = true;
+  // Saves the look-up of the descriptor at each call; refused before 5.18, and then left out.
+  sys::io_uring_register_ring_fd(&ring_);
+  return 0;
+}
+
+void uring_ring::cancel(std::uint64_t of) noexcept {
+  io_uring_sqe* const request = next();
+  if (request == nullptr) return;
+  io_uring_prep_cancel64(request, of, 0);
+  io_uring_sqe_set_flags(request, IOSQE_CQE_SKIP_SUCCESS);
+  name(*request, 0);
+}
+
+void uring_ring::close(int fd) noexcept {
+  io_uring_sqe* const request = next();
+  if (request == nullptr) {
+    sys::close(fd);
+    return;
+  }
+  io_uring_prep_close(request, fd);
+  io_uring_sqe_set_flags(request, IOSQE_CQE_SKIP_SUCCESS);
+  name(*request, 0);
+}
+
+io_uring_sqe* uring_ring::next_after_submit() noexcept {
+  sys::io_uring_submit(&ring_);
+  return io_uring_get_sqe(&ring_);
+}
+
+int uring_ring::enter(deadline until) noexcept {
+  int failed;
+  if (until.is_immediate()) {
+    failed = sys::io_uring_submit_and_get_events(&ring_);
+  } else if (until.is_never()) {
+    io_uring_cqe* first;
+    failed = sys::io_uring_submit_and_wait_timeout(&ring_, &first, 1, nullptr, nullptr);
+  } else {
+    const instant wait = std::max<instant>(until.when() - now(), 0);
+    __kernel_timespec most{.tv_sec = wait / 1'000'000'000, .tv_nsec = wait % 1'000'000'000};
+    io_uring_cqe* first;
+    failed = sys::io_uring_submit_and_wait_timeout(&ring_, &first, 1, &most, nullptr);
+  }
+  switch (failed) {
+    case -ETIME:
+    case -EINTR:
+    case -EAGAIN:  // no memory for requests now; they stay in the queue
+    case -EBUSY:   // completions have to be read first
+      return 0;
+    default:
+      return std::min(failed, 0);
+  }
+}
+
+result<void> buffer_ring::open(uring_ring& ring, std::uint32_t count,
+                               std::uint32_t bytes) noexcept {
+  constexpr std::size_t line = 64;
+  const auto pages_of = [](std::size_t size) { return (size + sizeof(page) - 1) / sizeof(page); };
+  bytes_ = bytes;
+  stride_ = static_cast<std::uint32_t>((bytes + line - 1) / line * line);
+  const std::size_t ring_pages = pages_of(count * sizeof(io_uring_buf));
+  if (!pages_.open(ring_pages + pages_of(std::size_t{count} * stride_)))
+    return fail("open io_uring", "memory for received buffers", ENOMEM);
+  data_ = reinterpret_cast<std::byte*>(pages_.data() + ring_pages);
+  io_uring_buf_ring_init(this->ring());
+  io_uring_buf_reg wanted{};
+  wanted.ring_addr = reinterpret_cast<std::uintptr_t>(pages_.data());
+  wanted.ring_entries = count;
+  wanted.bgid = group;
+  const int failed = sys::io_uring_register_buf_ring(&ring.raw(), &wanted, 0);
+  if (failed < 0) return fail("io_uring_register", "a ring of buffers (Linux 5.19)", -failed);
+  count_ = count;
+  mask_ = io_uring_buf_ring_mask(count);
+  for (std::uint32_t i = 0; i < count; ++i) give(static_cast<std::uint16_t>(i));
+  publish();
+  return {};
+}
+
+}  // namespace hinge

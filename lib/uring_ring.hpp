@@ -1,0 +1,113 @@
+// What the io_uring backend builds on: a ring with its ladder of setups, and the ring of buffers
+// that the kernel receives into.
+#pragma once
+
+#include <hinge/error.hpp>
+#include <hinge/raw_array.hpp>
+#include <hinge/time.hpp>
+#include <hinge/uring.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "ring_sys.hpp"
+
+namespace hinge {
+
+/// A submission and a completion queue. Belongs to the thread that calls start().
+class uring_ring {
+public:
+  uring_ring() noexcept = default;
+  ~uring_ring() { close(); }
+  uring_ring(const uring_ring&) = delete;
+  uring_ring& operator=(const uring_ring&) = delete;
+
+  /// Any thread. The best setup that this kernel has; smaller queues when memory is short.
+  result<void> open(const uring_options& options) noexcept;
+  /// Ends all requests.
+  void close() noexcept;
+  bool is_open() const noexcept { return open_; }
+
+  /// Makes the calling thread the owner. 0 or -errno.
+  int start() noexcept;
+  bool started() const noexcept { return started_; }
+
+  /// The next free request, or null: the kernel doesn't take those that stand there already.
+  io_uring_sqe* next() noexcept {
+    io_uring_sqe* const free = io_uring_get_sqe(&ring_);
+    return free != nullptr ? free : next_after_submit();
+  }
+  /// Makes sure that `count` requests can follow one another in one submission.
+  bool reserve(unsigned count) noexcept {
+    return io_uring_sq_space_left(&ring_) >= count || (sys::io_uring_submit(&ring_), space(count));
+  }
+
+  /// Completes a request: its completion will carry `name`.
+  void name(io_uring_sqe& request, std::uint64_t name) noexcept {
+    io_uring_sqe_set_data64(&request, name);
+    sys::prepared(request);
+  }
+  /// Asks for the end of the request of that name, whose completion tells how it came.
+  void cancel(std::uint64_t name) noexcept;
+  void close(int fd) noexcept;
+
+  /// Submits, and waits for a completion until then. 0 or -errno; what a wait ends with is none.
+  int enter(deadline until) noexcept;
+
+  bool unsubmitted() const noexcept { return io_uring_sq_ready(&ring_) != 0; }
+  bool completed() const noexcept { return io_uring_cq_ready(&ring_) != 0; }
+  io_uring& raw() noexcept { return ring_; }
+
+private:
+  io_uring_sqe* next_after_submit() noexcept;
+  bool space(unsigned count) const noexcept { return io_uring_sq_space_left(&ring_) >= count; }
+
+  io_uring ring_{};
+  bool open_ = false;
+  bool started_ = false;
+};
+
+/// Buffers that received bytes are put into, provided to the kernel through a ring.
+class buffer_ring {
+public:
+  static constexpr int group = 0;
+
+  /// `count`: a power of two. The memory has to outlive the ring: the kernel writes into it.
+  result<void> open(uring_ring& ring, std::uint32_t count, std::uint32_t bytes) noexcept;
+
+  std::byte* data() const noexcept { return data_; }
+  std::uint32_t stride() const noexcept { return stride_; }
+  std::uint32_t count() const noexcept { return count_; }
+  /// Buffers that the kernel has, as far as completions were read.
+  std::uint32_t free() const noexcept { return free_; }
+  void taken() noexcept { --free_; }
+
+  /// Gives one back; the kernel sees it with the next publish().
+  void give(std::uint16_t buffer) noexcept {
+    io_uring_buf_ring_add(ring(), data_ + std::size_t{buffer} * stride_, bytes_, buffer, mask_,
+                          static_cast<int>(added_++));
+    ++free_;
+  }
+  void publish() noexcept {
+    if (added_ != 0) io_uring_buf_ring_advance(ring(), static_cast<int>(added_));
+    added_ = 0;
+  }
+
+private:
+  struct alignas(4096) page {
+    std::byte bytes[4096];
+  };
+  io_uring_buf_ring* ring() noexcept { return reinterpret_cast<io_uring_buf_ring*>(pages_.data()); }
+
+  raw_array<page> pages_;      // the ring, and the buffers behind it
+  std::byte* data_ = nullptr;  // of buffer 0
+  std::uint32_t bytes_ = 0;
+  std::uint32_t stride_ = 0;
+  std::uint32_t count_ = 0;
+  std::uint32_t free_ = 0;
+  std::uint32_t added_ = 0;
+  int mask_ = 0;
+};
+
+}  // namespace hinge
