@@ -1,6 +1,7 @@
 #include "uring_accepts.hpp"
 
-#include <algorithm>
+#include <hinge/accept_error.hpp>
+
 #include <cerrno>
 #include <memory>
 #include <utility>
@@ -11,8 +12,8 @@
 namespace hinge {
 
 uring_accepts::~uring_accepts() {
-  for (; held_ != 0; --held_, ++first_held_)
-    sys::close(held_connections_[first_held_ % most_held].fd);
+  for (source& of : sources_)
+    while (of.first_held != none) sys::close(take_held(of));
 }
 
 bool uring_accepts::open(std::uint32_t accepts_per_turn) noexcept {
@@ -67,22 +68,31 @@ int uring_accepts::stop(const change& wanted) noexcept {
 bool uring_accepts::detach(const change& wanted) noexcept {
   if (stop(wanted) < 0) return true;
   source& of = sources_[wanted.subject.slot()];
-  close_held(wanted.subject);
+  while (of.first_held != none) sys::close(take_held(of));
   of.detaching = of.armed;
   return !of.armed;
 }
 
-void uring_accepts::close_held(token subject) noexcept {
-  std::uint32_t kept = 0;
-  for (std::uint32_t i = 0; i < held_; ++i) {
-    const held_connection one = held_connections_[(first_held_ + i) % most_held];
-    if (one.subject == subject) {
-      sys::close(one.fd);
-    } else {
-      held_connections_[(first_held_ + kept++) % most_held] = one;
-    }
+void uring_accepts::hold(source& of, int fd) noexcept {
+  std::uint32_t place = free_held_;
+  if (place != none) {
+    free_held_ = held_connections_[place].next;
+  } else {
+    place = fresh_held_++;
   }
-  held_ = kept;
+  held_connections_[place] = {fd, none};
+  (of.first_held == none ? of.first_held : held_connections_[of.last_held].next) = place;
+  of.last_held = place;
+  ++held_;
+}
+
+int uring_accepts::take_held(source& of) noexcept {
+  const std::uint32_t place = of.first_held;
+  held_connection& taken = held_connections_[place];
+  of.first_held = std::exchange(taken.next, free_held_);
+  free_held_ = place;
+  --held_;
+  return taken.fd;
 }
 
 void uring_accepts::begin(std::uint32_t room) noexcept {
@@ -98,12 +108,14 @@ event uring_accepts::tell(const source& of, int fd) noexcept {
           .more = of.told_armed};
 }
 
+/// One of each listener in turn, so that the fastest doesn't take all the room.
 event* uring_accepts::tell_held(event* out) noexcept {
-  for (; held_ != 0 && !full(); --held_) {
-    const held_connection one = held_connections_[first_held_];
-    first_held_ = (first_held_ + 1) % most_held;
+  while (held_ != 0 && !full()) {
+    source& of = sources_[next_source_++ % sources_.size()];
+    if (of.first_held == none) continue;
     if (one_at_a_time_) peers_[told_] = {};
-    *out++ = tell(sources_[one.subject.slot()], one.fd);
+    const int fd = take_held(of);
+    *out++ = tell(of, fd);
   }
   return out;
 }
@@ -122,19 +134,22 @@ bool uring_accepts::completed(token subject, std::int32_t result, bool more, eve
   if (one_at_a_time_ && result >= 0 && !full()) compact(of.from, peers_[told_]);
   bool known = stopped;  // after a stop the loop has no use for an error
   if (!more && of.told_armed) {
-    const bool again = stopped || (one_at_a_time_ && result >= 0);
+    // The kernel ends a multishot accept also when it was one connection alone that had failed.
+    const bool lost = result < 0 && classify_accept_error(-result) == accept_class::retry;
+    const bool again = stopped || lost || (one_at_a_time_ && result >= 0);
     of.told_armed = again && arm(of) == 0;
-    known = of.told_armed;
+    known = stopped && of.told_armed;
   }
   if (result < 0) {
     if (known) return false;
     if (result == -ECANCELED) result = -ENOMEM;  // stopped, and could not be started again
-    out = {.subject = subject, .result = result, .kind = event_kind::accepted};
+    out = {
+        .subject = subject, .result = result, .kind = event_kind::accepted, .more = of.told_armed};
     ++told_;
     return true;
   }
   if (full()) {
-    held_connections_[(first_held_ + held_++) % most_held] = {subject, result};
+    hold(of, result);
     return false;
   }
   out = tell(of, result);

@@ -60,26 +60,33 @@ private:
     bool told_armed = false;  // as the loop knows it
     bool cancelled = false;
     bool detaching = false;
+    std::uint32_t first_held = none;
+    std::uint32_t last_held = none;
     socklen_t length = 0;
     sockaddr_storage from;  // one_at_a_time_: of the request under way
   };
+  /// Accepted, and not told; chained by listener.
   struct held_connection {
-    token subject;
     int fd;
+    std::uint32_t next;
   };
+  static constexpr std::uint32_t none = 0xffffffff;
   static constexpr std::uint32_t most_held = 8192;
 
   int arm(source& of) noexcept;
   void cancel(source& of) noexcept;
-  void close_held(token subject) noexcept;
+  void hold(source& of, int fd) noexcept;
+  int take_held(source& of) noexcept;
   event tell(const source& of, int fd) noexcept;
 
   uring_ring& ring_;
   const bool one_at_a_time_;
   std::uint32_t room_ = 0;
   std::uint32_t told_ = 0;
-  std::uint32_t first_held_ = 0;
   std::uint32_t held_ = 0;
+  std::uint32_t fresh_held_ = 0;  // places from here on were never used
+  std::uint32_t free_held_ = none;
+  std::uint32_t next_source_ = 0;  // whose turn it is to be told of
   raw_array<held_connection> held_connections_;
   raw_array<inet_name> peers_;
   std::array<source, uring_poller::max_listeners> sources_;

@@ -4,6 +4,9 @@
 #include <hinge/any_poller.hpp>
 #include <hinge/epoll.hpp>
 #include <hinge/loop.hpp>
+#ifdef HINGE_HAVE_URING
+#include <hinge/uring.hpp>
+#endif
 
 #include "conformance/world.hpp"
 #include "simulator/sim_poller.hpp"
@@ -44,7 +47,11 @@ struct chosen {
   }
 };
 
-using backends = std::tuple<                         //
+using backends = std::tuple<  //
+#ifdef HINGE_HAVE_URING
+    plain<uring_poller, uring_world>,   //
+    chosen<uring_poller, uring_world>,  //
+#endif
     plain<epoll_poller, real_world>,                 //
     chosen<epoll_poller, real_world>,                //
     plain<sim::readiness_poller, simulated_world>,   //

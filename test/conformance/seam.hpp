@@ -151,6 +151,15 @@ public:
       changes.push_back({.buffer = buffer, .what = operation::recycle});
     return changes;
   }
+  /// The same, and another receive where the last one of `one` has ended.
+  std::vector<change> go_on(const accepted_connection& one) {
+    std::vector<change> changes = recycle_all();
+    const auto last = std::find_if(seen.rbegin(), seen.rend(), [&](const event& e) {
+      return e.subject == one.subject && e.kind == event_kind::received;
+    });
+    if (last != seen.rend() && last->more == 0) changes.push_back(one.receive());
+    return changes;
+  }
   std::string buffer_text(const event& received) const {
     const std::byte* const first =
         limits.buffers + std::size_t{received.buffer} * limits.buffer_stride;

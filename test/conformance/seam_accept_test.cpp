@@ -184,8 +184,9 @@ TEMPLATE_LIST_TEST_CASE("rule 8: an armed receive goes on, and tells the end", "
     one.peer->send("message");
     expected += "message";
     CHECK(at.until([&] { return at.text[one.subject.bits()] == expected; }));
-    CHECK(at.last(event_kind::received).more == 1);
-    at.turn(at.recycle_all());
+    // The first receive of a connection may be one alone.
+    if (i != 0) CHECK(at.last(event_kind::received).more == 1);
+    at.turn(at.go_on(one));
   }
   one.peer->shutdown();
   CHECK(at.until([&] { return at.last(event_kind::received).result == 0; }));

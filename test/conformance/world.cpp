@@ -158,6 +158,29 @@ bool real_world::end_was_joined(const client&, int fd) const {
 
 bool real_world::is_open(int fd) const { return test::is_open(fd); }
 
+#ifdef HINGE_HAVE_URING
+void uring_world::exhaust_descriptors() {
+  for (int fd; (fd = ::dup(0)) >= 0;) used_up_.emplace_back(fd);
+}
+
+std::uint64_t uring_world::registrations() const {
+  return static_cast<std::uint64_t>(
+      std::count_if(ring_.log().begin(), ring_.log().end(),
+                    [](const request_seen& seen) { return seen.stays_armed(); }));
+}
+
+/// The bytes said that more follows, and the close is the request behind them.
+bool uring_world::end_was_joined(const client&, int fd) const {
+  const auto& log = ring_.log();
+  const auto close = std::find_if(log.rbegin(), log.rend(), [&](const request_seen& seen) {
+    return seen.opcode == IORING_OP_CLOSE && seen.fd == fd;
+  });
+  if (close == log.rend() || std::next(close) == log.rend()) return false;
+  const request_seen& send = *std::next(close);
+  return send.opcode == IORING_OP_SEND && send.fd == fd && (send.call_flags & MSG_MORE) != 0;
+}
+#endif
+
 // --- simulated -----------------------------------------------------------------------------------
 
 std::unique_ptr<client> simulated_world::connect(const address& to) {

@@ -2,17 +2,22 @@
 // written once against this and runs in both.
 #pragma once
 
+#include <hinge/fd.hpp>
 #include <hinge/listener.hpp>
 #include <hinge/time.hpp>
 
 #include "simulator/call_hooks.hpp"
 #include "simulator/network.hpp"
+#ifdef HINGE_HAVE_URING
+#include "simulator/ring_hooks.hpp"
+#endif
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hinge::test {
 
@@ -112,6 +117,25 @@ struct holds_network {
   sim::network network;
 };
 }  // namespace detail
+
+#ifdef HINGE_HAVE_URING
+/// Loopback TCP, as an io_uring backend sees it.
+class uring_world : public real_world {
+public:
+  /// An accept knows the limit of when it was armed (IORING_OP_ACCEPT), so that none is left.
+  void exhaust_descriptors() override;
+  void restore_descriptors() override { used_up_.clear(); }
+  void fail_next_accept(int code) override { ring_.fail_next_accept(code); }
+  std::uint64_t accepts() const override { return ring_.accepts(); }
+  std::uint64_t empty_accepts() const override { return ring_.empty_accepts(); }
+  std::uint64_t registrations() const override;
+  bool end_was_joined(const client& with, int fd) const override;
+
+private:
+  ring_hooks ring_;
+  std::vector<unique_fd> used_up_;
+};
+#endif
 
 /// sim::network without surprises.
 class simulated_world : private detail::holds_network, public world {
