@@ -98,7 +98,10 @@ TEMPLATE_LIST_TEST_CASE("thread: posted functions run in the loop's thread, in o
 TEMPLATE_LIST_TEST_CASE("thread: a wake ends a turn that would wait for ever", "", backends) {
   house<TestType> at({}, {.first_byte_timeout = 0s, .idle_timeout = 0s});
   std::thread other([&] { at.running->wake(); });
-  CHECK(at.running->turn() == 1);
+  // The system may interrupt a wait; a wake that is lost would never end it.
+  int told = 0;
+  for (int turns = 0; told == 0 && turns < 5; ++turns) told = at.running->turn();
+  CHECK(told == 1);
   other.join();
 }
 
