@@ -42,10 +42,10 @@ class uring_poller {
 public:
   static constexpr std::uint32_t max_listeners = 64;
 
-  explicit uring_poller(const uring_options& options = {}) noexcept;
-  ~uring_poller();
-  uring_poller(uring_poller&&) noexcept;
-  uring_poller& operator=(uring_poller&&) noexcept;
+  HINGE_API explicit uring_poller(const uring_options& options = {}) noexcept;
+  HINGE_API ~uring_poller();
+  HINGE_API uring_poller(uring_poller&&) noexcept;
+  HINGE_API uring_poller& operator=(uring_poller&&) noexcept;
 
   /// Errors: io_uring_setup or io_uring_register with their errno (EPERM: forbidden by
   /// kernel.io_uring_disabled or a seccomp filter; ENOSYS; ENOMEM also when RLIMIT_MEMLOCK is
