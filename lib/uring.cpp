@@ -51,8 +51,9 @@ struct uring_poller::state {
   state(const uring_options& chosen) noexcept : options(chosen), accepts(ring, chosen.accept_one) {}
   ~state();
 
-  // Buffers outlive the ring, which writes into them.
+  // Both outlive the ring, which writes into the one and polls the other.
   buffer_ring buffers;
+  unique_fd wake;
   const uring_options options;
   uring_ring ring;
   uring_accepts accepts;
@@ -61,7 +62,6 @@ struct uring_poller::state {
   std::uint32_t slots = 0;
   std::uint32_t known_slots = 0;  // those below have a byte
   std::uint32_t accept_slots = 0;
-  unique_fd wake;
   bool turned = false;
 
   result<void> open(const poller_options& wanted) noexcept;
