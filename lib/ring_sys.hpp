@@ -12,6 +12,7 @@
 #define HINGE_RING_CALLS(X) \
   X(int, io_uring_queue_init_params, (unsigned entries, io_uring* ring, io_uring_params* terms), \
     (entries, ring, terms))                                                                      \
+  X(void, io_uring_queue_exit, (io_uring* ring), (ring))                                         \
   X(int, io_uring_register, (unsigned fd, unsigned what, const void* with, unsigned count),      \
     (fd, what, with, count))                                                                     \
   X(int, io_uring_register_ring_fd, (io_uring* ring), (ring))                                    \

@@ -53,7 +53,7 @@ result<void> uring_ring::open(const uring_options& options) noexcept {
 }
 
 void uring_ring::close() noexcept {
-  if (open_) io_uring_queue_exit(&ring_);
+  if (open_) sys::io_uring_queue_exit(&ring_);
   open_ = started_ = false;
 }
 

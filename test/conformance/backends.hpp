@@ -6,11 +6,14 @@
 #include <hinge/loop.hpp>
 #ifdef HINGE_HAVE_URING
 #include <hinge/uring.hpp>
-#endif
 
+#include "conformance/uring_world.hpp"
+#endif
 #include "conformance/world.hpp"
 #include "simulator/sim_poller.hpp"
 
+#include <cstddef>
+#include <limits>
 #include <memory>
 #include <tuple>
 #include <type_traits>
@@ -18,12 +21,29 @@
 
 namespace hinge::test {
 
-/// A poller by itself, in the world where it belongs.
+/// How many receives of a connection are for one answer each, before one goes on by itself.
+template <class Poller>
+inline constexpr std::size_t lone_receives = 0;
+
+/// What a poller is, whether it is chosen at run time or not.
 template <class Poller, class World>
-struct plain {
-  using poller = Poller;
+struct traits {
   using world = World;
   static constexpr bool completes = Poller::completes();
+  /// Whether the receive that brought answer number `index` goes on.
+  static constexpr bool receive_goes_on(std::size_t index) {
+    return index >= lone_receives<Poller>;
+  }
+  /// Registrations with the kernel for a connection that has had so many answers.
+  static constexpr std::size_t registrations(std::size_t answers) {
+    return answers <= lone_receives<Poller> ? answers : lone_receives<Poller> + 1;
+  }
+};
+
+/// A poller by itself, in the world where it belongs.
+template <class Poller, class World>
+struct plain : traits<Poller, World> {
+  using poller = Poller;
   static std::unique_ptr<poller> make() { return std::make_unique<poller>(); }
   template <class Handler>
   static auto make_loop(Handler handler) {
@@ -33,10 +53,8 @@ struct plain {
 
 /// The same poller chosen at run time.
 template <class Poller, class World>
-struct chosen {
+struct chosen : traits<Poller, World> {
   using poller = any_poller;
-  using world = World;
-  static constexpr bool completes = Poller::completes();
   static std::unique_ptr<poller> make() {
     return std::make_unique<any_poller>(any_poller::make<Poller>());
   }
@@ -47,17 +65,39 @@ struct chosen {
   }
 };
 
-using backends = std::tuple<  //
 #ifdef HINGE_HAVE_URING
-    plain<uring_poller, uring_world>,   //
-    chosen<uring_poller, uring_world>,  //
+/// The io_uring backend with options of its own.
+struct uring_polls_first : uring_poller {
+  uring_polls_first() noexcept : uring_poller({.receive = uring_receive::poll_first}) {}
+};
+struct uring_accepts_one : uring_poller {
+  uring_accepts_one() noexcept : uring_poller({.accept_one = true}) {}
+};
+template <>
+inline constexpr std::size_t lone_receives<uring_poller> = 1;
+template <>
+inline constexpr std::size_t lone_receives<uring_accepts_one> = 1;
+template <>
+inline constexpr std::size_t lone_receives<uring_polls_first> =
+    std::numeric_limits<std::size_t>::max();
+
+using uring_backends = std::tuple<          //
+    plain<uring_poller, uring_world>,       //
+    plain<uring_polls_first, uring_world>,  //
+    plain<uring_accepts_one, uring_world>,  //
+    chosen<uring_poller, uring_world>>;
+#else
+using uring_backends = std::tuple<>;
 #endif
+
+using portable_backends = std::tuple<                //
     plain<epoll_poller, real_world>,                 //
     chosen<epoll_poller, real_world>,                //
     plain<sim::readiness_poller, simulated_world>,   //
     plain<sim::completion_poller, simulated_world>,  //
     chosen<sim::readiness_poller, simulated_world>,  //
     chosen<sim::completion_poller, simulated_world>>;
+using backends = decltype(std::tuple_cat(portable_backends(), uring_backends()));
 
 template <bool Completes, class... Backends>
 auto of_family(std::tuple<Backends...>) -> decltype(std::tuple_cat(

@@ -50,7 +50,7 @@ TEMPLATE_LIST_TEST_CASE("deadline: idleness, in either direction", "", backends)
   silent.send("once");
   CHECK(at.until([&] { return at.about(0).data == "once"; }));
   const instant last = at.handle(0).last_activity();
-  for (int i = 0; i < 30 && at.about(0).closes == 0; ++i) {
+  for (std::size_t i = 0; i < at.most_turns && at.about(0).closes == 0; ++i) {
     talks.send("still here");
     at.handle(2).send(bytes_of("are you?"));
     at.turn();

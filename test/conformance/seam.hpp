@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -63,9 +64,13 @@ public:
     CHECK(where.violations() == "");
   }
 
-  /// One turn; the events are appended to `seen`. What was received is appended to `text`.
-  void turn(const std::vector<change>& changes = {}, std::size_t room = 64,
-            std::uint32_t accept_room = 16, bool wait = true) {
+  /// One turn; the events are appended to `seen`. What was received is appended to `text`. As a
+  /// loop does, it asks again for what has ended and is still wanted: that takes no `room`.
+  void turn(std::vector<change> changes = {}, std::size_t room = 64, std::uint32_t accept_room = 16,
+            bool wait = true) {
+    const std::vector<change> again = ask_again(changes);
+    changes.insert(changes.end(), again.begin(), again.end());
+    room += again.size();
     std::vector<event> events(room);
     turn_terms terms{.accept_room = accept_room,
                      .until = wait ? where.soon(now) : deadline::immediately(),
@@ -151,15 +156,6 @@ public:
       changes.push_back({.buffer = buffer, .what = operation::recycle});
     return changes;
   }
-  /// The same, and another receive where the last one of `one` has ended.
-  std::vector<change> go_on(const accepted_connection& one) {
-    std::vector<change> changes = recycle_all();
-    const auto last = std::find_if(seen.rbegin(), seen.rend(), [&](const event& e) {
-      return e.subject == one.subject && e.kind == event_kind::received;
-    });
-    if (last != seen.rend() && last->more == 0) changes.push_back(one.receive());
-    return changes;
-  }
   std::string buffer_text(const event& received) const {
     const std::byte* const first =
         limits.buffers + std::size_t{received.buffer} * limits.buffer_stride;
@@ -182,8 +178,28 @@ public:
   std::unique_ptr<typename Backend::poller> poller;
 
 private:
+  /// Completion: a receive is wanted from `receive` to `stop_receive`, `detach`, or its end.
+  std::vector<change> ask_again(const std::vector<change>& changes) {
+    for (const change& one : changes) {
+      const std::uint64_t bits = one.subject.bits();
+      if (one.what == operation::receive) wanted_[bits] = one;
+      if (one.what == operation::stop_receive || one.what == operation::detach) wanted_.erase(bits);
+      ended_.erase(bits);
+    }
+    std::vector<change> again;
+    for (const std::uint64_t bits : std::exchange(ended_, {}))
+      if (wanted_.count(bits) != 0) again.push_back(wanted_[bits]);
+    return again;
+  }
   void look_at(const event& e) {
     seen.push_back(e);
+    if (e.kind == event_kind::received && e.more == 0) {
+      if (e.result > 0 || e.result == -ENOBUFS) {
+        ended_.insert(e.subject.bits());
+      } else {
+        wanted_.erase(e.subject.bits());
+      }
+    }
     if (e.kind == event_kind::accepted && e.result >= 0) descriptors_.emplace_back(e.result);
     if (e.subject != token()) CHECK(gone_.count(e.subject.bits()) == 0);
     if (e.kind == event_kind::detached) gone_.insert(e.subject.bits());
@@ -204,6 +220,8 @@ private:
   std::uint32_t connections_ = 0;
   std::set<std::uint64_t> gone_;
   std::map<std::uint64_t, int> readable_;
+  std::map<std::uint64_t, change> wanted_;
+  std::set<std::uint64_t> ended_;
 };
 
 }  // namespace hinge::test

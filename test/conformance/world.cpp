@@ -76,17 +76,6 @@ private:
   sim::peer end_;
 };
 
-std::uint64_t descriptor_limit(std::uint64_t set = 0) {
-  rlimit limit;
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) throw std::runtime_error("getrlimit");
-  const std::uint64_t before = limit.rlim_cur;
-  if (set != 0) {
-    limit.rlim_cur = set;
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) throw std::runtime_error("setrlimit");
-  }
-  return before;
-}
-
 }  // namespace
 
 std::unique_ptr<client> connect_client(const address& to) {
@@ -115,23 +104,34 @@ real_world::real_world()
     : world([this](call_id what, std::uint64_t) {
         return what == call_id::accept4 ? -std::exchange(accept_failure_, 0) : 0;
       }),
-      limit_before_(descriptor_limit()) {
+      limit_before_(limit_descriptors()) {
   calls().start_log();
 }
 
-real_world::~real_world() { restore_descriptors(); }
+real_world::~real_world() { limit_descriptors(limit_before_); }
 
 std::unique_ptr<client> real_world::connect(const address& to) { return connect_client(to); }
 
 deadline real_world::soon(instant now) const { return deadline::after(now, 5ms); }
 deadline real_world::late(instant now) const { return deadline::after(now, 50ms); }
 
-void real_world::exhaust_descriptors() {
-  const unique_fd lowest_free(::dup(0));
-  descriptor_limit(static_cast<std::uint64_t>(lowest_free.get()));
+std::uint64_t real_world::limit_descriptors(std::uint64_t set) {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) throw std::runtime_error("getrlimit");
+  const std::uint64_t before = limit.rlim_cur;
+  if (set != 0) {
+    limit.rlim_cur = set;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) throw std::runtime_error("setrlimit");
+  }
+  return before;
 }
 
-void real_world::restore_descriptors() { descriptor_limit(limit_before_); }
+void real_world::exhaust_descriptors() {
+  const unique_fd lowest_free(::dup(0));
+  limit_descriptors(static_cast<std::uint64_t>(lowest_free.get()));
+}
+
+void real_world::restore_descriptors() { limit_descriptors(limit_before_); }
 
 std::uint64_t real_world::empty_accepts() const {
   return calls().logged(call_id::accept4, -EAGAIN);
@@ -157,29 +157,6 @@ bool real_world::end_was_joined(const client&, int fd) const {
 }
 
 bool real_world::is_open(int fd) const { return test::is_open(fd); }
-
-#ifdef HINGE_HAVE_URING
-void uring_world::exhaust_descriptors() {
-  for (int fd; (fd = ::dup(0)) >= 0;) used_up_.emplace_back(fd);
-}
-
-std::uint64_t uring_world::registrations() const {
-  return static_cast<std::uint64_t>(
-      std::count_if(ring_.log().begin(), ring_.log().end(),
-                    [](const request_seen& seen) { return seen.stays_armed(); }));
-}
-
-/// The bytes said that more follows, and the close is the request behind them.
-bool uring_world::end_was_joined(const client&, int fd) const {
-  const auto& log = ring_.log();
-  const auto close = std::find_if(log.rbegin(), log.rend(), [&](const request_seen& seen) {
-    return seen.opcode == IORING_OP_CLOSE && seen.fd == fd;
-  });
-  if (close == log.rend() || std::next(close) == log.rend()) return false;
-  const request_seen& send = *std::next(close);
-  return send.opcode == IORING_OP_SEND && send.fd == fd && (send.call_flags & MSG_MORE) != 0;
-}
-#endif
 
 // --- simulated -----------------------------------------------------------------------------------
 

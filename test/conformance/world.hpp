@@ -2,22 +2,17 @@
 // written once against this and runs in both.
 #pragma once
 
-#include <hinge/fd.hpp>
 #include <hinge/listener.hpp>
 #include <hinge/time.hpp>
 
 #include "simulator/call_hooks.hpp"
 #include "simulator/network.hpp"
-#ifdef HINGE_HAVE_URING
-#include "simulator/ring_hooks.hpp"
-#endif
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace hinge::test {
 
@@ -93,6 +88,9 @@ private:
 /// Loopback TCP.
 class real_world : public world {
 public:
+  /// Whether a backend may have accepted a connection before it is told to stop.
+  static constexpr bool takes_ahead = false;
+
   real_world();
   ~real_world() override;
   std::unique_ptr<client> connect(const address& to) override;
@@ -107,6 +105,10 @@ public:
   bool end_was_joined(const client& with, int fd) const override;
   bool is_open(int fd) const override;
 
+protected:
+  /// Sets the process's limit; returns the one before.
+  static std::uint64_t limit_descriptors(std::uint64_t set = 0);
+
 private:
   std::uint64_t limit_before_;
   int accept_failure_ = 0;
@@ -118,28 +120,11 @@ struct holds_network {
 };
 }  // namespace detail
 
-#ifdef HINGE_HAVE_URING
-/// Loopback TCP, as an io_uring backend sees it.
-class uring_world : public real_world {
-public:
-  /// An accept knows the limit of when it was armed (IORING_OP_ACCEPT), so that none is left.
-  void exhaust_descriptors() override;
-  void restore_descriptors() override { used_up_.clear(); }
-  void fail_next_accept(int code) override { ring_.fail_next_accept(code); }
-  std::uint64_t accepts() const override { return ring_.accepts(); }
-  std::uint64_t empty_accepts() const override { return ring_.empty_accepts(); }
-  std::uint64_t registrations() const override;
-  bool end_was_joined(const client& with, int fd) const override;
-
-private:
-  ring_hooks ring_;
-  std::vector<unique_fd> used_up_;
-};
-#endif
-
 /// sim::network without surprises.
 class simulated_world : private detail::holds_network, public world {
 public:
+  static constexpr bool takes_ahead = false;
+
   std::unique_ptr<client> connect(const address& to) override;
   deadline soon(instant now) const override;
   deadline late(instant now) const override;
