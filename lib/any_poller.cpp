@@ -1,42 +1,48 @@
 #include <hinge/any_poller.hpp>
 
 #include <hinge/epoll.hpp>
+#ifdef HINGE_HAVE_URING
+#include <hinge/uring.hpp>
+#endif
 
-#include <array>
 #include <cerrno>
 
 namespace hinge {
-
-namespace {
-
-constexpr std::array built = {backend::epoll};
-
-}  // namespace
-
-std::string_view backend_name(backend which) noexcept {
-  switch (which) {
-    case backend::automatic:
-      return "automatic";
-    case backend::epoll:
-      return "epoll";
-  }
-  return "unknown";
-}
-
-std::span<const backend> built_backends() noexcept { return built; }
 
 result<any_poller> any_poller::of(backend which) noexcept {
   any_poller made;
   switch (which) {
     case backend::automatic:
+      return made;
     case backend::epoll:
       made = make<epoll_poller>();
       break;
+    case backend::io_uring:
+#ifdef HINGE_HAVE_URING
+      made = make<uring_poller>();
+      break;
+#else
+      return fail("backend", "uring: not built", EINVAL);
+#endif
     default:
-      return fail("any_poller", backend_name(which), EINVAL);
+      return fail("backend", backend_name(which), EINVAL);
   }
-  if (!made) return fail("any_poller", backend_name(which), ENOMEM);
+  if (!made) return fail("backend", backend_name(which), ENOMEM);
   return made;
+}
+
+result<void> any_poller::open_preferred(const poller_options& options) noexcept {
+  result<void> refused;
+  for (const backend_verdict& one : backend_report().candidates) {
+    if (!one.usable) continue;
+    result<any_poller> made = of(one.which);
+    if (!made) return fail(made);
+    refused = made->open(options);
+    if (refused) *this = std::move(*made);
+    // An option that is wrong is no reason to do without it.
+    if (refused || refused.error().code() == EINVAL) break;
+  }
+  return refused;
 }
 
 }  // namespace hinge

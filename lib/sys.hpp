@@ -14,6 +14,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,6 +60,7 @@
   X(unsigned, if_nametoindex, (const char* name), (name))                                        \
   X(char*, if_indextoname, (unsigned index, char* into), (index, into))                          \
   X(int, getrlimit, (int what, rlimit* into), (what, into))                                      \
+  X(int, uname, (utsname* into), (into))                                                         \
   X(int, clock_gettime, (clockid_t clock, timespec* into), (clock, into))
 // clang-format on
 

@@ -24,6 +24,7 @@
 #include "sys.hpp"
 #include "uring_accepts.hpp"
 #include "uring_parked.hpp"
+#include "uring_probe.hpp"
 #include "uring_ring.hpp"
 #include "uring_token.hpp"
 
@@ -93,6 +94,11 @@ uring_poller::uring_poller(uring_poller&&) noexcept = default;
 uring_poller& uring_poller::operator=(uring_poller&&) noexcept = default;
 
 result<void> uring_poller::open(const poller_options& options) noexcept {
+  if (result<void> usable = uring_verdict(); !usable) return usable;
+  return open_untested(options);
+}
+
+result<void> uring_poller::open_untested(const poller_options& options) noexcept {
   std::unique_ptr<state> made(new (std::nothrow) state(options_));
   if (!made) return fail("open io_uring", "memory", ENOMEM);
   if (result<void> opened = made->open(options); !opened) return opened;

@@ -194,7 +194,7 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
       ->type_name("ADDR");
   add(app, "--protocol", "NAME", "echo, discard or http (echo)",
       [&](const auto& text) { options.protocol = protocol_of(text); });
-  add(app, "--backend", "NAME", "of the poller (automatic); list shows those of this build",
+  add(app, "--backend", "NAME", "of the poller (auto); list shows those of this build",
       [&](const auto& text) {
         list_backends = text == "list";
         if (!list_backends) options.backend = backend_of(text);

@@ -26,9 +26,9 @@ int complain(const hinge::error& reason) {
 }
 
 hinge::result<hinge::any_poller> poller_named(std::string_view name) {
-  for (const hinge::backend one : hinge::built_backends())
-    if (hinge::backend_name(one) == name) return hinge::any_poller::of(one);
-  return hinge::fail("backend", name, EINVAL);
+  const auto which = hinge::backend_named(name);
+  if (!which) return hinge::fail("backend", name, EINVAL);
+  return hinge::any_poller::of(*which);
 }
 
 int main(int count, char** arguments) {

@@ -2,6 +2,7 @@
 // functions, so that the same loop serves it with one indirect call a turn.
 #pragma once
 
+#include <hinge/backend.hpp>
 #include <hinge/export.hpp>
 #include <hinge/poller.hpp>
 
@@ -11,20 +12,15 @@
 
 namespace hinge {
 
-/// The backends that a build may hold.
-enum class backend : std::uint8_t { automatic, epoll };
-
-/// "automatic", "epoll".
-HINGE_API std::string_view backend_name(backend which) noexcept;
-/// The backends of this build, the preferred one first; without `automatic`.
-HINGE_API std::span<const backend> built_backends() noexcept;
-
-/// Owns any poller. Empty after construction: open() then takes the preferred backend of the build.
+/// Owns any poller. Empty after construction: open() then takes the first backend of
+/// built_backends() that is usable (backend_report()) and opens, and says EINVAL of an option at
+/// once. A failed open() leaves it empty.
 class any_poller {
 public:
   any_poller() noexcept = default;
 
-  /// One of the built backends, not yet open. EINVAL: not in this build. ENOMEM.
+  /// One of the built backends, not yet open; for `automatic` an empty any_poller. EINVAL: not in
+  /// this build. ENOMEM.
   HINGE_API static result<any_poller> of(backend which) noexcept;
 
   /// Any other model of `poller`, not yet open; an empty any_poller when memory is short.
@@ -39,11 +35,7 @@ public:
   }
 
   result<void> open(const poller_options& options) noexcept {
-    if (object_ == nullptr) {
-      result<any_poller> preferred = of(backend::automatic);
-      if (!preferred) return fail(preferred.error());
-      *this = std::move(*preferred);
-    }
+    if (object_ == nullptr) return open_preferred(options);
     return calls_->open(object_.get(), options);
   }
   int turn(std::span<const change> changes, std::span<event> events, turn_terms& terms) noexcept {
@@ -92,6 +84,8 @@ private:
     made.completes_ = std::as_const(*concrete).completes();
     return made;
   }
+
+  HINGE_API result<void> open_preferred(const poller_options& options) noexcept;
 
   owner object_{nullptr, [](void*) {}};
   const table* calls_ = nullptr;

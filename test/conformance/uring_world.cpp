@@ -2,7 +2,10 @@
 
 #include <hinge/socket.hpp>
 
+#include "uring_probe.hpp"
 #include "uring_token.hpp"
+
+#include <catch2/catch_test_macros.hpp>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -29,6 +32,7 @@ uring_world::uring_world()
     : rings_([this](const request_seen& seen, std::uint64_t) -> request_fate {
         return {.code = seen.opcode == IORING_OP_ACCEPT ? std::exchange(accept_failure_, 0) : 0};
       }) {
+  if (const result<void> usable = uring_verdict(); !usable) SKIP(usable.error().text());
   limit_descriptors(descriptors);
 }
 

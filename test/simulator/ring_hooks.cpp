@@ -1,5 +1,6 @@
 #include "simulator/ring_hooks.hpp"
 
+#include "uring_probe.hpp"
 #include "uring_token.hpp"
 
 #include <algorithm>
@@ -65,6 +66,8 @@ ring_hooks::ring_hooks(request_decision request, call_decision call)
       under_close_(sys::current.close),
       decide_request_(std::move(request)),
       decide_call_(std::move(call)) {
+  // The self-test of the process is over before anything is looked at.
+  static_cast<void>(uring_verdict());
   current_ = this;
   sys::current_ring = hooked;
   sys::current.close = [](int fd) noexcept { return current().close(fd); };

@@ -1,0 +1,244 @@
+// There is no feature bit for most of what the backend needs (multishot accept and receive among
+// it), and a kernel, a seccomp filter or a build of the kernel may lack any of it: so it is tried.
+
+#include "uring_probe.hpp"
+
+#include <hinge/fd.hpp>
+#include <hinge/listener.hpp>
+#include <hinge/socket.hpp>
+#include <hinge/uring.hpp>
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <mutex>
+#include <optional>
+#include <span>
+
+#include "fixed_text.hpp"
+#include "sys.hpp"
+
+namespace hinge {
+
+namespace {
+
+constexpr nanoseconds patience = std::chrono::seconds(1);
+constexpr std::array<std::byte, 8> question = {std::byte('h'),  std::byte('i'), std::byte('n'),
+                                               std::byte('g'),  std::byte('e'), std::byte('?'),
+                                               std::byte('\r'), std::byte('\n')};
+
+bool is_question(std::span<const std::byte> bytes) noexcept {
+  return std::equal(bytes.begin(), bytes.end(), question.begin(), question.end());
+}
+
+}  // namespace
+
+/// One test. Leaves nothing open, however it ends.
+class uring_self_test {
+public:
+  result<void> run() noexcept;
+
+private:
+  struct step {
+    const char* name;
+    int (uring_self_test::*make)() noexcept;
+  };
+
+  result<void> meet() noexcept;
+  result<void> meet(const address& where) noexcept;
+  int take_client() noexcept;
+  int receive() noexcept;
+  int stop_receiving() noexcept;
+  int send() noexcept;
+  int read_reply() noexcept;
+  int stop_accepting() noexcept;
+
+  change of(operation what) const noexcept {
+    return {.subject = connection_, .fd = accepted_.get(), .what = what};
+  }
+  int ask() noexcept;
+  int await(event_kind wanted, std::span<const change> changes) noexcept;
+
+  const deadline until_ = deadline::after(now(), patience);
+  const token door_ = token(role::listener, 0, 1);
+  const token connection_ = token(role::connection, 0, 1);
+  listener listener_;
+  unique_fd client_;
+  unique_fd accepted_;
+  uring_poller poller_{{.submissions = 32, .completions = 64}};  // is gone before the descriptors
+  std::array<event, 8> events_;
+  event answer_;            // the awaited one
+  bool receiving_ = false;  // a receive goes on
+};
+
+result<void> uring_self_test::run() noexcept {
+  constexpr poller_options least = {
+      .connections = 1, .accepts_per_turn = 1, .receive_buffers = 4, .receive_buffer_bytes = 64};
+  if (result<void> opened = poller_.open_untested(least); !opened) return opened;
+  if (result<void> met = meet(); !met) return met;
+  // The first receive of a connection is for one answer, the second goes on (uring_receive::armed).
+  constexpr std::array<step, 7> steps = {{
+      {"accept", &uring_self_test::take_client},
+      {"receive", &uring_self_test::receive},
+      {"receive again", &uring_self_test::receive},
+      {"stop receiving", &uring_self_test::stop_receiving},
+      {"send and close", &uring_self_test::send},
+      {"the reply", &uring_self_test::read_reply},
+      {"stop accepting", &uring_self_test::stop_accepting},
+  }};
+  for (const step& next : steps)
+    if (const int failed = (this->*next.make)(); failed < 0)
+      return fail("self-test:", next.name, -failed);
+  return {};
+}
+
+/// A listener, and a client that is on its way to it. A container may lack one or both kinds of
+/// loopback; a Unix name lives in Linux's abstract namespace.
+result<void> uring_self_test::meet() noexcept {
+  const auto name = address::unix_abstract(fixed_text<64>().add("hinge-", until_.when()).view());
+  result<void> met = meet(address::loopback(0));
+  if (!met) met = meet(address::loopback6(0));
+  if (!met && name) met = meet(*name);
+  return met;
+}
+
+result<void> uring_self_test::meet(const address& where) noexcept {
+  result<listener> opened = listener::open(where, {.backlog = 8});
+  if (!opened) return fail(opened);
+  listener_ = std::move(*opened);
+  const int domain = where.is_unix() ? AF_UNIX : where == address::loopback(0) ? AF_INET : AF_INET6;
+  const int fd = sys::socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return fail("self-test:", "socket", -fd);
+  client_.reset(fd);
+  sockets::reset_on_close(fd);  // leaves no TIME_WAIT behind
+  const int failed = sockets::connect(fd, listener_.local());
+  if (failed < 0 && failed != -EINPROGRESS) return fail("self-test:", "connect", -failed);
+  return {};
+}
+
+/// Turns until there is such an event: its result, or what has failed instead.
+int uring_self_test::await(event_kind wanted, std::span<const change> changes) noexcept {
+  turn_terms terms{.accept_room = wanted == event_kind::accepted, .until = until_};
+  for (;;) {
+    const int count = poller_.turn(changes, events_, terms);
+    if (count < 0) return count;
+    for (const event& one : std::span(events_).first(static_cast<std::size_t>(count))) {
+      answer_ = one;
+      if (one.kind == wanted || one.kind == event_kind::failed) return one.result;
+      if (one.kind == event_kind::sent) return one.result < 0 ? one.result : -EMSGSIZE;
+    }
+    if (until_.passed(terms.now)) return -ETIMEDOUT;
+    changes = {};
+  }
+}
+
+int uring_self_test::take_client() noexcept {
+  const change wanted{.subject = door_, .fd = listener_.fd(), .what = operation::accept};
+  const int fd = await(event_kind::accepted, std::span(&wanted, 1));
+  if (fd < 0) return fd;
+  accepted_.reset(fd);
+  return answer_.more ? 0 : -EOPNOTSUPP;
+}
+
+int uring_self_test::ask() noexcept {
+  const int sent = sockets::send(client_.get(), question);
+  if (sent < 0) return sent;
+  return sent == static_cast<int>(question.size()) ? 0 : -EMSGSIZE;
+}
+
+/// The bytes come whole, in a buffer of the ring; the one that was given before goes back.
+int uring_self_test::receive() noexcept {
+  if (const int failed = ask(); failed < 0) return failed;
+  std::array<change, 2> changes;
+  std::size_t count = 0;
+  if (answer_.kind == event_kind::received)
+    changes[count++] = {.buffer = answer_.buffer, .what = operation::recycle};
+  if (!receiving_) changes[count++] = of(operation::receive);
+  const int got = await(event_kind::received, std::span(changes).first(count));
+  if (got < 0) return got;
+  receiving_ = answer_.more;
+  if (answer_.buffer == no_buffer) return -ENODATA;
+  const poller_limits at = poller_.limits();
+  const std::byte* const bytes = at.buffers + std::size_t{answer_.buffer} * at.buffer_stride;
+  return is_question({bytes, static_cast<std::size_t>(got)}) ? 0 : -EBADMSG;
+}
+
+int uring_self_test::stop_receiving() noexcept {
+  if (!receiving_) return -EOPNOTSUPP;
+  const std::uint16_t buffer = answer_.buffer;
+  const change wanted = of(operation::stop_receive);
+  const int ended = await(event_kind::received, std::span(&wanted, 1));
+  answer_.buffer = buffer;
+  return ended == -ECANCELED ? 0 : -EBADMSG;
+}
+
+/// The reply lies in the received buffer, and the close is linked behind it.
+int uring_self_test::send() noexcept {
+  const poller_limits at = poller_.limits();
+  change wanted = of(operation::send);
+  wanted.data = at.buffers + std::size_t{answer_.buffer} * at.buffer_stride;
+  wanted.length = question.size();
+  wanted.flags = change::then_close;
+  // The ring's now, and not to be closed twice if it never answers.
+  const int fd = accepted_.release();
+  const int ended = await(event_kind::detached, std::span(&wanted, 1));
+  if (answer_.kind == event_kind::sent || answer_.kind == event_kind::failed) accepted_.reset(fd);
+  if (ended < 0) return ended;
+  return ended == detach_result::closed ? 0 : -EBADMSG;
+}
+
+/// On loopback it is there by now; else each turn waits for a moment.
+int uring_self_test::read_reply() noexcept {
+  std::array<std::byte, question.size() + 1> read;
+  std::size_t length = 0;
+  for (turn_terms terms{.now = now()};;) {
+    const int got = sockets::receive(client_.get(), std::span(read).subspan(length));
+    if (got == 0) return is_question(std::span(read).first(length)) ? 0 : -EBADMSG;
+    if (got < 0 && !sockets::would_block(got)) return got;
+    if (got > 0 && (length += static_cast<std::size_t>(got)) == read.size()) return -EBADMSG;
+    if (until_.passed(terms.now)) return -ETIMEDOUT;
+    if (got > 0) continue;
+    terms.until = deadline::after(terms.now, std::chrono::milliseconds(1));
+    if (const int failed = poller_.turn({}, events_, terms); failed < 0) return failed;
+  }
+}
+
+int uring_self_test::stop_accepting() noexcept {
+  const change wanted{.subject = door_, .fd = listener_.fd(), .what = operation::detach};
+  const int ended = await(event_kind::detached, std::span(&wanted, 1));
+  return std::min(ended, 0);
+}
+
+// --- remembered ----------------------------------------------------------------------------------
+
+namespace {
+
+bool may_pass(int code) noexcept {
+  constexpr std::array passing = {ENOMEM, ENOBUFS, EMFILE, ENFILE, EAGAIN, EINTR, ETIMEDOUT};
+  return std::find(passing.begin(), passing.end(), code) != passing.end();
+}
+
+std::mutex guard;
+std::optional<result<void>> known;
+
+}  // namespace
+
+result<void> uring_verdict() noexcept {
+  const std::lock_guard lock(guard);
+  if (known) return *known;
+  const result<void> said = uring_self_test().run();
+  if (said || !may_pass(said.error().code())) known = said;
+  return said;
+}
+
+#ifdef HINGE_SYS_SEAM
+void forget_uring_verdict() noexcept {
+  const std::lock_guard lock(guard);
+  known.reset();
+}
+#endif
+
+}  // namespace hinge

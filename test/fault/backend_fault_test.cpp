@@ -1,0 +1,240 @@
+// io_uring refused in every way, and each step of its self-test: the report says which and why, the
+// automatic choice serves on epoll, and nothing stays open.
+#include <hinge/any_poller.hpp>
+#include <hinge/loop.hpp>
+#include <hinge/uring.hpp>
+
+#include "simulator/call_hooks.hpp"
+#include "simulator/ring_hooks.hpp"
+#include "support/descriptors.hpp"
+#include "support/listening.hpp"
+#include "uring_probe.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+
+#include <array>
+#include <cerrno>
+#include <string>
+#include <string_view>
+
+using namespace hinge;
+using namespace hinge::test;
+
+namespace {
+
+/// The verdict of the next who asks is a new one, and what it was is forgotten at the end.
+struct anew {
+  anew() { forget_uring_verdict(); }
+  ~anew() { forget_uring_verdict(); }
+  anew(const anew&) = delete;
+  anew& operator=(const anew&) = delete;
+};
+
+struct echo {
+  void on_data(connection peer, std::span<std::byte> bytes) { peer.send(bytes); }
+};
+
+/// A loop on the automatic choice answers a client; the name of its poller.
+std::string served_by() {
+  loop<any_poller, echo> server{any_poller(), echo()};
+  REQUIRE(server.open());
+  REQUIRE(server.listen(address::loopback(0)));
+  const unique_fd client = connected(server.listener_at(0).local());
+  const std::string_view asked = "who is there?";
+  REQUIRE(sockets::send(client.get(), std::as_bytes(std::span(asked))) > 0);
+  std::array<std::byte, 64> answer;
+  int got = -EAGAIN;
+  for (int turns = 0; sockets::would_block(got) && turns < 100; ++turns) {
+    REQUIRE(server.turn(deadline::after(now(), std::chrono::milliseconds(20))) >= 0);
+    got = sockets::receive(client.get(), answer);
+  }
+  CHECK(got == static_cast<int>(asked.size()));
+  return std::string(server.poller().name());
+}
+
+bool usable() {
+  forget_uring_verdict();
+  return bool(uring_verdict());
+}
+
+/// Everything says why, and hinge serves.
+void check_refused(std::string_view why) {
+  const leak_check leaks;
+  const backend_choice report = backend_report();
+  CHECK(report.text() == "epoll: io_uring refused: " + std::string(why));
+  CHECK(report.chosen == backend::epoll);
+  CHECK(served_by() == "epoll");
+  const result<void> opened = uring_poller().open({});
+  REQUIRE_FALSE(opened);
+  CHECK(std::string(why).starts_with(opened.error().text()));
+}
+
+ring_hooks::call_decision refusing(ring_call_id what, int code) {
+  return [=](ring_call_id made, std::uint64_t) { return made == what ? -code : 0; };
+}
+
+}  // namespace
+
+TEST_CASE("each refusal of a ring: epoll, and the reason") {
+  if (!usable()) SKIP("io_uring is refused here");
+  struct refusal {
+    int code;
+    std::string_view why;
+    bool passes;
+  };
+  const refusal one = GENERATE(
+      refusal{ENOSYS,
+              "ENOSYS: Function not implemented (a kernel without io_uring, or a seccomp filter)",
+              false},
+      refusal{EPERM,
+              "EPERM: Operation not permitted (kernel.io_uring_disabled, or a seccomp filter)",
+              false},
+      refusal{EACCES, "EACCES: Permission denied (kernel.io_uring_disabled, or a seccomp filter)",
+              false},
+      refusal{EINVAL, "EINVAL: Invalid argument", false},
+      refusal{ENOMEM, "ENOMEM: Cannot allocate memory (or RLIMIT_MEMLOCK is short)", true},
+      refusal{EMFILE, "EMFILE: Too many open files", true});
+  CAPTURE(one.code);
+  const anew fresh;
+  {
+    const ring_hooks hooks({}, refusing(ring_call_id::io_uring_queue_init_params, one.code));
+    forget_uring_verdict();
+    check_refused("io_uring_setup a ring: " + std::string(one.why));
+  }
+  // What may pass is tried again, what can't is remembered.
+  CHECK((backend_report().chosen == backend::io_uring) == one.passes);
+  CHECK((served_by() == "uring") == one.passes);
+}
+
+TEST_CASE("a ring that can't be made ready is refused") {
+  if (!usable()) SKIP("io_uring is refused here");
+  const anew fresh;
+  {
+    const ring_hooks hooks({}, refusing(ring_call_id::io_uring_register_buf_ring, EINVAL));
+    forget_uring_verdict();
+    check_refused("io_uring_register a ring of buffers (Linux 5.19): EINVAL: Invalid argument");
+  }
+  const ring_hooks hooks({}, refusing(ring_call_id::io_uring_register, EACCES));
+  forget_uring_verdict();
+  check_refused("self-test: accept: EACCES: Permission denied");
+}
+
+TEST_CASE("each step of the self-test: epoll, and the step's name") {
+  if (!usable()) SKIP("io_uring is refused here");
+  struct failing {
+    std::uint8_t opcode;
+    std::uint64_t nth;
+    std::string_view step;
+  };
+  const failing one =
+      GENERATE(failing{IORING_OP_ACCEPT, 1, "accept"},  //
+               failing{IORING_OP_RECV, 1, "receive"}, failing{IORING_OP_RECV, 2, "receive again"},
+               failing{IORING_OP_SEND, 1, "send and close"});
+  CAPTURE(one.step);
+  const anew fresh;
+  const ring_hooks hooks([=](const request_seen& seen, std::uint64_t nth) {
+    return request_fate{.code = seen.opcode == one.opcode && nth == one.nth ? EINVAL : 0};
+  });
+  forget_uring_verdict();
+  check_refused("self-test: " + std::string(one.step) + ": EINVAL: Invalid argument");
+  CHECK(hooks.violations().empty());
+}
+
+TEST_CASE("a kernel that does less than it says is refused") {
+  if (!usable()) SKIP("io_uring is refused here");
+  struct lack {
+    std::uint8_t opcode;
+    std::uint64_t nth;
+    request_fate fate;
+    std::string_view why;
+  };
+  const lack one = GENERATE(  //
+      lack{IORING_OP_ACCEPT, 1, {.lone = true}, "accept: EOPNOTSUPP: Operation not supported"},
+      lack{
+          IORING_OP_RECV, 2, {.lone = true}, "stop receiving: EOPNOTSUPP: Operation not supported"},
+      lack{IORING_OP_SEND, 1, {.length = 3}, "send and close: EMSGSIZE: Message too long"});
+  CAPTURE(one.why);
+  const anew fresh;
+  const ring_hooks hooks([=](const request_seen& seen, std::uint64_t nth) {
+    return seen.opcode == one.opcode && nth == one.nth ? one.fate : request_fate{};
+  });
+  forget_uring_verdict();
+  check_refused("self-test: " + std::string(one.why));
+}
+
+TEST_CASE("the self-test is made once a process") {
+  if (!usable()) SKIP("io_uring is refused here");
+  const anew fresh;
+  const ring_hooks hooks;
+  forget_uring_verdict();
+  const auto rings = [&] { return hooks.count(ring_call_id::io_uring_queue_init_params); };
+  CHECK(served_by() == "uring");
+  CHECK(rings() == 2);
+  CHECK(served_by() == "uring");
+  CHECK(backend_report().chosen == backend::io_uring);
+  CHECK(rings() == 3);
+  CHECK(hooks.violations().empty());
+}
+
+TEST_CASE("a loop whose own ring is refused is served by epoll") {
+  if (!usable()) SKIP("io_uring is refused here");
+  const leak_check leaks;
+  const anew fresh;
+  const ring_hooks hooks({}, [](ring_call_id made, std::uint64_t nth) {
+    return made == ring_call_id::io_uring_queue_init_params && nth > 1 ? -EMFILE : 0;
+  });
+  forget_uring_verdict();
+  CHECK(served_by() == "epoll");
+}
+
+TEST_CASE("without IPv4's loopback the self-test takes another one") {
+  if (!usable()) SKIP("io_uring is refused here");
+  const int lacking = GENERATE(1, 2);
+  const auto refused = GENERATE(call_id::bind, call_id::connect, call_id::socket);
+  CAPTURE(lacking, call_names[static_cast<std::size_t>(refused)]);
+  const leak_check leaks;
+  const anew fresh;
+  int left = lacking;
+  const call_hooks hooks([&](call_id made, std::uint64_t) {
+    return made == refused && left-- > 0 ? -EADDRNOTAVAIL : 0;
+  });
+  CHECK(uring_verdict());
+  CHECK(left < 0);
+}
+
+TEST_CASE("a client that never arrives ends the self-test, and is tried again") {
+  if (!usable()) SKIP("io_uring is refused here");
+  const leak_check leaks;
+  const anew fresh;
+  {
+    const call_hooks hooks(
+        [](call_id made, std::uint64_t) { return made == call_id::connect ? -EINPROGRESS : 0; });
+    const result<void> late = uring_verdict();
+    REQUIRE_FALSE(late);
+    CHECK(late.error().text() == "self-test: accept: ETIMEDOUT: Connection timed out");
+  }
+  CHECK(uring_verdict());
+}
+
+TEST_CASE("whichever call of the self-test fails, nothing stays open") {
+  if (!usable()) SKIP("io_uring is refused here");
+  const anew fresh;
+  for (std::size_t what = 0; what < call_names.size(); ++what) {
+    if (call_names[what] == "clock_gettime" || call_names[what] == "close") continue;
+    bool reached = true;
+    for (std::uint64_t place = 1; reached; ++place) {
+      CAPTURE(call_names[what], place);
+      const leak_check leaks;
+      forget_uring_verdict();
+      reached = false;
+      const call_hooks hooks([&](call_id made, std::uint64_t nth) {
+        const bool now = static_cast<std::size_t>(made) == what && nth == place;
+        reached |= now;
+        return now ? -ENOMEM : 0;
+      });
+      const result<void> said = uring_verdict();
+      if (!reached) CHECK(said);
+    }
+  }
+}
