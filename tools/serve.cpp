@@ -45,6 +45,18 @@ void announce(const hinge::loop_base& loop, std::string_view backend) {
   }
 }
 
+/// What the loop has opened. Another one than the preferred is told on stderr.
+poller_in_use poller_of(std::string_view name, hinge::backend asked) {
+  if (asked != hinge::backend::automatic) return {std::string(name), "asked for"};
+  const hinge::backend_choice choice = hinge::backend_report();
+  poller_in_use found{std::string(name), choice.text()};
+  if (name != backend_name(choice.chosen))
+    found.reason = fmt::format("{}: no room for a ring of {}", name, backend_name(choice.chosen));
+  if (name != backend_name(hinge::built_backends().front()))
+    fmt::print(stderr, "hinge-serve: {}\n", found.reason);
+  return found;
+}
+
 template <class Protocol>
 exit_code serve(const serve_options& options) {
   hinge::result<hinge::any_poller> poller = hinge::any_poller::of(options.backend);
@@ -53,18 +65,18 @@ exit_code serve(const serve_options& options) {
   loop.handler().loop = &loop;
   if (const auto opened = loop.open(options.limits); !opened) return complain(opened.error());
   if (const auto listening = listen(loop, options); !listening) return complain(listening.error());
-  const std::string backend(loop.poller().name());
+  const poller_in_use used = poller_of(loop.poller().name(), options.backend);
 
   const hinge::nanoseconds wait = options.limits.drain_timeout;
   const auto drain_wait = wait.count() == 0 ? hinge::nanoseconds::max() : wait;
   int broken = 0;
   {
     signal_watch signals;
-    announce(loop, backend);
+    announce(loop, used.name);
     bool stopping = false;
     signals.watch([&, stopping](int number) mutable {
       if (number == SIGUSR1) {
-        loop.post([&] { print_line(statistics_of(loop, backend).dump()); });
+        loop.post([&] { print_line(statistics_of(loop, used).dump()); });
       } else if (!std::exchange(stopping, true)) {
         loop.post([&] { loop.drain(drain_wait); });
       } else {
@@ -73,8 +85,8 @@ exit_code serve(const serve_options& options) {
     });
     broken = loop.run();
   }
-  if (options.stats_json) print_line(statistics_of(loop, backend).dump());
-  return broken == 0 ? served : complain(hinge::error("turn", backend, -broken));
+  if (options.stats_json) print_line(statistics_of(loop, used).dump());
+  return broken == 0 ? served : complain(hinge::error("turn", used.name, -broken));
 }
 
 }  // namespace

@@ -59,10 +59,21 @@ address listen_address(const std::string& text) {
 }
 
 hinge::backend backend_of(std::string_view text) {
-  for (const hinge::backend built : built_backends())
-    if (backend_name(built) == text) return built;
-  if (text == backend_name(hinge::backend::automatic)) return hinge::backend::automatic;
+  const auto named = backend_named(text);
+  const auto built = built_backends();
+  if (named == hinge::backend::automatic) return *named;
+  if (named && std::find(built.begin(), built.end(), *named) != built.end()) return *named;
   throw refuse(text, "not in this build; --backend list shows what is");
+}
+
+/// The name of each that can be used, and why, on stdout; the others on stderr.
+void print_backends() {
+  for (const backend_verdict& one : backend_report().candidates) {
+    if (one.usable)
+      fmt::print("{:<7}{}\n", backend_name(one.which), one.text());
+    else
+      fmt::print(stderr, "hinge-serve: {}: {}\n", backend_name(one.which), one.text());
+  }
 }
 
 protocol_name protocol_of(std::string_view text) {
@@ -194,7 +205,7 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
       ->type_name("ADDR");
   add(app, "--protocol", "NAME", "echo, discard or http (echo)",
       [&](const auto& text) { options.protocol = protocol_of(text); });
-  add(app, "--backend", "NAME", "of the poller (auto); list shows those of this build",
+  add(app, "--backend", "NAME", "epoll, uring or auto (auto); list shows those that can be used",
       [&](const auto& text) {
         list_backends = text == "list";
         if (!list_backends) options.backend = backend_of(text);
@@ -211,7 +222,7 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
     return usage;
   }
   if (list_backends) {
-    for (const hinge::backend built : built_backends()) fmt::print("{}\n", backend_name(built));
+    print_backends();
     return served;
   }
   if (const std::string wrong = contradiction(options); !wrong.empty()) {

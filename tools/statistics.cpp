@@ -27,7 +27,7 @@ json closed_by_cause(const loop_counters& counted) {
 
 }  // namespace
 
-json statistics_of(const loop_base& loop, std::string_view backend) {
+json statistics_of(const loop_base& loop, const poller_in_use& poller) {
   const loop_counters& counted = loop.counters();
   std::uint64_t queued = 0;
   for (std::uint32_t slot = 0; slot < loop.table().touched(); ++slot) {
@@ -35,7 +35,8 @@ json statistics_of(const loop_base& loop, std::string_view backend) {
     if (entry.state != connection_state::free) queued += entry.queued;
   }
   return {
-      {"backend", backend},
+      {"backend", poller.name},
+      {"backend_reason", poller.reason},
       {"listeners", listeners_of(loop)},
       {"stopping", loop.stopping()},
       {"max_connections", loop.options().max_connections},

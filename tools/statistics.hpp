@@ -3,14 +3,20 @@
 
 #include <hinge/loop_base.hpp>
 
-#include <string_view>
+#include <string>
 
 #include <nlohmann/json_fwd.hpp>
 
 namespace hinge::serve {
 
+/// The poller of a loop: its name, and why it is this one.
+struct poller_in_use {
+  std::string name;
+  std::string reason;
+};
+
 /// Every counter of loop_options.hpp under its name, the listeners, and what is open and queued
 /// now. accepted == open + the sum of closed + shed. The loop's thread, or after it.
-nlohmann::ordered_json statistics_of(const loop_base& loop, std::string_view backend);
+nlohmann::ordered_json statistics_of(const loop_base& loop, const poller_in_use& poller);
 
 }  // namespace hinge::serve

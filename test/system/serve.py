@@ -23,9 +23,13 @@ PROGRAM = BACKEND = None
 
 
 def run_tests():
-    """Exit code 77 when every test was skipped."""
+    """Exit code 77 when every test was skipped, or the backend can't be used here."""
     global PROGRAM, BACKEND
     PROGRAM, BACKEND = sys.argv.pop(1), sys.argv.pop(1)
+    usable, refused = backends()
+    if BACKEND != "auto" and BACKEND not in usable:
+        print(refused or f"{BACKEND}: not in this build")
+        sys.exit(77)
     program = unittest.main(module="__main__", exit=False, verbosity=2)
     result = program.result
     if result.wasSuccessful() and result.testsRun and result.testsRun == len(result.skipped):
@@ -44,18 +48,24 @@ def run(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+def backends(before=None):
+    """The names of those that can be used, the best first; and what is said of the others."""
+    done = subprocess.run([PROGRAM, "--backend", "list"], capture_output=True, text=True,
+                          timeout=PATIENCE, check=True, preexec_fn=before)
+    return [line.split()[0] for line in done.stdout.splitlines()], done.stderr
+
+
 class Server:
     """A running hinge-serve. Leaving the `with` block stops it, as stop() does, and fails the test
     when it has not ended well; after an exception it is killed."""
 
     def __init__(self, *arguments, protocol="echo", listen="127.0.0.1:0", descriptors=None,
-                 stderr=""):
+                 stderr="", before=None):
         """`listen`: one or more addresses, blanks between; `descriptors`: its limit; `stderr`: what
-        it is expected to have said at the end."""
+        it is expected to have said at the end; `before`: called in its process first."""
         self.expected_stderr = stderr
         self.ended = None
         self.stderr = tempfile.TemporaryFile("w+")
-        before = None
         if descriptors is not None:
             before = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
         self.process = subprocess.Popen(

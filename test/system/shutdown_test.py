@@ -124,7 +124,7 @@ class Statistics(unittest.TestCase):
     def test_what_it_says_of_itself(self):
         with Server("--backlog", "7", "--max-connections", "9") as server:
             found = server.statistics()
-        self.assertEqual(found["backend"], serve.BACKEND)
+        self.assertEqual((found["backend"], found["backend_reason"]), (serve.BACKEND, "asked for"))
         self.assertEqual(found["max_connections"], 9)
         self.assertEqual(found["listeners"], [{"address": server.addresses[0], "asked_backlog": 7,
                                                "effective_backlog": 7}])
