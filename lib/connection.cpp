@@ -19,6 +19,27 @@ constexpr std::uint32_t flush_bytes = 1024 * 1024;
 }  // namespace
 
 bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, int taken) noexcept {
+  if (!append(slot, bytes, taken)) return false;
+  hot_entry& h = table_.hot(slot);
+  if (h.queued > options_.queue_high_bytes && !h.has(connection_flag::above_high)) {
+    h.set(connection_flag::above_high);
+    ++counters_.read_pauses;
+  }
+  if (h.queued != 0 && (completes_ || !h.has(connection_flag::attached))) list_changed(slot, h);
+  return true;
+}
+
+bool loop_base::enqueue_last(std::uint32_t slot, std::span<const std::byte> bytes,
+                             int taken) noexcept {
+  if (!append(slot, bytes, taken)) return false;
+  hot_entry& h = table_.hot(slot);
+  if (!completes_ && h.queued != 0 && !h.has(connection_flag::attached)) list_changed(slot, h);
+  begin_drain(slot);
+  return true;
+}
+
+/// Puts what is left of `bytes` into the queue.
+bool loop_base::append(std::uint32_t slot, std::span<const std::byte> bytes, int taken) noexcept {
   hot_entry& h = table_.hot(slot);
   if (taken < 0 && !sockets::would_block(taken)) {
     fail_connection(slot, taken);
@@ -31,12 +52,7 @@ bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, in
   }
   const std::span<const std::byte> rest =
       bytes.subspan(taken > 0 ? static_cast<std::size_t>(taken) : 0);
-  const bool in_received = worth_lending(rest.size()) && !received_.empty() &&
-                           rest.data() >= received_.data() &&
-                           rest.data() + rest.size() <= received_.data() + received_.size();
-  const bool queued = in_received ? segments_.append_reference(h.out, rest, received_buffer_)
-                                  : segments_.append(h.out, rest);
-  if (!queued) {
+  if (!append_out(h, rest)) {
     ++counters_.refused_sends;
     if (taken > 0) {
       // Half of `bytes` may be on its way: the stream can't be mended.
@@ -45,7 +61,6 @@ bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, in
     }
     return false;
   }
-  if (in_received) ++buffer_references_[received_buffer_];
   h.set(connection_flag::has_queue);
   count_out(h, static_cast<std::uint32_t>(bytes.size() - rest.size()));
   h.last_activity = now_;
@@ -55,11 +70,17 @@ bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, in
     table_.cold(slot).since = now_;
     deadline_moved(slot, options_.write_stall_timeout);
   }
-  if (h.queued > options_.queue_high_bytes && !h.has(connection_flag::above_high)) {
-    h.set(connection_flag::above_high);
-    ++counters_.read_pauses;
-  }
-  if (completes_ || !h.has(connection_flag::attached)) list_changed(slot, h);
+  return true;
+}
+
+/// What lies in the received buffer that the handler is looking at stays there.
+bool loop_base::append_out(hot_entry& h, std::span<const std::byte> bytes) noexcept {
+  const bool in_received = !received_.empty() && bytes.data() >= received_.data() &&
+                           bytes.data() + bytes.size() <= received_.data() + received_.size();
+  if (!in_received || !may_keep(h)) return segments_.append(h.out, bytes);
+  if (!segments_.append_reference(h.out, bytes, received_buffer_)) return false;
+  ++buffer_references_[received_buffer_];
+  ++h.lent;
   return true;
 }
 
@@ -75,9 +96,27 @@ void loop_base::begin_drain(std::uint32_t slot) noexcept {
   h.clear(connection_flag::above_high | connection_flag::user_paused);
   table_.cold(slot).since = now_;
   deadline_moved(slot, options_.drain_timeout);
-  if (completes_) list_changed(slot, h);
+  if (completes_ && !send_last_soon(slot, h)) list_changed(slot, h);
   // Unread bytes would turn the close into a reset: from here on they are read and dropped.
   if (h.has(connection_flag::unread) || !h.held.empty()) list_ready(slot, h);
+}
+
+/// The last bytes and the close travel together, when nothing else is under way. False: it is.
+bool loop_base::send_last_soon(std::uint32_t slot, hot_entry& h) noexcept {
+  constexpr std::uint32_t otherwise = connection_flag::listed_changed | connection_flag::receiving |
+                                      connection_flag::sending | connection_flag::stuck;
+  if (h.has(otherwise) || !segments_.single(h.out)) return false;
+  change* const next = changes_.add_early();
+  if (next == nullptr) return false;
+  const segment_pool::piece last = segments_.front(h.out);
+  h.set(connection_flag::sending);
+  *next = {.subject = table_.token_of(slot),
+           .data = last.data,
+           .length = last.length,
+           .fd = h.fd,
+           .what = operation::send,
+           .flags = change::then_close};
+  return true;
 }
 
 bool loop_base::abort(connection_id id) noexcept {
@@ -132,8 +171,7 @@ void loop_base::consume(hot_entry& h, std::uint32_t count) noexcept {
   count_out(h, count);
   while (count != 0) {
     const std::uint32_t from_first = std::min(count, segments_.front(h.out).length);
-    const std::uint16_t buffer = segments_.consume_front(h.out, from_first);
-    if (buffer != no_buffer) unreference(buffer);
+    give_back(h, segments_.consume_front(h.out, from_first));
     count -= from_first;
   }
 }
@@ -196,25 +234,25 @@ bool loop_base::sent(std::uint32_t slot, std::int32_t result) noexcept {
   return after_progress(slot);
 }
 
-void loop_base::drop_chain(segment_chain& chain) noexcept {
-  while (!chain.empty()) {
-    const std::uint16_t buffer = segments_.consume_front(chain, segments_.front(chain).length);
-    if (buffer != no_buffer) unreference(buffer);
-  }
+void loop_base::drop_chain(hot_entry& h, segment_chain& chain) noexcept {
+  while (!chain.empty())
+    give_back(h, segments_.consume_front(chain, segments_.front(chain).length));
 }
 
-/// Bytes that arrived while reading was paused wait in their buffer.
+/// Bytes that arrived while reading was paused wait in their buffer, if that may be.
 void loop_base::hold(std::uint32_t slot, std::span<std::byte> bytes,
                      std::uint16_t buffer) noexcept {
   hot_entry& h = table_.hot(slot);
-  const bool lending = worth_lending(bytes.size());
-  const bool held =
-      lending ? segments_.append_reference(h.held, bytes, buffer) : segments_.append(h.held, bytes);
-  if (!held) {
+  const bool keep = may_keep(h);
+  h.set(connection_flag::has_queue);
+  if (!(keep ? segments_.append_reference(h.held, bytes, buffer)
+             : segments_.append(h.held, bytes))) {
     doom(slot, close_cause::error);
-  } else if (lending) {
-    ++buffer_references_[buffer];
+  } else if (keep) {
+    ++h.lent;
+    return;
   }
+  unreference(buffer);
 }
 
 /// The next piece to deliver, off its chain. What was copied is copied once more: its segment may
@@ -227,6 +265,7 @@ loop_base::held_piece loop_base::take_held(hot_entry& h) noexcept {
     std::memcpy(data, piece.data, piece.length);
   }
   segments_.consume_front(h.held, piece.length);
+  if (piece.buffer != no_buffer) --h.lent;
   return {{data, piece.length}, piece.buffer};
 }
 

@@ -23,7 +23,7 @@ std::int64_t deadline_wheel::tick_of(instant when) const noexcept {
 
 void deadline_wheel::arm(std::uint32_t slot, instant when, instant at) noexcept {
   // While nothing was armed, nobody moved the cursor.
-  if (empty()) cursor_ = std::max(cursor_, ((at - start_) >> tick_bits) + 1);
+  if (empty()) cursor_ = std::max(cursor_, (at - start_) >> tick_bits);
   place(slot, when);
 }
 

@@ -12,8 +12,10 @@ namespace hinge {
 
 namespace {
 
-constexpr std::size_t most_changes_of_one = 2;  // of a connection in a turn
+constexpr std::uint32_t most_changes_of_one = 2;  // of a connection in a turn
+constexpr std::uint32_t shares = 16;              // of the received buffers, see may_keep()
 constexpr nanoseconds longest_timeout = std::chrono::hours(24 * 366);
+constexpr instant longest_young = instant{4} << deadline_wheel::tick_bits;  // 34 ms
 
 result<std::uint32_t> capacity_from(const loop_options& options) noexcept {
   if (options.max_connections != 0) return options.max_connections;
@@ -86,14 +88,23 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
   if (completes) {
     buffer_references_.reset(new (std::nothrow) std::uint32_t[limits.buffer_count]());
     if (!buffer_references_) return no_memory("memory for the buffer references");
-    recycled_.reserve(limits.buffer_count);
-    closing_.reserve(options.events_per_turn);
+    most_lent_ = std::clamp(limits.buffer_count / shares, 1U, 0xffffU);
   }
   // A completion loop only needs room for one segment, see take_held().
   if (!receive_buffer_.open(completes ? segment_pool::segment_bytes : options.receive_buffer_bytes))
     return no_memory("memory for the receive buffer");
-  if (!events_.open(options.events_per_turn)) return no_memory("memory for events");
-  changes_.reserve(options.events_per_turn / 2);
+  const std::uint32_t most_changes = options.events_per_turn;
+  if (!changes_.open(most_changes, limits.buffer_count)) return no_memory("memory for changes");
+  // Each change may be answered.
+  if (!events_.open(std::size_t{options.events_per_turn} + most_changes + limits.buffer_count))
+    return no_memory("memory for events");
+  if (!young_.open()) return no_memory("memory for the young connections");
+  nanoseconds shortest = longest_timeout;
+  for (const nanoseconds timeout : {options.first_byte_timeout, options.idle_timeout,
+                                    options.write_stall_timeout, options.drain_timeout})
+    if (timeout.count() != 0) shortest = std::min(shortest, timeout);
+  young_time_ = std::min<instant>(longest_young, shortest.count());
+  young_slack_ = shortest.count() - young_time_;
   doors_.reserve(max_listeners);
   poller_ = poller;
   wake_ = wake;
@@ -102,27 +113,21 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
 
 // --- before a turn -------------------------------------------------------------------------------
 
-/// Each change may be answered, so a turn takes no more of them than half of its room. What doesn't
-/// fit is made later, from the state of then: the descriptor of now may be somebody else's.
+/// What is listed and doesn't fit is made later, from the state of then: the descriptor of now may
+/// be somebody else's.
 std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
-  const std::size_t most = options_.events_per_turn / 2;
-  changes_.clear();
-  emit_closes(most / 2);
   if (doors_changed_ || exhausted_doors_ != 0 || (terms.accept_room == 0) != doors_paused_)
-    arm_doors(terms.accept_room, most - most / 4);
-  emit_recycles(most / 4);
-  emit_changes(most);
-  emit_recycles(most - changes_.size());
-  const bool more = !ready_.empty() || !changed_.empty() || !recycled_.empty() ||
-                    !closing_.empty() || doors_changed_;
-  terms.until =
-      more || finished() ? deadline::immediately() : std::min(terms.until, next_wake_up());
+    arm_doors(terms.accept_room);
+  emit_changes();
+  const bool more = !ready_.empty() || !changed_.empty() || doors_changed_;
+  terms.until = more || emptied() ? deadline::immediately() : std::min(terms.until, next_wake_up());
   attention_ = more || stopping_ || doors_paused_ || exhausted_doors_ != 0;
-  return changes_;
+  return changes_.all();
 }
 
 deadline loop_base::next_wake_up() const noexcept {
   deadline next = std::min(table_.deadlines().next(), stop_until_);
+  if (young_until_ != no_instant) next = std::min(next, deadline::at(young_until_ + young_slack_));
   if (exhausted_doors_ == 0) [[likely]]
     return next;
   for (const door& d : doors_)
@@ -130,24 +135,8 @@ deadline loop_base::next_wake_up() const noexcept {
   return next;
 }
 
-/// Before all else, so that who waits for a descriptor finds them.
-void loop_base::emit_closes(std::size_t most) noexcept {
-  closes_sent_ = !closing_.empty();
-  for (; most != 0 && !closing_.empty(); --most) {
-    changes_.push_back({.fd = closing_.back(), .what = operation::close});
-    closing_.pop_back();
-  }
-}
-
-void loop_base::emit_recycles(std::size_t most) noexcept {
-  for (; most != 0 && !recycled_.empty(); --most) {
-    changes_.push_back({.buffer = recycled_.back(), .what = operation::recycle});
-    recycled_.pop_back();
-  }
-}
-
-void loop_base::emit_changes(std::size_t most) noexcept {
-  while (!changed_.empty() && changes_.size() + most_changes_of_one <= most) {
+void loop_base::emit_changes() noexcept {
+  while (!changed_.empty() && changes_.room() >= most_changes_of_one) {
     const std::uint32_t slot = changed_.take();
     hot_entry& h = table_.hot(slot);
     h.clear(connection_flag::listed_changed);
@@ -156,7 +145,7 @@ void loop_base::emit_changes(std::size_t most) noexcept {
       emit_completion_changes(slot, h);
     } else if (!h.has(connection_flag::attached)) {
       h.set(connection_flag::attached);
-      changes_.push_back({.subject = table_.token_of(slot), .fd = h.fd});
+      changes_.add({.subject = table_.token_of(slot), .fd = h.fd});
     }
   }
 }
@@ -166,7 +155,7 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
   if (h.state == connection_state::detaching) {
     if (h.has(connection_flag::detach_asked)) return;
     h.set(connection_flag::detach_asked);
-    changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::detach});
+    changes_.add({.subject = subject, .fd = h.fd, .what = operation::detach});
     return;
   }
   // The last bytes and the close travel together, when nothing else is under way.
@@ -179,21 +168,21 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
                                : segments_.single(h.out) ? std::uint8_t{0}
                                                          : change::more_follows;
     h.set(connection_flag::sending);
-    changes_.push_back({.subject = subject,
-                        .data = first.data,
-                        .length = first.length,
-                        .fd = h.fd,
-                        .what = operation::send,
-                        .flags = flags});
+    changes_.add({.subject = subject,
+                  .data = first.data,
+                  .length = first.length,
+                  .fd = h.fd,
+                  .what = operation::send,
+                  .flags = flags});
   }
   const bool wanted =
       !last && !paused(h) && !h.has(connection_flag::peer_ended | connection_flag::end_unread);
   if (wanted && !h.has(connection_flag::receiving)) {
     h.set(connection_flag::receiving);
-    changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::receive});
+    changes_.add({.subject = subject, .fd = h.fd, .what = operation::receive});
   } else if (!wanted && h.has(connection_flag::receiving) && !h.has(connection_flag::stopping)) {
     h.set(connection_flag::stopping);
-    changes_.push_back({.subject = subject, .fd = h.fd, .what = operation::stop_receive});
+    changes_.add({.subject = subject, .fd = h.fd, .what = operation::stop_receive});
   }
 }
 
@@ -226,14 +215,34 @@ void loop_base::arm_deadline(std::uint32_t slot) noexcept {
   table_.deadlines().arm(slot, when.when(), now_);
 }
 
-/// A deadline of now + timeout has come up; only a connection past its first turn is armed.
+/// A deadline of now + timeout has come up. A young connection isn't armed yet.
 void loop_base::deadline_moved(std::uint32_t slot, nanoseconds timeout) noexcept {
-  if (timeout.count() == 0) return;
+  if (!table_.hot(slot).has(connection_flag::grown) || timeout.count() == 0) [[likely]]
+    return;
   if (table_.hot(slot).has(connection_flag::deadline_armed)) {
     table_.deadlines().arm_earlier(slot, now_ + timeout.count());
-  } else if (table_.hot(slot).has(connection_flag::past_first_turn)) {
+  } else {
     arm_deadline(slot);
   }
+}
+
+/// Those who have lived on, or are too many, get their deadlines.
+void loop_base::end_young() noexcept {
+  bool too_many = young_.full();
+  for (; !young_.empty(); young_.drop_oldest()) {
+    const connection_id oldest = young_.oldest();
+    hot_entry* const h = table_.find(oldest);
+    if (h == nullptr) continue;
+    const instant until = table_.cold(oldest.slot).opened + young_time_;
+    if (until > now_ && !std::exchange(too_many, false)) {
+      young_until_ = until;
+      return;
+    }
+    h->set(connection_flag::grown);
+    if (h->state == connection_state::open || h->state == connection_state::draining)
+      arm_deadline(oldest.slot);
+  }
+  young_until_ = no_instant;
 }
 
 bool loop_base::expire_one() noexcept {
@@ -264,22 +273,16 @@ void loop_base::release_slowly(std::uint32_t slot) noexcept {
     list_changed(slot, h);
     return;
   }
-  close_slot(slot, h.fd >= 0);
+  close_slot(slot);
 }
 
-void loop_base::close_slot(std::uint32_t slot, bool still_open) noexcept {
+void loop_base::close_slot(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
-  drop_chain(h.out);
-  drop_chain(h.held);
-  if (still_open && h.has(connection_flag::reset)) sockets::reset_on_close(h.fd);
+  drop_chain(h, h.out);
+  drop_chain(h, h.held);
+  if (h.fd >= 0 && h.has(connection_flag::reset)) sockets::reset_on_close(h.fd);
   table_.erase(slot);
-  if (still_open && completes_ && closing_.size() < closing_.capacity()) {
-    closing_.push_back(h.fd);
-    attention_ = true;
-    return;
-  }
-  if (still_open) sockets::close_unchecked(h.fd);
-  descriptor_freed();
+  close_descriptor(h.fd, completes_);
 }
 
 void loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept {
@@ -287,13 +290,28 @@ void loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept 
   if (h.state != connection_state::detaching) {
     // The closing send went through: all that was queued has been sent.
     count_out(h, h.queued);
+    drop_chain(h, h.out);
+    h.clear(connection_flag::sending | (h.held.empty() ? connection_flag::has_queue : 0));
     h.queued = 0;
     h.fd = -1;
     doom(slot, h.cause);
     return;
   }
   --detaching_;
-  close_slot(slot, result == detach_result::released);
+  if (result == detach_result::closed) h.fd = -1;
+  close_slot(slot);
+}
+
+void loop_base::abandon() noexcept {
+  for (const change& wanted : changes_.all())
+    if (wanted.what == operation::close) sockets::close(wanted.fd);
+  changes_.clear();
+  for (std::uint32_t slot = 0; slot < table_.touched(); ++slot) {
+    hot_entry& h = table_.hot(slot);
+    if (h.state == connection_state::free) continue;
+    if (h.fd >= 0) sockets::close(h.fd);
+    table_.erase(slot);
+  }
 }
 
 void loop_base::stop() noexcept {

@@ -31,7 +31,7 @@ result<std::size_t> loop_base::listen(const address& where,
 }
 
 /// Brings each listener to the state that it should be in: accepting, or not, or detached.
-void loop_base::arm_doors(std::uint32_t room, std::size_t most) noexcept {
+void loop_base::arm_doors(std::uint32_t room) noexcept {
   doors_changed_ = false;
   if (room == 0 && !doors_paused_) ++counters_.full_pauses;
   doors_paused_ = room == 0;
@@ -44,7 +44,7 @@ void loop_base::arm_doors(std::uint32_t room, std::size_t most) noexcept {
     }
     const bool wanted = room != 0 && !d.exhausted && !d.closing;
     if (d.closing ? !d.detach_due : wanted == d.armed) continue;
-    if (changes_.size() == most) {
+    if (changes_.room() == 0) {
       doors_changed_ = true;
       return;
     }
@@ -54,7 +54,7 @@ void loop_base::arm_doors(std::uint32_t room, std::size_t most) noexcept {
     d.armed = wanted;
     d.detach_due = false;
     const token subject(role::listener, static_cast<std::uint32_t>(i), 0);
-    changes_.push_back({.subject = subject, .fd = d.socket.fd(), .what = what});
+    changes_.add({.subject = subject, .fd = d.socket.fd(), .what = what});
   }
 }
 

@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -59,9 +60,8 @@ struct uring_poller::state {
   uring_ring ring;
   uring_accepts accepts;
   parked_receives parked;
-  raw_array<std::uint8_t> held;  // by slot
+  std::unique_ptr<std::uint8_t, decltype(&std::free)> held{nullptr, &std::free};  // by slot
   std::uint32_t slots = 0;
-  std::uint32_t known_slots = 0;  // those below have a byte
   std::uint32_t accept_slots = 0;
   bool turned = false;
 
@@ -70,7 +70,7 @@ struct uring_poller::state {
   bool watch_wake() noexcept;
 
   /// What the kernel holds for the connection in that slot.
-  std::uint8_t& held_by(token subject) noexcept;
+  std::uint8_t& held_by(token subject) noexcept { return held.get()[subject.slot()]; }
   event* apply(const change& wanted, event* out) noexcept;
   int apply(const change& wanted, std::uint8_t& h, event*& out) noexcept;
   int start_receive(const change& wanted, std::uint8_t& h) noexcept;
@@ -117,7 +117,8 @@ result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
   if (wanted.connections > token::max_slots) return refuse("connections must be at most 16777216");
   slots = wanted.connections;
   accept_slots = wanted.accepts_per_turn;
-  if (!held.open(slots) || !parked.open(slots) || !accepts.open(wanted.accepts_per_turn))
+  held.reset(static_cast<std::uint8_t*>(std::calloc(slots, 1)));  // touches no page
+  if (!held || !parked.open(slots) || !accepts.open(wanted.accepts_per_turn, options.completions))
     return fail("open io_uring", "memory for connections", ENOMEM);
   const int made = sys::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (made < 0) return fail("eventfd", "0", -made);
@@ -162,11 +163,6 @@ poller_limits uring_poller::limits() const noexcept {
           .buffer_stride = buffers.stride(),
           .buffer_count = buffers.count(),
           .peers = state_->accepts.peers()};
-}
-
-std::uint8_t& uring_poller::state::held_by(token subject) noexcept {
-  for (; known_slots <= subject.slot(); ++known_slots) held[known_slots] = 0;
-  return held[subject.slot()];
 }
 
 // --- changes -------------------------------------------------------------------------------------
@@ -416,7 +412,7 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
     if (const int failed = s.ring.enter(ready ? deadline::immediately() : terms.until); failed < 0)
       return failed;
   terms.now = now();
-  if (s.accepts.any_held()) [[unlikely]]
+  if (s.accepts.pending()) [[unlikely]]
     out = s.accepts.tell_held(out);
   out = s.harvest(out, room - accept_room);
   return static_cast<int>(out - events.data());

@@ -2,6 +2,7 @@
 
 #include <hinge/accept_error.hpp>
 
+#include <bit>
 #include <cerrno>
 #include <memory>
 #include <utility>
@@ -16,8 +17,10 @@ uring_accepts::~uring_accepts() {
     while (of.first_held != none) sys::close(take_held(of));
 }
 
-bool uring_accepts::open(std::uint32_t accepts_per_turn) noexcept {
-  if (!peers_.open(accepts_per_turn) || !held_connections_.open(most_held)) return false;
+bool uring_accepts::open(std::uint32_t accepts_per_turn, std::uint32_t completions) noexcept {
+  // A harvest, and what comes while the requests are being cancelled.
+  most_held_ = enough_held + 2 * completions;
+  if (!peers_.open(accepts_per_turn) || !held_connections_.open(most_held_)) return false;
   std::uninitialized_fill_n(peers_.data(), accepts_per_turn, inet_name{});
   return true;
 }
@@ -83,7 +86,8 @@ void uring_accepts::hold(source& of, int fd) noexcept {
   held_connections_[place] = {fd, none};
   (of.first_held == none ? of.first_held : held_connections_[of.last_held].next) = place;
   of.last_held = place;
-  ++held_;
+  holding_ |= bit(of);
+  if (++held_ > enough_held && of.armed) cancel(of);
 }
 
 int uring_accepts::take_held(source& of) noexcept {
@@ -91,6 +95,7 @@ int uring_accepts::take_held(source& of) noexcept {
   held_connection& taken = held_connections_[place];
   of.first_held = std::exchange(taken.next, free_held_);
   free_held_ = place;
+  if (of.first_held == none) holding_ &= ~bit(of);
   --held_;
   return taken.fd;
 }
@@ -111,13 +116,30 @@ event uring_accepts::tell(const source& of, int fd) noexcept {
 /// One of each listener in turn, so that the fastest doesn't take all the room.
 event* uring_accepts::tell_held(event* out) noexcept {
   while (held_ != 0 && !full()) {
-    source& of = sources_[next_source_++ % sources_.size()];
-    if (of.first_held == none) continue;
+    const int from_next = std::countr_zero(std::rotr(holding_, static_cast<int>(next_source_)));
+    source& of = sources_[(next_source_ + static_cast<unsigned>(from_next)) % sources_.size()];
+    next_source_ = of.subject.slot() + 1;
     if (one_at_a_time_) peers_[told_] = {};
     const int fd = take_held(of);
     *out++ = tell(of, fd);
   }
+  if (held_ == 0) arm_waiting();
   return out;
+}
+
+/// Not while enough are held already.
+int uring_accepts::arm_again(source& of) noexcept {
+  if (held_ <= enough_held) return arm(of);
+  waiting_ |= bit(of);
+  return 0;
+}
+
+void uring_accepts::arm_waiting() noexcept {
+  for (; waiting_ != 0; waiting_ &= waiting_ - 1) {
+    source& of = sources_[static_cast<unsigned>(std::countr_zero(waiting_))];
+    // What can't be asked for now is asked for after the next turn.
+    if (of.told_armed && !of.armed && arm(of) < 0) return;
+  }
 }
 
 bool uring_accepts::completed(token subject, std::int32_t result, bool more, event& out) noexcept {
@@ -137,7 +159,7 @@ bool uring_accepts::completed(token subject, std::int32_t result, bool more, eve
     // The kernel ends a multishot accept also when it was one connection alone that had failed.
     const bool lost = result < 0 && classify_accept_error(-result) == accept_class::retry;
     const bool again = stopped || lost || (one_at_a_time_ && result >= 0);
-    of.told_armed = again && arm(of) == 0;
+    of.told_armed = again && arm_again(of) == 0;
     known = stopped && of.told_armed;
   }
   if (result < 0) {

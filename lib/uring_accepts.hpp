@@ -27,8 +27,9 @@ public:
   uring_accepts(const uring_accepts&) = delete;
   uring_accepts& operator=(const uring_accepts&) = delete;
 
-  /// Room for the names of a turn's connections. False: no memory.
-  bool open(std::uint32_t accepts_per_turn) noexcept;
+  /// Room for the names of a turn's connections, and to hold what a completion queue can. False:
+  /// no memory.
+  bool open(std::uint32_t accepts_per_turn, std::uint32_t completions) noexcept;
   const inet_name* peers() const noexcept { return peers_.data(); }
 
   // --- changes: 0 or -errno ------------------------------------------------------------------
@@ -44,10 +45,12 @@ public:
   /// Whether a completion can be dealt with in this turn.
   bool fits(token subject, std::int32_t result) const noexcept {
     if (!full()) return true;
-    return result >= 0 ? held_ != most_held : sources_[subject.slot()].cancelled;
+    return result >= 0 ? held_ != most_held_ : sources_[subject.slot()].cancelled;
   }
   bool any_held() const noexcept { return held_ != 0; }
-  /// Tells of connections that were held; returns the new end.
+  bool pending() const noexcept { return (holding_ | waiting_) != 0; }
+  /// Tells of connections that were held; returns the new end. When none is left, the kernel
+  /// accepts again.
   event* tell_held(event* out) noexcept;
   /// A completion; true when it made an event.
   bool completed(token subject, std::int32_t result, bool more, event& out) noexcept;
@@ -71,9 +74,16 @@ private:
     std::uint32_t next;
   };
   static constexpr std::uint32_t none = 0xffffffff;
-  static constexpr std::uint32_t most_held = 8192;
+  /// With more than these the kernel's queue holds the others. What one harvest finds may come on
+  /// top.
+  static constexpr std::uint32_t enough_held = 1024;
 
+  static std::uint64_t bit(const source& of) noexcept {
+    return std::uint64_t{1} << of.subject.slot();
+  }
   int arm(source& of) noexcept;
+  int arm_again(source& of) noexcept;
+  void arm_waiting() noexcept;
   void cancel(source& of) noexcept;
   void hold(source& of, int fd) noexcept;
   int take_held(source& of) noexcept;
@@ -86,10 +96,14 @@ private:
   std::uint32_t held_ = 0;
   std::uint32_t fresh_held_ = 0;  // places from here on were never used
   std::uint32_t free_held_ = none;
-  std::uint32_t next_source_ = 0;  // whose turn it is to be told of
+  std::uint32_t most_held_ = 0;
+  std::uint64_t holding_ = 0;  // bit i: of source i some are held
+  std::uint64_t waiting_ = 0;  // bit i: source i is to be armed when none are held
+  unsigned next_source_ = 0;   // whose turn it is to be told of
   raw_array<held_connection> held_connections_;
   raw_array<inet_name> peers_;
   std::array<source, uring_poller::max_listeners> sources_;
+  static_assert(uring_poller::max_listeners == 64);
 };
 
 }  // namespace hinge

@@ -53,7 +53,14 @@ result<void> uring_ring::open(const uring_options& options) noexcept {
 }
 
 void uring_ring::close() noexcept {
-  if (open_) sys::io_uring_queue_exit(&ring_);
+  if (!open_) return;
+  // liburing's own view of the queue: what it has not published, nobody has submitted.
+  const io_uring_sq& queue = ring_.sq;
+  for (unsigned at = *queue.khead; at != queue.sqe_tail; ++at) {
+    const io_uring_sqe& left = queue.sqes[at & *queue.kring_mask];
+    if (left.opcode == IORING_OP_CLOSE && left.user_data == 0) sys::close(left.fd);
+  }
+  sys::io_uring_queue_exit(&ring_);
   open_ = started_ = false;
 }
 
@@ -120,7 +127,8 @@ result<void> buffer_ring::open(uring_ring& ring, std::uint32_t count,
   constexpr std::size_t line = 64;
   const auto pages_of = [](std::size_t size) { return (size + sizeof(page) - 1) / sizeof(page); };
   bytes_ = bytes;
-  stride_ = static_cast<std::uint32_t>((bytes + line - 1) / line * line);
+  // An odd number of lines, so that the buffers' beginnings share no cache sets.
+  stride_ = static_cast<std::uint32_t>(((bytes + line - 1) / line | 1) * line);
   const std::size_t ring_pages = pages_of(count * sizeof(io_uring_buf));
   if (!pages_.open(ring_pages + pages_of(std::size_t{count} * stride_)))
     return fail("open io_uring", "memory for received buffers", ENOMEM);

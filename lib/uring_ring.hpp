@@ -25,7 +25,7 @@ public:
 
   /// Any thread. The best setup that this kernel has; smaller queues when memory is short.
   result<void> open(const uring_options& options) noexcept;
-  /// Ends all requests.
+  /// Ends all requests. Descriptors whose close was not submitted are closed.
   void close() noexcept;
   bool is_open() const noexcept { return open_; }
 

@@ -38,7 +38,7 @@ enum class connection_state : std::uint8_t {
 namespace connection_flag {
 inline constexpr std::uint32_t attached = 1U << 0;  ///< readiness: registered
 inline constexpr std::uint32_t deadline_armed = 1U << 1;
-inline constexpr std::uint32_t past_first_turn = 1U << 2;
+inline constexpr std::uint32_t grown = 1U << 2;        ///< no longer a young connection
 inline constexpr std::uint32_t peer_ended = 1U << 3;   ///< the peer's FIN was read
 inline constexpr std::uint32_t end_unread = 1U << 4;   ///< the peer ended, not read yet
 inline constexpr std::uint32_t shut_wanted = 1U << 5;  ///< shutdown_write() on an empty queue
@@ -48,21 +48,20 @@ inline constexpr std::uint32_t user_paused = 1U << 8;     ///< reading pauses: t
 inline constexpr std::uint32_t unread = 1U << 9;          ///< something may be there to read
 inline constexpr std::uint32_t unsent = 1U << 10;         ///< the socket may take more of the queue
 inline constexpr std::uint32_t reset = 1U << 11;          ///< the close is to be a reset
-inline constexpr std::uint32_t has_queue = 1U << 12;      ///< something was queued, once
+inline constexpr std::uint32_t has_queue = 1U << 12;      ///< something may be queued or held
 inline constexpr std::uint32_t partial_reads = 1U << 13;  ///< a short read may leave bytes behind
 // Of completion backends:
-inline constexpr std::uint32_t completion = 1U << 14;
-inline constexpr std::uint32_t receiving = 1U << 15;  ///< a receive is armed
-inline constexpr std::uint32_t stopping = 1U << 16;   ///< stop_receive was sent
-inline constexpr std::uint32_t sending = 1U << 17;    ///< a send is under way
-inline constexpr std::uint32_t detach_asked = 1U << 18;
-inline constexpr std::uint32_t stuck = 1U << 19;  ///< the last bytes didn't go at once
+inline constexpr std::uint32_t receiving = 1U << 14;  ///< a receive is armed
+inline constexpr std::uint32_t stopping = 1U << 15;   ///< stop_receive was sent
+inline constexpr std::uint32_t sending = 1U << 16;    ///< a send is under way
+inline constexpr std::uint32_t detach_asked = 1U << 17;
+inline constexpr std::uint32_t stuck = 1U << 18;  ///< the last bytes didn't go at once
 // These two say that the slot stands in a list, and outlive the connection.
 inline constexpr std::uint32_t listed_ready = 1U << 30;
 inline constexpr std::uint32_t listed_changed = 1U << 31;
 inline constexpr std::uint32_t listed = listed_ready | listed_changed;
 /// Any of these makes the end of a connection more than a close(2).
-inline constexpr std::uint32_t eventful = deadline_armed | reset | has_queue | completion;
+inline constexpr std::uint32_t eventful = deadline_armed | reset | has_queue | receiving | sending;
 }  // namespace connection_flag
 
 /// What each event touches: one cache line.
@@ -76,6 +75,7 @@ struct alignas(64) hot_entry {
   std::uint32_t queued;  ///< bytes in `out`
   segment_chain out;     ///< bytes to send; `out.head` is the free list's link in a free slot
   segment_chain held;    ///< completion: received while reading was paused
+  std::uint16_t lent;    ///< completion: received buffers that these two refer to
   std::uint64_t bytes_in;
   std::uint64_t bytes_out;
   instant last_activity;
@@ -112,9 +112,8 @@ public:
   /// Slots that were ever used stand below this one; for walking over all connections.
   std::uint32_t touched() const noexcept { return fresh_; }
 
-  /// Takes a slot, in state open with `flags`; the caller has seen that one is available. O(1).
-  std::uint32_t insert(int fd, std::uint16_t listener, const inet_name& peer, instant at,
-                       std::uint32_t flags = 0) noexcept {
+  /// Takes a slot, in state open; the caller has seen that one is available. O(1).
+  std::uint32_t insert(int fd, std::uint16_t listener, const inet_name& peer, instant at) noexcept {
     std::uint32_t slot = free_head_;
     if (slot != no_slot) {
       free_head_ = hot_[slot].out.head;
@@ -126,13 +125,14 @@ public:
     ++used_;
     hot_entry& h = hot_[slot];
     h.fd = fd;
-    h.flags = (h.flags & connection_flag::listed) | flags;
+    h.flags &= connection_flag::listed;
     h.state = connection_state::open;
     h.cause = close_cause::none;
     h.listener = listener;
     h.queued = 0;
     h.out = {};
     h.held = {};
+    h.lent = 0;
     h.bytes_in = 0;
     h.bytes_out = 0;
     h.last_activity = at;

@@ -120,16 +120,19 @@ inline int loop<P, H>::turn_inline(deadline until) noexcept {
   turn_terms terms;
   const std::span<const change> changes = prepare(terms, until);
   event* const events = events_.data();
-  const int count = poller_.turn(changes, {events, options_.events_per_turn}, terms);
+  const int count =
+      poller_.turn(changes, {events, options_.events_per_turn + changes.size()}, terms);
   now_ = terms.now;
   ended_before_ = counters_.accepted - table_.size();
   ++counters_.turns;
-  if (std::exchange(closes_sent_, false)) descriptor_freed();
+  changes_.clear();
   if (count < 0) [[unlikely]]
     return count;
+  if (std::exchange(closes_sent_, false)) descriptor_freed();
   counters_.events += static_cast<std::uint32_t>(count);
   for (const event *e = events, *end = events + count; e != end; ++e)
     e->kind == event_kind::accepted ? accepted(*e) : dispatch(*e);
+  if (now_ >= young_until_) end_young();
   if (table_.deadlines().may_be_due(now_))
     for (unsigned i = 0; i < expiries_per_turn && expire_one(); ++i) settle();
   if (attention_) [[unlikely]] {
@@ -193,9 +196,8 @@ inline void loop<P, H>::accepted(const event& e) noexcept {
   }
   assert(table_.available() != 0);
   ++counters_.accepted;
-  const std::uint32_t slot =
-      table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()), limits_.peers[e.buffer],
-                    now_, poller_.completes() ? connection_flag::completion : 0);
+  const std::uint32_t slot = table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()),
+                                           limits_.peers[e.buffer], now_);
   if constexpr (has_payload) std::construct_at(payload_array_.data() + slot);
   const connection_id id = table_.id(slot);
   if constexpr (requires { handler_.on_accept(connection{}); }) {
@@ -234,14 +236,15 @@ bool loop<P, H>::accepted_unusually(const event& e) noexcept {
 template <poller P, handler H>
 inline void loop<P, H>::first_turn(connection_id id) noexcept {
   hot_entry& h = table_.hot(id.slot);
-  if (!poller_.completes()) {
+  if (poller_.completes()) {
+    receive_again(id.slot, h);
+  } else {
     h.set(first_read_flags(id.slot));
     read(id.slot);
     if (!alive(id)) return;
+    list_changed(id.slot, h);
   }
-  h.set(connection_flag::past_first_turn);
-  list_changed(id.slot, h);
-  arm_deadline(id.slot);
+  begin_young(id);
 }
 
 template <poller P, handler H>
@@ -331,26 +334,21 @@ void loop<P, H>::peer_ended(std::uint32_t slot) noexcept {
 template <poller P, handler H>
 void loop<P, H>::received(std::uint32_t slot, const event& e) noexcept {
   hot_entry& h = table_.hot(slot);
-  if (e.more == 0) {
-    h.clear(connection_flag::receiving | connection_flag::stopping);
-    list_changed(slot, h);
-  }
+  const connection_id id = table_.id(slot);
+  if (e.more == 0) h.clear(connection_flag::receiving | connection_flag::stopping);
   const bool live = h.state == connection_state::open || h.state == connection_state::draining;
   if (e.buffer != no_buffer) {
     const auto length = e.result > 0 ? static_cast<std::size_t>(e.result) : 0;
     const std::span bytes(limits_.buffers + std::size_t{e.buffer} * limits_.buffer_stride, length);
     lend(e.buffer);
     if (live) count_in(h, static_cast<std::uint32_t>(length));
-    if (h.state == connection_state::open && length != 0) {
-      h.last_activity = now_;
-      if (paused(h) || !h.held.empty()) {
-        hold(slot, bytes, e.buffer);
-      } else {
-        deliver(slot, bytes, e.buffer);
-        return;
-      }
+    if (h.state != connection_state::open || length == 0) {
+      unreference(e.buffer);
+    } else if (h.last_activity = now_; paused(h) || !h.held.empty()) {
+      hold(slot, bytes, e.buffer);
+    } else {
+      deliver(slot, bytes, e.buffer);
     }
-    unreference(e.buffer);
   } else if (live && e.result == 0) {
     if (h.held.empty() && !paused(h)) {
       peer_ended(slot);
@@ -359,8 +357,9 @@ void loop<P, H>::received(std::uint32_t slot, const event& e) noexcept {
     }
   }
   // Stopped, or without a free buffer: it was disarmed and is armed again, no more.
-  if (e.result == -ECANCELED || e.result == -ENOBUFS) return;
-  if (live && e.result < 0) fail_connection(slot, e.result);
+  if (live && e.result < 0 && e.result != -ECANCELED && e.result != -ENOBUFS)
+    fail_connection(slot, e.result);
+  if (e.more == 0 && alive(id)) receive_again(slot, h);
 }
 
 template <poller P, handler H>
@@ -379,7 +378,7 @@ template <poller P, handler H>
 void loop<P, H>::deliver_held(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
   const connection_id id = table_.id(slot);
-  if (h.state == connection_state::draining) drop_chain(h.held);
+  if (h.state == connection_state::draining) drop_chain(h, h.held);
   while (!h.held.empty()) {
     if (paused(h)) return;
     const held_piece next = take_held(h);
@@ -432,11 +431,11 @@ inline void loop<P, H>::end(std::uint32_t slot) noexcept {
   if constexpr (requires { handler_.on_close(connection{}, close_cause{}); })
     handler_.on_close(handle(slot), table_.hot(slot).cause);
   if constexpr (has_payload) std::destroy_at(payload_array_.data() + slot);
-  release(slot);
+  release(slot, poller_.completes());
 }
 
-/// The destructor's part: every connection ends with its on_close. A completion backend that
-/// doesn't let go of all descriptors within a thousand turns is left alone.
+/// The destructor's part: every connection ends with its on_close. A backend that breaks, or that
+/// doesn't let go of all descriptors within a thousand turns, isn't waited for.
 template <poller P, handler H>
 void loop<P, H>::close_all() noexcept {
   if (wake_ == nullptr) return;
@@ -444,7 +443,8 @@ void loop<P, H>::close_all() noexcept {
   stop();
   settle();
   for (int i = 0; i < 1000 && !finished(); ++i)
-    if (turn(deadline::after(now_, std::chrono::milliseconds(10))) < 0) return;
+    if (turn(deadline::after(now_, std::chrono::milliseconds(10))) < 0) break;
+  if (!finished()) abandon();
 }
 
 }  // namespace hinge

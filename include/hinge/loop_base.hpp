@@ -5,10 +5,12 @@
 // lists of slots: `ready` (something may still be read; served later in the same turn or in the
 // next), `changed` (the backend has to be told; turned into changes right before the next turn,
 // from the state that the connection has by then, so that a reply and a close asked after it travel
-// together), and `ending` (closed as soon as the handler returns).
+// together), and `ending` (closed as soon as the handler returns). What can't be asked otherwise
+// any more (a receive, the last bytes, a close) becomes a change at once, and counts as asked.
 #pragma once
 
 #include <hinge/accept_error.hpp>
+#include <hinge/change_list.hpp>
 #include <hinge/connection_table.hpp>
 #include <hinge/descriptor_waiters.hpp>
 #include <hinge/export.hpp>
@@ -18,12 +20,14 @@
 #include <hinge/poller.hpp>
 #include <hinge/slot_list.hpp>
 #include <hinge/socket.hpp>
+#include <hinge/young_connections.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <thread>
@@ -73,11 +77,11 @@ public:
   std::uint32_t open_connections() const noexcept { return table_.size() - detaching_; }
   bool stopping() const noexcept { return stopping_; }
   /// Stopped, and nothing is left.
-  bool finished() const noexcept {
-    return stopping_ && table_.size() == 0 && detaching_doors_ == 0 && closing_.empty();
-  }
+  bool finished() const noexcept { return emptied() && changes_.all().empty(); }
 
 protected:
+  static constexpr instant no_instant = std::numeric_limits<instant>::max();
+
   /// A listener and what the loop knows about its accepting.
   struct door {
     listener socket;
@@ -105,13 +109,14 @@ protected:
   /// The options with every default resolved.
   HINGE_API static result<loop_options> check(loop_options options) noexcept;
 
+  bool emptied() const noexcept { return stopping_ && table_.size() == 0 && detaching_doors_ == 0; }
+
   // --- before and after a turn -------------------------------------------------------------
   std::span<const change> prepare(turn_terms& terms, deadline until) noexcept;
   HINGE_API std::span<const change> prepare_slowly(turn_terms& terms) noexcept;
-  HINGE_API void emit_changes(std::size_t most) noexcept;
+  HINGE_API void emit_changes() noexcept;
   void emit_completion_changes(std::uint32_t slot, hot_entry& h) noexcept;
-  HINGE_API void emit_recycles(std::size_t most) noexcept;
-  HINGE_API void arm_doors(std::uint32_t room, std::size_t most) noexcept;
+  HINGE_API void arm_doors(std::uint32_t room) noexcept;
   HINGE_API deadline next_wake_up() const noexcept;
 
   // --- doors ---------------------------------------------------------------------------------
@@ -143,12 +148,15 @@ protected:
   void fail_connection(std::uint32_t slot, int code) noexcept {
     doom(slot, sockets::peer_gone(code) ? close_cause::peer_reset : close_cause::error);
   }
-  /// After on_close: the descriptor is closed and the slot free, or soon will be.
-  void release(std::uint32_t slot) noexcept;
+  /// After on_close: the descriptor is closed and the slot free, or soon will be. `completes`: as
+  /// completes_, known to the compiler.
+  void release(std::uint32_t slot, bool completes) noexcept;
   HINGE_API void release_slowly(std::uint32_t slot) noexcept;
   HINGE_API void slot_detached(std::uint32_t slot, std::int32_t result) noexcept;
-  void close_slot(std::uint32_t slot, bool still_open) noexcept;
-  HINGE_API void emit_closes(std::size_t most) noexcept;
+  void close_slot(std::uint32_t slot) noexcept;
+  void close_descriptor(int fd, bool completes) noexcept;
+  /// A poller that broke takes no more changes: every descriptor is closed here.
+  HINGE_API void abandon() noexcept;
 
   void list_ready(std::uint32_t slot, hot_entry& h) noexcept {
     if (h.has(connection_flag::listed_ready)) return;
@@ -162,8 +170,20 @@ protected:
     changed_.add(slot);
     attention_ = true;
   }
-  /// Arms the deadline of a connection that has outlived its first turn.
-  HINGE_API void arm_deadline(std::uint32_t slot) noexcept;
+  /// Completion: asks for bytes.
+  void receive_soon(std::uint32_t slot, hot_entry& h) noexcept;
+  /// No receive is armed: asks for one, unless the last bytes are on their way.
+  void receive_again(std::uint32_t slot, hot_entry& h) noexcept {
+    if (h.state == connection_state::open) {
+      receive_soon(slot, h);
+    } else if (h.state == connection_state::draining && !h.has(connection_flag::sending)) {
+      list_changed(slot, h);
+    }
+  }
+  /// A connection has outlived its first turn: from here on it has deadlines.
+  void begin_young(connection_id id) noexcept;
+  HINGE_API void end_young() noexcept;
+  void arm_deadline(std::uint32_t slot) noexcept;
   /// Looks at the next slot that came up; false when there is none.
   HINGE_API bool expire_one() noexcept;
   struct expiry {
@@ -194,18 +214,17 @@ protected:
   }
   void recycle(std::uint16_t buffer) noexcept {
     --lent_;
-    recycled_.push_back(buffer);
-    attention_ = true;
+    changes_.recycle(buffer);
   }
   /// The backend has handed over a buffer: the first reference.
   void lend(std::uint16_t buffer) noexcept {
     ++lent_;
     ++buffer_references_[buffer];
   }
-  /// Whether `length` bytes may keep their buffer: not the few, and not when half of all are away,
-  /// or one slow peer would take them from the others.
-  bool worth_lending(std::size_t length) const noexcept {
-    return length * 4 >= limits_.buffer_stride && lent_ * 2 <= limits_.buffer_count;
+  /// Whether a connection may keep one more received buffer: no slow peer takes more than its
+  /// share, and all of them no more than half.
+  bool may_keep(const hot_entry& h) const noexcept {
+    return h.lent < most_lent_ && lent_ * 2 <= limits_.buffer_count;
   }
   struct held_piece {
     std::span<std::byte> bytes;
@@ -221,7 +240,13 @@ protected:
     const bool inet = peer == family::ipv4 || peer == family::ipv6;
     return connection_flag::unread | (inet ? 0 : connection_flag::partial_reads);
   }
-  HINGE_API void drop_chain(segment_chain& chain) noexcept;
+  HINGE_API void drop_chain(hot_entry& h, segment_chain& chain) noexcept;
+  /// A segment is done; it may have referred to a received buffer.
+  void give_back(hot_entry& h, std::uint16_t buffer) noexcept {
+    if (buffer == no_buffer) return;
+    --h.lent;
+    unreference(buffer);
+  }
   HINGE_API void hold(std::uint32_t slot, std::span<std::byte> bytes,
                       std::uint16_t buffer) noexcept;
 
@@ -232,8 +257,13 @@ protected:
   bool finish(connection_id id, std::span<const std::byte> bytes) noexcept;
   /// Queues what a send that returned `taken` has left of `bytes`.
   HINGE_API bool enqueue(std::uint32_t slot, std::span<const std::byte> bytes, int taken) noexcept;
+  HINGE_API bool enqueue_last(std::uint32_t slot, std::span<const std::byte> bytes,
+                              int taken) noexcept;
+  bool append(std::uint32_t slot, std::span<const std::byte> bytes, int taken) noexcept;
+  bool append_out(hot_entry& h, std::span<const std::byte> bytes) noexcept;
   bool close(connection_id id) noexcept;
   HINGE_API void begin_drain(std::uint32_t slot) noexcept;
+  bool send_last_soon(std::uint32_t slot, hot_entry& h) noexcept;
   HINGE_API bool abort(connection_id id) noexcept;
   HINGE_API bool shutdown_write(connection_id id) noexcept;
   HINGE_API bool pause_reading(connection_id id, bool pause) noexcept;
@@ -268,12 +298,17 @@ protected:
   bool completes_ = false;
   bool stopping_ = false;
   bool watchful_ = false;  // stopping_, or a listener recovers: an accept is more than an accept
-  bool doors_changed_ = false;      // arm_doors has something to do
-  bool doors_paused_ = false;       // because the table is full
-  bool closes_sent_ = false;        // with this turn, descriptors become free
-  std::uint64_t ended_before_ = 0;  // connections that had ended when the turn's wait was over
-  std::uint32_t lent_ = 0;          // received buffers that the backend doesn't have
-  std::uint32_t detaching_ = 0;     // connections that only the backend still holds
+  bool doors_changed_ = false;        // arm_doors has something to do
+  bool doors_paused_ = false;         // because the table is full
+  bool closes_sent_ = false;          // with this turn, descriptors become free
+  std::uint64_t ended_before_ = 0;    // connections that had ended when the turn's wait was over
+  instant young_until_ = no_instant;  // when the oldest of young_ is so no longer
+  instant young_time_ = 0;            // how long a connection is young
+  instant young_slack_ = 0;           // from then to its first deadline
+  change_list changes_;               // of the next turn
+  std::uint32_t lent_ = 0;            // received buffers that the backend doesn't have
+  std::uint32_t most_lent_ = 0;       // to one connection
+  std::uint32_t detaching_ = 0;       // connections that only the backend still holds
   std::uint32_t detaching_doors_ = 0;
   std::uint32_t exhausted_doors_ = 0;
   std::uint32_t recovering_doors_ = 0;  // back_off is not 0
@@ -290,9 +325,7 @@ protected:
   slot_list changed_;
   slot_list ready_;
   segment_pool segments_;
-  std::vector<change> changes_;          // of the next turn
-  std::vector<std::uint16_t> recycled_;  // buffers to give back in any turn
-  std::vector<int> closing_;             // completion: descriptors to close in the next turn
+  young_connections young_;
   std::vector<door> doors_;
   std::unique_ptr<std::uint32_t[]> buffer_references_;
   deadline stop_until_ = deadline::never();
@@ -312,19 +345,53 @@ inline std::span<const change> loop_base::prepare(turn_terms& terms, deadline un
   if (attention_ || terms.accept_room == 0) [[unlikely]]
     return prepare_slowly(terms);
   if (!table_.deadlines().empty()) terms.until = std::min(until, table_.deadlines().next());
-  return {};
+  if (young_until_ != no_instant)
+    terms.until = std::min(terms.until, deadline::at(young_until_ + young_slack_));
+  return changes_.all();
 }
 
-inline void loop_base::release(std::uint32_t slot) noexcept {
+inline void loop_base::release(std::uint32_t slot, bool completes) noexcept {
   hot_entry& h = table_.hot(slot);
   ++counters_.closed[static_cast<std::size_t>(h.cause)];
   if (h.has(connection_flag::eventful)) [[unlikely]] {
     release_slowly(slot);
     return;
   }
-  sockets::close_unchecked(h.fd);
   table_.erase(slot);
+  close_descriptor(h.fd, completes);
+}
+
+/// Completion: with the next turn, which the descriptor becomes free by.
+inline void loop_base::close_descriptor(int fd, bool completes) noexcept {
+  if (completes && fd >= 0) [[likely]] {
+    if (change* const next = changes_.add_early()) {
+      *next = {.fd = fd, .what = operation::close};
+      closes_sent_ = true;
+      return;
+    }
+  }
+  if (!completes || fd >= 0) sockets::close_unchecked(fd);
   descriptor_freed();
+}
+
+inline void loop_base::receive_soon(std::uint32_t slot, hot_entry& h) noexcept {
+  constexpr std::uint32_t more_to_say =
+      connection_flag::listed_changed | connection_flag::receiving | connection_flag::peer_ended |
+      connection_flag::end_unread | connection_flag::above_high | connection_flag::user_paused;
+  change* const next = h.has(more_to_say) ? nullptr : changes_.add_early();
+  if (next == nullptr) [[unlikely]] {
+    list_changed(slot, h);
+    return;
+  }
+  h.set(connection_flag::receiving);
+  *next = {.subject = table_.token_of(slot), .fd = h.fd, .what = operation::receive};
+}
+
+inline void loop_base::begin_young(connection_id id) noexcept {
+  if (young_.empty()) young_until_ = now_ + young_time_;
+  if (young_.full()) [[unlikely]]
+    end_young();
+  young_.add(id);
 }
 
 inline bool loop_base::send(connection_id id, std::span<const std::byte> bytes) noexcept {
@@ -354,9 +421,7 @@ inline bool loop_base::finish(connection_id id, std::span<const std::byte> bytes
       return true;
     }
   }
-  if (!enqueue(id.slot, bytes, taken)) return false;
-  begin_drain(id.slot);
-  return true;
+  return enqueue_last(id.slot, bytes, taken);
 }
 
 inline bool loop_base::close(connection_id id) noexcept {

@@ -44,7 +44,7 @@ struct loop_options {
   nanoseconds drain_timeout = std::chrono::seconds(30);        ///< close() to flush what is queued
 
   /// Completion backends: buffers of the ring and bytes each (see poller_options).
-  std::uint32_t receive_buffers = 256;
+  std::uint32_t receive_buffers = 512;
   std::uint32_t ring_buffer_bytes = 16 * 1024;
 };
 

@@ -25,7 +25,7 @@ struct poller_options {
   std::uint32_t accepts_per_turn = 64;
   /// Completion backends: received buffers of the ring (a power of two, at most 32768), and bytes
   /// each.
-  std::uint32_t receive_buffers = 256;
+  std::uint32_t receive_buffers = 512;
   std::uint32_t receive_buffer_bytes = 16 * 1024;
 };
 

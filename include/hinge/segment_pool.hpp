@@ -2,6 +2,7 @@
 // a loop. A segment holds 4 KiB of its own, or refers to a received buffer of a completion backend.
 #pragma once
 
+#include <hinge/event.hpp>
 #include <hinge/export.hpp>
 
 #include <cstddef>
@@ -46,18 +47,42 @@ public:
   /// Copies all of `bytes` to the chain's end, or nothing: false when the pool is exhausted.
   HINGE_API bool append(segment_chain& chain, std::span<const std::byte> bytes) noexcept;
   /// Puts a reference at the chain's end; `data` lies in received buffer `buffer`.
-  HINGE_API bool append_reference(segment_chain& chain, std::span<const std::byte> data,
-                                  std::uint16_t buffer) noexcept;
+  bool append_reference(segment_chain& chain, std::span<const std::byte> data,
+                        std::uint16_t buffer) noexcept {
+    if (!reserve(1)) return false;
+    const std::uint32_t index = take();
+    segment& made = at(index);
+    made.length = static_cast<std::uint32_t>(data.size());
+    made.data = data.data();
+    made.buffer = buffer;
+    link(chain, index);
+    return true;
+  }
 
   /// The first piece of a chain that is not empty.
-  HINGE_API piece front(const segment_chain& chain) const noexcept;
+  piece front(const segment_chain& chain) const noexcept {
+    const segment& first = at(chain.head);
+    return {first.data, first.length, first.buffer};
+  }
   /// True when the chain has one segment exactly.
   bool single(const segment_chain& chain) const noexcept { return chain.head == chain.tail; }
   /// Describes the chain's first pieces for sendmsg(2); returns how many were filled in.
   HINGE_API std::size_t gather(const segment_chain& chain, std::span<iovec> into) const noexcept;
   /// Drops `count` bytes from the front piece; returns its received buffer when that piece is done
   /// and had one, otherwise no_buffer.
-  HINGE_API std::uint16_t consume_front(segment_chain& chain, std::uint32_t count) noexcept;
+  std::uint16_t consume_front(segment_chain& chain, std::uint32_t count) noexcept {
+    segment& first = at(chain.head);
+    first.data += count;
+    first.length -= count;
+    if (first.length != 0) return no_buffer;
+    const std::uint32_t done = chain.head;
+    chain.head = first.next;
+    if (chain.empty()) chain.tail = segment_chain::none;
+    first.next = free_head_;
+    free_head_ = done;
+    ++free_count_;
+    return first.buffer;
+  }
 
 private:
   struct segment {
@@ -66,13 +91,34 @@ private:
     const std::byte* data;
     std::uint16_t buffer;
   };
-  struct slab;
+  struct slab {
+    segment headers[slab_segments];
+    std::byte bytes[slab_segments][segment_bytes];
+  };
 
-  segment& at(std::uint32_t index) const noexcept;
-  std::byte* storage(std::uint32_t index) const noexcept;
-  bool reserve(std::uint32_t count) noexcept;
-  std::uint32_t take() noexcept;
-  void link(segment_chain& chain, std::uint32_t index) noexcept;
+  segment& at(std::uint32_t index) const noexcept {
+    return slabs_[index / slab_segments]->headers[index % slab_segments];
+  }
+  std::byte* storage(std::uint32_t index) const noexcept {
+    return slabs_[index / slab_segments]->bytes[index % slab_segments];
+  }
+  /// Makes sure that `count` segments can be taken.
+  bool reserve(std::uint32_t count) noexcept {
+    return free_count_ + (slab_count_ * slab_segments - fresh_) >= count || grow(count);
+  }
+  HINGE_API bool grow(std::uint32_t count) noexcept;
+  std::uint32_t take() noexcept {
+    if (free_head_ == segment_chain::none) return fresh_++;
+    const std::uint32_t index = free_head_;
+    free_head_ = at(index).next;
+    --free_count_;
+    return index;
+  }
+  void link(segment_chain& chain, std::uint32_t index) noexcept {
+    at(index).next = segment_chain::none;
+    (chain.empty() ? chain.head : at(chain.tail).next) = index;
+    chain.tail = index;
+  }
 
   std::unique_ptr<std::unique_ptr<slab>[]> slabs_;
   std::uint32_t most_slabs_ = 0;

@@ -90,11 +90,11 @@ TEST_CASE("a table has a capacity, and no more than a token can name") {
 TEST_CASE("an inserted connection is open, and has what was said of it") {
   connection_table table;
   REQUIRE(table.open(3, start));
-  const std::uint32_t slot = table.insert(17, 5, peer_at(4711), start + 9, flag::completion);
+  const std::uint32_t slot = table.insert(17, 5, peer_at(4711), start + 9);
   const hot_entry& h = table.hot(slot);
   CHECK(h.fd == 17);
   CHECK(h.listener == 5);
-  CHECK(h.flags == flag::completion);
+  CHECK(h.flags == 0);
   CHECK(h.state == connection_state::open);
   CHECK(h.cause == close_cause::none);
   CHECK(h.queued == 0);
@@ -147,8 +147,8 @@ TEST_CASE("the flags that say that a slot is listed outlive the connection, the 
   table.hot(slot).set(flag::listed_ready | flag::attached | flag::unread);
   table.erase(slot);
   CHECK(table.hot(slot).has(flag::listed_ready));
-  table.insert(18, 0, {}, start, flag::completion);
-  CHECK(table.hot(slot).flags == (flag::listed_ready | flag::completion));
+  table.insert(18, 0, {}, start);
+  CHECK(table.hot(slot).flags == flag::listed_ready);
   table.hot(slot).set(flag::listed_changed);
   table.hot(slot).clear(flag::listed_ready);
   table.erase(slot);
@@ -158,12 +158,11 @@ TEST_CASE("the flags that say that a slot is listed outlive the connection, the 
 
 TEST_CASE("every flag is a bit of its own") {
   const std::vector<std::uint32_t> all = {
-      flag::attached,       flag::deadline_armed, flag::past_first_turn, flag::peer_ended,
-      flag::end_unread,     flag::shut_wanted,    flag::shut_done,       flag::above_high,
-      flag::user_paused,    flag::unread,         flag::unsent,          flag::reset,
-      flag::receiving,      flag::stopping,       flag::sending,         flag::partial_reads,
-      flag::completion,     flag::has_queue,      flag::detach_asked,    flag::listed_ready,
-      flag::listed_changed,
+      flag::attached,    flag::deadline_armed, flag::grown,        flag::peer_ended,
+      flag::end_unread,  flag::shut_wanted,    flag::shut_done,    flag::above_high,
+      flag::user_paused, flag::unread,         flag::unsent,       flag::reset,
+      flag::receiving,   flag::stopping,       flag::sending,      flag::partial_reads,
+      flag::has_queue,   flag::detach_asked,   flag::listed_ready, flag::listed_changed,
   };
   std::uint32_t seen = 0;
   for (const std::uint32_t one : all) {

@@ -1,0 +1,45 @@
+// The changes that go with a loop's next turn.
+#pragma once
+
+#include <hinge/event.hpp>
+#include <hinge/raw_array.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace hinge {
+
+/// In order, and bounded. What can be put off asks for room; buffers to give back always find it,
+/// each one being away but once.
+class change_list {
+public:
+  /// Room for `most` changes and for `buffers` recycles besides. False: no memory.
+  bool open(std::uint32_t most, std::uint32_t buffers) noexcept {
+    most_ = most;
+    early_ = most - most / 4;
+    count_ = 0;
+    return changes_.open(std::size_t{most} + buffers);
+  }
+
+  std::span<const change> all() const noexcept { return {changes_.data(), count_}; }
+  std::uint32_t room() const noexcept { return count_ < most_ ? most_ - count_ : 0; }
+  void clear() noexcept { count_ = 0; }
+
+  /// Room has to be there.
+  void add(const change& wanted) noexcept { changes_[count_++] = wanted; }
+  /// While events are dispatched: the next place, or null, so that something is left for those that
+  /// are listed.
+  change* add_early() noexcept { return count_ < early_ ? &changes_[count_++] : nullptr; }
+  void recycle(std::uint16_t buffer) noexcept {
+    changes_[count_++] = {.buffer = buffer, .what = operation::recycle};
+  }
+
+private:
+  raw_array<change> changes_;
+  std::uint32_t count_ = 0;
+  std::uint32_t early_ = 0;
+  std::uint32_t most_ = 0;
+};
+
+}  // namespace hinge
