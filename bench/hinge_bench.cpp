@@ -1,8 +1,10 @@
-// hinge-bench: loads a server with connections and says what came back.
+// hinge-bench: loads a server with connections and says what came back. The server is another
+// program's, or hinge's own in a thread of this process.
 //
 // Exit codes: 0 measured; 1 nothing answers or completes, or the report could not be written; 2 bad
 // arguments; 3 this machine's limits don't permit the load; 130 interrupted, with what there was.
 #include <hinge/address.hpp>
+#include <hinge/backend.hpp>
 #include <hinge/error.hpp>
 
 #include <signal.h>
@@ -13,6 +15,7 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +24,7 @@
 #include <nlohmann/json.hpp>
 
 #include "load.hpp"
+#include "own_server.hpp"
 #include "report.hpp"
 #include "units.hpp"
 
@@ -40,6 +44,7 @@ void on_interrupt(int) { stop = true; }
 
 struct arguments {
   load_options load;
+  std::optional<hinge::backend> served_on;  // a server of its own; else load.target
   std::string json_path;
 };
 
@@ -68,6 +73,11 @@ hinge::address parse_target(std::string_view text) {
   return *parsed;
 }
 
+hinge::backend parse_backend(std::string_view text) {
+  if (const auto named = hinge::backend_named(text)) return *named;
+  throw unit::unit_error(fmt::format("'{}': must be auto, epoll or uring", text));
+}
+
 void add_options(CLI::App& app, arguments& into, workload work) {
   load_options& load = into.load;
   const bool echo = work == workload::echo;
@@ -81,10 +91,15 @@ void add_options(CLI::App& app, arguments& into, workload work) {
     };
     return app.add_option_function<std::string>(name, checked, help)->type_name(type);
   };
-  add("--target", "ADDR",
-      "the server: 7000 (loopback), 10.0.0.1:7000, [::1]:7000, unix:/path, unix:@name",
-      [&](const std::string& text) { load.target = parse_target(text); })
-      ->required();
+  CLI::Option* const target =
+      add("--target", "ADDR",
+          "the server: 7000 (loopback), 10.0.0.1:7000, [::1]:7000, unix:/path, unix:@name",
+          [&](const std::string& text) { load.target = parse_target(text); });
+  add("--backend", "NAME",
+      "in place of a target: a server in this process, on epoll, uring or auto; the client itself "
+      "is always on epoll",
+      [&](const std::string& text) { into.served_on = parse_backend(text); })
+      ->excludes(target);
   add("--connections", "N", "at once (64)",
       [&](const std::string& text) { load.connections = small_count(text, 1'000'000); });
   add("--bytes", "B",
@@ -103,7 +118,11 @@ void add_options(CLI::App& app, arguments& into, workload work) {
       [&](const std::string& text) { load.threads = small_count(text, 1024); });
   app.add_option("--json", into.json_path, "also write the result here, as JSON; - is stdout")
       ->type_name("FILE");
-  app.callback([&load, work] { load.work = work; });
+  app.callback([&into, target, work] {
+    into.load.work = work;
+    if (target->count() == 0 && !into.served_on)
+      throw CLI::ValidationError("--target or --backend: say whom to load");
+  });
 }
 
 /// False, and said on stderr, when `path` can't be written. With "-" the table goes to stderr.
@@ -119,18 +138,32 @@ bool write_report(const report& shown, const std::string& path) {
   return written;
 }
 
+/// The server that `given` asks for, as its target. Another backend than the preferred is told.
+void serve_here(arguments& given, std::optional<hinge::bench::own_server>& server) {
+  const bool greets = given.load.bytes == 0;
+  server.emplace(*given.served_on, given.load.connections, greets);
+  given.load.target = server->where();
+  if (*given.served_on == hinge::backend::automatic &&
+      server->backend_used() != backend_name(hinge::built_backends().front()))
+    fmt::print(stderr, "hinge-bench: {}\n", hinge::backend_report().text());
+}
+
 int run(arguments given) {
   given.load.threads = std::min(given.load.threads, given.load.connections);
-  if (const auto missing = obstacle(given.load)) {
+  if (given.served_on) given.load.target = hinge::address::loopback(0);
+  if (const auto missing = obstacle(given.load, given.served_on.has_value())) {
     fmt::print(stderr, "hinge-bench: {}\n", *missing);
     return unfit;
   }
+  std::optional<hinge::bench::own_server> server;
+  if (given.served_on) serve_here(given, server);
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 
-  const report shown{given.load, run_load(given.load, stop)};
+  const report shown{given.load, run_load(given.load, stop),
+                     server ? std::string(server->backend_used()) : std::string()};
   const bool written = write_report(shown, given.json_path);
   if (shown.found.interrupted) return interrupted;
   if (shown.found.nothing_answers) {

@@ -18,7 +18,8 @@ namespace hinge::bench {
 
 namespace {
 
-constexpr std::uint64_t own_descriptors = 16;  // standard streams, the report's file, libraries
+constexpr std::uint64_t own_descriptors = 16;     // standard streams, the report's file, libraries
+constexpr std::uint64_t server_descriptors = 72;  // of a server here, besides its connections
 
 /// How many local ports the kernel hands out for each pair of addresses.
 std::uint64_t port_range() {
@@ -77,9 +78,9 @@ std::uint64_t total(const error_counts& counts) noexcept {
   return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
 }
 
-std::optional<std::string> obstacle(const load_options& options) {
-  const std::uint64_t needed =
-      std::uint64_t{options.connections} + options.threads + own_descriptors;
+std::optional<std::string> obstacle(const load_options& options, bool served_here) {
+  std::uint64_t needed = std::uint64_t{options.connections} + options.threads + own_descriptors;
+  if (served_here) needed += options.connections + server_descriptors;
   if (const auto shortage = descriptor_shortage(needed)) {
     return fmt::format("{} connections: {}", options.connections, *shortage);
   }

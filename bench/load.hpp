@@ -74,8 +74,8 @@ struct load_result {
 
 /// What stands in the way of such a load, in words, or nothing: options out of range, descriptors
 /// or local ports that would run out. Raises the soft limit of descriptors when the hard one
-/// permits.
-std::optional<std::string> obstacle(const load_options& options);
+/// permits. `served_here`: the server's descriptors are this process's too.
+std::optional<std::string> obstacle(const load_options& options, bool served_here = false);
 
 /// Runs the load and returns when it is over, or soon after `stop` was set. A failed operation is
 /// counted, and its connection rests for 10 ms, doubling up to 1 s with each failure in a row.

@@ -63,6 +63,7 @@ nlohmann::ordered_json to_json(const report& shown) {
       {"format", "hinge-bench/1"},
       {"workload", name_of(asked.work)},
       {"target", asked.target.text()},
+      {"backend", nullptr},
       {"connections", asked.connections},
       {"threads", asked.threads},
       {"bytes", asked.bytes},
@@ -80,6 +81,7 @@ nlohmann::ordered_json to_json(const report& shown) {
       {"latency_clamped", found.latency.clamped()},
       {"client_cpu_share", shown.client_cpu_share()},
   };
+  if (!shown.backend.empty()) json["backend"] = shown.backend;
   if (found.other_errno != 0) json["other_errno"] = errno_name(found.other_errno);
   return json;
 }
@@ -98,10 +100,10 @@ std::string short_time(double nanoseconds) {
 std::string to_table(const report& shown) {
   const load_options& asked = shown.asked;
   const load_result& found = shown.found;
-  std::string text =
-      fmt::format("{} {}, {} connections, {} bytes each way, {:.2f} s{}\n", name_of(asked.work),
-                  asked.target.text(), asked.connections, asked.bytes, shown.seconds(),
-                  found.interrupted ? ", interrupted" : "");
+  std::string text = fmt::format(
+      "{} {}{}, {} connections, {} bytes each way, {:.2f} s{}\n", name_of(asked.work),
+      asked.target.text(), shown.backend.empty() ? "" : " (here, on " + shown.backend + ")",
+      asked.connections, asked.bytes, shown.seconds(), found.interrupted ? ", interrupted" : "");
   const auto row = [&text](const char* name, const std::string& value) {
     text += fmt::format("  {:<12} {}\n", name, value);
   };

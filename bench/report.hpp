@@ -5,6 +5,7 @@
 //   format              "hinge-bench/1"
 //   workload            "accept" or "echo"
 //   target              the address, as given on the command line or as hinge writes it
+//   backend             of the server in hinge-bench itself ("epoll", "uring"), or null
 //   connections         at once
 //   threads             of the client
 //   bytes               each way, per operation
@@ -43,6 +44,7 @@ namespace hinge::bench {
 struct report {
   load_options asked;
   load_result found;
+  std::string backend = {};  ///< of the server in this process; empty: it was another's
 
   double seconds() const noexcept;
   double per_second() const noexcept;        ///< 0 when nothing was measured

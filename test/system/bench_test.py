@@ -95,7 +95,7 @@ def bench(*arguments, before=None):
     """Runs hinge-bench; its exit code, the JSON object (or None) and stderr."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "result.json")
-        more = ["--json", path] if "--target" in arguments else []
+        more = ["--json", path] if {"--target", "--backend"} & set(arguments) else []
         done = subprocess.run([BENCH, *arguments, *more], capture_output=True, text=True,
                               timeout=60, preexec_fn=before)
         found = None
@@ -223,6 +223,31 @@ class Measuring(unittest.TestCase):
             self.check(load("echo", server.target, "--connections", "40"))
         self.assertGreaterEqual(len(seen), 16)
 
+    def test_a_server_of_its_own(self):
+        here = ("--backend", "epoll", "--connections", "30", "--warmup", "50ms", "--duration",
+                "300ms")
+        for workload, size in ("accept", 64), ("accept", 0), ("echo", 64), ("echo", 1_000_000):
+            found = self.check(bench(workload, *here, "--bytes", str(size)), workload=workload,
+                               bytes=size, connections=30, backend="epoll")
+            self.assertTrue(found["target"].startswith("127.0.0.1:"), found)
+
+    def test_a_server_of_its_own_on_what_can_be_used(self):
+        for workload in "accept", "echo":
+            code, found, stderr = bench(workload, "--backend", "auto", "--warmup", "0",
+                                        "--duration", "200ms")
+            self.assertEqual(code, 0)
+            self.assertEqual(sum(found["errors"].values()), 0, found["errors"])
+            self.assertEqual(found["backend"], "epoll" if stderr else "uring")
+            if stderr:
+                self.assertTrue(stderr.startswith("hinge-bench: epoll: io_uring "), stderr)
+            code, asked, stderr = bench(workload, "--backend", "uring", "--warmup", "0",
+                                        "--duration", "200ms")
+            if found["backend"] == "uring":
+                self.assertEqual((code, asked["backend"], stderr), (0, "uring", ""))
+            else:
+                self.assertEqual((code, asked), (3, None))
+                self.assertIn("uring", stderr)
+
     def test_interrupt_leaves_a_partial_result(self):
         with Floor("crr") as floor, tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "result.json")
@@ -325,7 +350,9 @@ class Refusals(unittest.TestCase):
     def test_bad_arguments(self):
         self.refused(says="accept or echo")
         self.refused("knock", says="knock")
-        self.refused("accept", says="--target")
+        self.refused("accept", says="--target or --backend")
+        self.refused("accept", "--backend", "select", says="must be auto, epoll or uring")
+        self.refused("echo", "--backend", "epoll", "--target", "7000", says="excludes")
         target = ("accept", "--target", "7000")
         self.refused("accept", "--target", "70000", says="70000")
         self.refused("accept", "--target", "127.0.0.1:0", says="port 0")

@@ -48,12 +48,20 @@ TEST_CASE("rates and shares") {
   CHECK(json["latency_ns"]["p50"] == example().found.latency.percentile(50));
   CHECK(json["latency_ns"]["p99.99"] == example().found.latency.percentile(99.99));
   CHECK(json["other_errno"].is_null());
+  CHECK(json["backend"].is_null());
   const std::string table = to_table(example());
   CHECK(contains(table, "accept 127.0.0.1:7000, 64 connections, 64 bytes each way, 2.00 s\n"));
   CHECK(contains(table, "1000 (500 per second)"));
   CHECK(contains(table, "errors       none"));
   CHECK(contains(table, "75 % of 2 threads"));
   CHECK_FALSE(contains(table, "unfinished"));
+}
+
+TEST_CASE("a server in the same process is told by its backend") {
+  report shown = example();
+  shown.backend = "uring";
+  CHECK(to_json(shown)["backend"] == "uring");
+  CHECK(contains(to_table(shown), "accept 127.0.0.1:7000 (here, on uring), 64 connections, "));
 }
 
 TEST_CASE("nothing measured is 0 and null, not a division by zero") {

@@ -1,0 +1,36 @@
+#include "own_server.hpp"
+
+#include <stdexcept>
+#include <utility>
+
+namespace hinge::bench {
+
+namespace {
+
+constexpr std::uint32_t spare = 64;  // clients that have left and are not yet seen to have
+
+any_poller poller_of(backend which) {
+  result<any_poller> made = any_poller::of(which);
+  if (!made) throw std::runtime_error(made.error().text());
+  return std::move(*made);
+}
+
+}  // namespace
+
+own_server::own_server(backend which, std::uint32_t connections, bool greets)
+    : loop_(poller_of(which), answering{greets}) {
+  const auto opened = loop_.open({.max_connections = connections + spare});
+  if (!opened) throw std::runtime_error(opened.error().text());
+  const auto door = loop_.listen(address::loopback(0), {.no_delay = true});
+  if (!door) throw std::runtime_error(door.error().text());
+  where_ = loop_.listener_at(0).local();
+  backend_used_ = loop_.poller().name();
+  thread_ = std::thread([this] { loop_.run(); });
+}
+
+own_server::~own_server() {
+  loop_.post([this] { loop_.stop(); });
+  thread_.join();
+}
+
+}  // namespace hinge::bench

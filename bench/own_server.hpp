@@ -1,0 +1,44 @@
+// A server of hinge's own for the load generator, in a thread of this process.
+#pragma once
+
+#include <hinge/any_poller.hpp>
+#include <hinge/loop.hpp>
+
+#include <cstdint>
+#include <string_view>
+#include <thread>
+
+namespace hinge::bench {
+
+/// Echoes on a port of 127.0.0.1, from its construction to its end.
+class own_server {
+public:
+  /// For so many clients at a time; `greets`: closes each at once, the answer to a client that has
+  /// sent nothing. Throws std::runtime_error with the reason when it can't be had.
+  own_server(backend which, std::uint32_t connections, bool greets);
+  ~own_server();
+  own_server(const own_server&) = delete;
+  own_server& operator=(const own_server&) = delete;
+
+  const address& where() const noexcept { return where_; }
+  /// Of the poller that was opened.
+  std::string_view backend_used() const noexcept { return backend_used_; }
+
+private:
+  struct answering {
+    bool greets = false;
+    void on_accept(connection peer) const noexcept {
+      if (greets) peer.close();
+    }
+    void on_data(connection peer, std::span<std::byte> bytes) const noexcept {
+      if (!peer.send(bytes)) peer.abort();
+    }
+  };
+
+  loop<any_poller, answering> loop_;
+  address where_;
+  std::string_view backend_used_;
+  std::thread thread_;
+};
+
+}  // namespace hinge::bench
