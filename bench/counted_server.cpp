@@ -9,7 +9,9 @@
 //
 //   --waiting 1   one connection after the other; the server sleeps between
 //   --waiting K   K connections wait (crr: with their bytes), then the server is let loose
-//   --work echo   K kept connections take turns; --connections counts the messages
+//   --work echo   K kept connections take turns; --connections counts the messages, --bytes theirs
+//   --list        the servers that can be counted here, one a line; "# ..." says what can't and why
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -44,11 +46,13 @@ using hinge::bench::server_work;
 constexpr const char* client_mark = "--as-client";
 
 struct arguments {
-  std::string server = "hinge";
+  std::string server = "epoll";
   std::string work = "ac";
   std::uint64_t connections = 1000;
   std::uint64_t waiting = 1;
+  std::size_t bytes = hinge::bench::request_bytes;
   bool fin = false;
+  bool list = false;
 };
 
 /// What the client is told, as text arguments in this order.
@@ -58,9 +62,10 @@ struct client_order {
   server_work work = server_work::ac;
   std::uint64_t connections = 0;
   std::uint64_t waiting = 1;
+  std::size_t bytes = 0;  // of a message
   bool fin = false;
 };
-constexpr int client_words = 6;
+constexpr int client_words = 7;
 
 // The client.
 
@@ -88,8 +93,8 @@ void run_messages(const client_order& order) {
   for (int& fd : open) fd = connect_to(order.port);
   for (std::uint64_t i = 0; i < order.connections; ++i) {
     const int fd = open[i % open.size()];
-    send_request(fd);
-    receive_reply(fd, request_bytes, false);
+    send_request(fd, order.bytes);
+    receive_reply(fd, order.bytes, false);
   }
   for (const int fd : open) end_connection(fd, !order.fin);
 }
@@ -100,7 +105,8 @@ int run_client(char** given) {
                            hinge::bench::parse_work(given[2]),
                            std::stoull(given[3]),
                            std::stoull(given[4]),
-                           *given[5] == '1'};
+                           std::stoull(given[5]),
+                           *given[6] == '1'};
   order.work == server_work::echo ? run_messages(order) : run_batches(order);
   return 0;
 }
@@ -133,6 +139,7 @@ pid_t start_client(const arguments& given, std::uint16_t port, int gate) {
                                     given.work,
                                     std::to_string(given.connections),
                                     std::to_string(given.waiting),
+                                    std::to_string(given.bytes),
                                     given.fin ? "1" : "0"};
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
@@ -155,8 +162,12 @@ void on_child(int) {
   _exit(1);
 }
 
-/// True: a batch stands ready. False: the client has gone.
-bool wait_at_gate(int gate) {
+/// True: a batch stands ready. False: the client has gone. It may wait for closes that the kernel
+/// has put off to another turn.
+bool wait_at_gate(hinge::bench::subject& server, int gate) {
+  constexpr int patience_ms = 1000;
+  pollfd watched{gate, POLLIN, 0};
+  while (poll(&watched, 1, patience_ms) == 0) server.turn_at_once();
   char byte;
   return checked(read(gate, &byte, 1), "read") == 1;
 }
@@ -167,9 +178,11 @@ void serve(hinge::bench::subject& server, const arguments& given, int gate) {
   const std::uint64_t all = echo ? given.waiting : given.connections;
   const std::uint64_t batch = gated ? given.waiting : all;
   for (std::uint64_t total = batch; total <= all; total += batch) {
-    if (gated && !wait_at_gate(gate)) throw std::runtime_error("the client has failed");
-    if (!server.serve_until_closed(total)) throw std::runtime_error("the server broke");
+    if (gated && !wait_at_gate(server, gate)) throw std::runtime_error("the client has failed");
+    if (!server.serve_until_closed(total) || !server.turn_at_once())
+      throw std::runtime_error("the server broke");
   }
+  wait_at_gate(server, gate);
 }
 
 /// Memory that this process has written to and shares with nobody, in KiB; what is freed and stays
@@ -211,22 +224,38 @@ int run_server(const arguments& given) {
   return 0;
 }
 
+int list_servers() {
+  for (const std::string_view backend : hinge::bench::subject_backends()) {
+    if (const auto missing = hinge::bench::missing_here(backend)) {
+      fmt::print("# {}: {}\n", backend, *missing);
+    } else {
+      fmt::print("{}\n{}\n", hinge::bench::floor_of(backend), backend);
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Serves a given number of connections from a child process, and ends.",
                "hinge-count");
   arguments given;
-  app.add_option("--server", given.server, "floor or hinge")->type_name("NAME");
+  app.add_option("--server", given.server, "epoll, floor-epoll, ... (see --list)")
+      ->type_name("NAME");
   app.add_option("--work", given.work, "ac, crr or echo")->type_name("WORK");
   app.add_option("--connections", given.connections, "in all; echo: messages")->type_name("N");
   app.add_option("--waiting", given.waiting, "at once; echo: kept connections")->type_name("K");
+  app.add_option("--bytes", given.bytes, "of an echoed message (64)")
+      ->check(CLI::Range(1, 4096))
+      ->type_name("N");
   app.add_flag("--fin", given.fin, "clients end with a FIN instead of a reset");
+  app.add_flag("--list", given.list, "the servers that can be counted here");
   try {
     if (argc == 2 + client_words && std::string_view(argv[1]) == client_mark)
       return run_client(argv + 2);
     app.parse(argc, argv);
-    return run_server(given);
+    return given.list ? list_servers() : run_server(given);
   } catch (const CLI::ParseError& wrong) {
     if (wrong.get_exit_code() == 0) return app.exit(wrong);
     fmt::print(stderr, "hinge-count: {}\n", wrong.what());

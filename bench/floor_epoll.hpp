@@ -12,7 +12,7 @@
 #include <cerrno>
 #include <cstddef>
 
-enum class floor_work { ac, crr, echo };  // close at once; answer up to 64 bytes, close; echo
+#include "floor_work.hpp"
 
 struct floor_epoll {
   floor_work work;

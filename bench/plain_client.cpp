@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <stdexcept>
@@ -28,14 +29,19 @@ int connect_to(std::uint16_t port) {
   return fd;
 }
 
-void send_request(int fd) {
-  const std::array<char, request_bytes> request{};
+void send_request(int fd, std::size_t bytes) {
+  static constexpr std::array<char, 4096> request{};
   // A blocking send takes a packet whole.
-  checked(send(fd, request.data(), request.size(), MSG_NOSIGNAL), "send");
+  checked(send(fd, request.data(), std::min(bytes, request.size()), MSG_NOSIGNAL), "send");
+}
+
+bool anything_received(int fd) {
+  char byte;
+  return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
 }
 
 void receive_reply(int fd, std::size_t expected, bool to_end) {
-  std::array<char, 2 * request_bytes> reply;
+  std::array<char, 4096> reply;
   std::size_t received = 0;
   while (received < expected || to_end) {
     const int got = checked(recv(fd, reply.data(), reply.size(), 0), "recv");

@@ -15,8 +15,11 @@ int checked(long returned, const char* call);
 /// A blocking connection to 127.0.0.1:port.
 int connect_to(std::uint16_t port);
 
-/// request_bytes bytes.
-void send_request(int fd);
+/// At most 4096 bytes.
+void send_request(int fd, std::size_t bytes = request_bytes);
+
+/// Whether receiving wouldn't wait: bytes are there, or the end.
+bool anything_received(int fd);
 
 /// Receives `expected` bytes, and the end behind them if `to_end`. Throws std::runtime_error when
 /// there are more or fewer.

@@ -4,10 +4,17 @@
 #include <hinge/loop.hpp>
 
 #include <algorithm>
+#include <array>
 #include <span>
 #include <stdexcept>
 
 #include "floor_epoll.hpp"
+
+#ifdef HINGE_HAVE_URING
+#include <hinge/uring.hpp>
+
+#include "floor_uring.hpp"
+#endif
 
 namespace hinge::bench {
 
@@ -19,6 +26,7 @@ listener open_listener(const listener_options& options) {
   return std::move(*opened);
 }
 
+template <class Floor>
 class floor_subject final : public subject {
 public:
   floor_subject(floor_work work, const listener_options& options)
@@ -30,12 +38,13 @@ public:
     }
     return true;
   }
+  bool turn_at_once() override { return floor_.turn(0); }
   std::uint64_t closed() const noexcept override { return floor_.closed; }
   std::uint16_t port() const noexcept override { return listener_.local().port(); }
 
 private:
   listener listener_;
-  floor_epoll floor_;
+  Floor floor_;
 };
 
 // The handlers are what a user would write.
@@ -58,7 +67,7 @@ struct echo_handler {
   }
 };
 
-template <class Handler>
+template <class Poller, class Handler>
 class hinge_subject final : public subject {
 public:
   explicit hinge_subject(const listener_options& options) {
@@ -73,46 +82,82 @@ public:
     }
     return true;
   }
+  bool turn_at_once() override { return loop_.turn(deadline::immediately()) >= 0; }
   std::uint64_t closed() const noexcept override {
-    return loop_.counters().accepted - loop_.open_connections();
+    return loop_.counters().accepted - loop_.table().size();
   }
   std::uint16_t port() const noexcept override { return loop_.listener_at(0).local().port(); }
 
 private:
-  loop<epoll_poller, Handler> loop_;
+  loop<Poller, Handler> loop_;
 };
 
+template <class Floor>
 std::unique_ptr<subject> make_floor(server_work work, const listener_options& options) {
   switch (work) {
     case server_work::ac:
-      return std::make_unique<floor_subject>(floor_work::ac, options);
+      return std::make_unique<floor_subject<Floor>>(floor_work::ac, options);
     case server_work::crr:
-      return std::make_unique<floor_subject>(floor_work::crr, options);
+      return std::make_unique<floor_subject<Floor>>(floor_work::crr, options);
     case server_work::echo:
       break;
   }
-  return std::make_unique<floor_subject>(floor_work::echo, options);
+  return std::make_unique<floor_subject<Floor>>(floor_work::echo, options);
 }
 
+template <class Poller>
 std::unique_ptr<subject> make_hinge(server_work work, const listener_options& options) {
   switch (work) {
     case server_work::ac:
-      return std::make_unique<hinge_subject<ac_handler>>(options);
+      return std::make_unique<hinge_subject<Poller, ac_handler>>(options);
     case server_work::crr:
-      return std::make_unique<hinge_subject<crr_handler>>(options);
+      return std::make_unique<hinge_subject<Poller, crr_handler>>(options);
     case server_work::echo:
       break;
   }
-  return std::make_unique<hinge_subject<echo_handler>>(options);
+  return std::make_unique<hinge_subject<Poller, echo_handler>>(options);
 }
+
+/// A backend of this build.
+struct entry {
+  std::string_view name;
+  std::unique_ptr<subject> (*floor)(server_work, const listener_options&);
+  std::unique_ptr<subject> (*hinge)(server_work, const listener_options&);
+};
+constexpr std::array entries = {
+    entry{"epoll", make_floor<floor_epoll>, make_hinge<epoll_poller>},
+#ifdef HINGE_HAVE_URING
+    entry{"uring", make_floor<floor_uring>, make_hinge<uring_poller>},
+#endif
+};
+constexpr auto names = [] {
+  std::array<std::string_view, entries.size()> all;
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = entries[i].name;
+  return all;
+}();
 
 }  // namespace
 
+std::span<const std::string_view> subject_backends() noexcept { return names; }
+
+std::string floor_of(std::string_view backend) { return "floor-" + std::string(backend); }
+
 std::unique_ptr<subject> make_subject(std::string_view name, server_work work,
                                       const listener_options& options) {
-  if (name == "floor") return make_floor(work, options);
-  if (name == "hinge") return make_hinge(work, options);
-  throw std::invalid_argument("no server '" + std::string(name) + "': floor or hinge");
+  for (const entry& one : entries) {
+    if (name == one.name) return one.hinge(work, options);
+    if (name == floor_of(one.name)) return one.floor(work, options);
+  }
+  throw std::invalid_argument("no server '" + std::string(name) + "' in this build");
+}
+
+std::optional<std::string> missing_here(std::string_view backend) {
+  try {
+    make_subject(backend, server_work::ac);
+    return {};
+  } catch (const std::runtime_error& refused) {
+    return refused.what();
+  }
 }
 
 server_work parse_work(std::string_view text) {

@@ -1,11 +1,14 @@
-// The servers that the counts and ratios compare, behind one shape: the floor and hinge's loop over
-// each backend, doing the same work on a loopback listener of their own.
+// The servers that the counts and ratios compare, behind one shape: hinge's loop over each backend
+// of this build, and the floor under each, doing the same work on a loopback listener of their own.
+// "epoll" is hinge over epoll, "floor-epoll" its floor.
 #pragma once
 
 #include <hinge/listener.hpp>
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -23,15 +26,25 @@ public:
   /// Serves until it has closed `total` connections since it was made. False: it broke. The turns
   /// are inside, so that the shape costs no indirect call per turn.
   virtual bool serve_until_closed(std::uint64_t total) = 0;
+  /// One turn that doesn't wait. Where requests travel with the next turn, clients may not have
+  /// been told of the last closes without it.
+  virtual bool turn_at_once() = 0;
   virtual std::uint64_t closed() const noexcept = 0;
   /// Of the listener, on 127.0.0.1.
   virtual std::uint16_t port() const noexcept = 0;
 };
 
-/// "floor" or "hinge", on a listener with the options. Throws std::invalid_argument for another
-/// name, std::runtime_error with the reason when it can't be opened.
+/// "epoll", and "uring" where it is built.
+std::span<const std::string_view> subject_backends() noexcept;
+std::string floor_of(std::string_view backend);
+
+/// A backend's name or its floor's, on a listener with the options. Throws std::invalid_argument
+/// for another name, std::runtime_error with the reason when it can't be opened.
 std::unique_ptr<subject> make_subject(std::string_view name, server_work work,
                                       const listener_options& options = {});
+
+/// Why the backend can't be used on this machine, or nothing.
+std::optional<std::string> missing_here(std::string_view backend);
 
 /// "ac", "crr" or "echo"; throws std::invalid_argument.
 server_work parse_work(std::string_view text);
