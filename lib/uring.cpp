@@ -303,27 +303,24 @@ bool uring_poller::state::detach(token subject, std::uint8_t& h) noexcept {
 
 event* uring_poller::state::harvest(event* out, std::uint32_t room) noexcept {
   sys::completed(ring.raw());
-  unsigned head;
-  unsigned seen = 0;
-  io_uring_cqe* one;
-  io_uring_for_each_cqe(&ring.raw(), head, one) {
-    if (request_of(one->user_data) == uring_request::accept) {
-      const token subject = subject_of(one->user_data);
-      const bool over = accepts.full();
-      if (!accepts.fits(subject, one->res) || (over && room == 0)) break;
-      const bool more = (one->flags & IORING_CQE_F_MORE) != 0;
-      const bool told = accepts.completed(subject, one->res, more, *out);
+  const unsigned first = ring.first_completion();
+  const unsigned end = ring.past_completions();
+  unsigned at = first;
+  for (; at != end; ++at) {
+    const io_uring_cqe& one = ring.completion(at);
+    if (request_of(one.user_data) == uring_request::accept) {
+      const bool more = (one.flags & IORING_CQE_F_MORE) != 0;
+      const unsigned told = accepts.completed(subject_of(one.user_data), one.res, more, room, *out);
+      if (told == uring_accepts::put_off) break;
       out += told;
-      if (over) room -= told;
     } else {
       if (room == 0) break;
-      const bool told = completed(*one, *out);
+      const bool told = completed(one, *out);
       out += told;
       room -= told;
     }
-    ++seen;
   }
-  io_uring_cq_advance(&ring.raw(), seen);
+  ring.pass_completions(at - first);
   return out;
 }
 
@@ -403,7 +400,8 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
   if (!s.parked.empty()) [[unlikely]]
     s.serve_parked();
 
-  const auto room = static_cast<std::uint32_t>(events.data() + events.size() - out);
+  // An answer to each change has its own place.
+  const auto room = static_cast<std::uint32_t>(events.size() - changes.size());
   const std::uint32_t accept_room = std::min({terms.accept_room, s.accept_slots, room / 2});
   s.accepts.begin(accept_room);
   const bool ready =

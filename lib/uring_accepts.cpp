@@ -2,6 +2,7 @@
 
 #include <hinge/accept_error.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <memory>
@@ -38,11 +39,13 @@ int uring_accepts::arm(source& of) noexcept {
   }
   ring_.name(*request, request_name(of.subject, uring_request::accept));
   of.armed = true;
+  of.plain = !one_at_a_time_;
   return 0;
 }
 
 void uring_accepts::cancel(source& of) noexcept {
   if (std::exchange(of.cancelled, true)) return;
+  of.plain = false;
   ring_.cancel(request_name(of.subject, uring_request::accept));
 }
 
@@ -76,7 +79,8 @@ bool uring_accepts::detach(const change& wanted) noexcept {
   return !of.armed;
 }
 
-void uring_accepts::hold(source& of, int fd) noexcept {
+bool uring_accepts::hold(source& of, int fd) noexcept {
+  if (held_ == most_held_) return false;
   std::uint32_t place = free_held_;
   if (place != none) {
     free_held_ = held_connections_[place].next;
@@ -88,16 +92,7 @@ void uring_accepts::hold(source& of, int fd) noexcept {
   of.last_held = place;
   holding_ |= bit(of);
   if (++held_ > enough_held && of.armed) cancel(of);
-}
-
-int uring_accepts::take_held(source& of) noexcept {
-  const std::uint32_t place = of.first_held;
-  held_connection& taken = held_connections_[place];
-  of.first_held = std::exchange(taken.next, free_held_);
-  free_held_ = place;
-  if (of.first_held == none) holding_ &= ~bit(of);
-  --held_;
-  return taken.fd;
+  return true;
 }
 
 void uring_accepts::begin(std::uint32_t room) noexcept {
@@ -105,17 +100,10 @@ void uring_accepts::begin(std::uint32_t room) noexcept {
   told_ = 0;
 }
 
-event uring_accepts::tell(const source& of, int fd) noexcept {
-  return {.subject = of.subject,
-          .result = fd,
-          .buffer = static_cast<std::uint16_t>(told_++),
-          .kind = event_kind::accepted,
-          .more = of.told_armed};
-}
-
 /// One of each listener in turn, so that the fastest doesn't take all the room.
 event* uring_accepts::tell_held(event* out) noexcept {
   while (held_ != 0 && !full()) {
+    if (std::has_single_bit(holding_)) return tell_held_of_one(out);
     const int from_next = std::countr_zero(std::rotr(holding_, static_cast<int>(next_source_)));
     source& of = sources_[(next_source_ + static_cast<unsigned>(from_next)) % sources_.size()];
     next_source_ = of.subject.slot() + 1;
@@ -127,6 +115,26 @@ event* uring_accepts::tell_held(event* out) noexcept {
   return out;
 }
 
+/// The only listener with held connections: all of them, or as many as there is room for.
+event* uring_accepts::tell_held_of_one(event* out) noexcept {
+  source& of = sources_[static_cast<unsigned>(std::countr_zero(holding_))];
+  const std::uint32_t count = std::min(held_, room_ - told_);
+  std::uint32_t place = of.first_held;
+  std::uint32_t last = place;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (one_at_a_time_) peers_[told_] = {};
+    *out++ = tell(of, held_connections_[place].fd);
+    last = std::exchange(place, held_connections_[place].next);
+  }
+  held_connections_[last].next = std::exchange(free_held_, of.first_held);
+  of.first_held = place;
+  held_ -= count;
+  if (held_ != 0) return out;
+  holding_ = 0;
+  arm_waiting();
+  return out;
+}
+
 /// Not while enough are held already.
 int uring_accepts::arm_again(source& of) noexcept {
   if (held_ <= enough_held) return arm(of);
@@ -134,6 +142,7 @@ int uring_accepts::arm_again(source& of) noexcept {
   return 0;
 }
 
+/// Enough were held to let the kernel's queue hold the others, and all have been told.
 void uring_accepts::arm_waiting() noexcept {
   for (; waiting_ != 0; waiting_ &= waiting_ - 1) {
     source& of = sources_[static_cast<unsigned>(std::countr_zero(waiting_))];
@@ -142,18 +151,21 @@ void uring_accepts::arm_waiting() noexcept {
   }
 }
 
-bool uring_accepts::completed(token subject, std::int32_t result, bool more, event& out) noexcept {
-  source& of = sources_[subject.slot()];
+unsigned uring_accepts::completed_unusually(source& of, std::int32_t result, bool more,
+                                            std::uint32_t& spare, event& out) noexcept {
+  const bool over = full();
+  if (over && (result < 0 ? !of.cancelled || spare == 0 : held_ == most_held_)) return put_off;
   const bool stopped = of.cancelled;
-  if (!more) of.armed = of.cancelled = false;
+  if (!more) of.plain = of.armed = of.cancelled = false;
   if (of.detaching) {
     if (result >= 0) sys::close(result);
-    if (of.armed) return false;
+    if (of.armed) return 0;
     of.detaching = false;
-    out = {.subject = subject, .result = detach_result::released, .kind = event_kind::detached};
-    return true;
+    spare -= over;
+    out = {.subject = of.subject, .result = detach_result::released, .kind = event_kind::detached};
+    return 1;
   }
-  if (one_at_a_time_ && result >= 0 && !full()) compact(of.from, peers_[told_]);
+  if (one_at_a_time_ && result >= 0 && !over) compact(of.from, peers_[told_]);
   bool known = stopped;  // after a stop the loop has no use for an error
   if (!more && of.told_armed) {
     // The kernel ends a multishot accept also when it was one connection alone that had failed.
@@ -162,20 +174,16 @@ bool uring_accepts::completed(token subject, std::int32_t result, bool more, eve
     of.told_armed = again && arm_again(of) == 0;
     known = stopped && of.told_armed;
   }
-  if (result < 0) {
-    if (known) return false;
-    if (result == -ECANCELED) result = -ENOMEM;  // stopped, and could not be started again
-    out = {
-        .subject = subject, .result = result, .kind = event_kind::accepted, .more = of.told_armed};
-    ++told_;
-    return true;
+  if (result >= 0) {
+    if (over) return hold(of, result), 0;
+    out = tell(of, result);
+    return 1;
   }
-  if (full()) {
-    hold(of, result);
-    return false;
-  }
+  if (known) return 0;
+  spare -= over;
+  if (result == -ECANCELED) result = -ENOMEM;  // stopped, and could not be started again
   out = tell(of, result);
-  return true;
+  return 1;
 }
 
 }  // namespace hinge

@@ -12,7 +12,7 @@
 
 #include <array>
 #include <cstdint>
-#include <span>
+#include <utility>
 
 #include "uring_ring.hpp"
 #include "uring_token.hpp"
@@ -41,24 +41,29 @@ public:
   // --- events --------------------------------------------------------------------------------
   /// Before a turn's events: how many connections it may tell of.
   void begin(std::uint32_t room) noexcept;
-  bool full() const noexcept { return told_ == room_; }
-  /// Whether a completion can be dealt with in this turn.
-  bool fits(token subject, std::int32_t result) const noexcept {
-    if (!full()) return true;
-    return result >= 0 ? held_ != most_held_ : sources_[subject.slot()].cancelled;
-  }
   bool any_held() const noexcept { return held_ != 0; }
   bool pending() const noexcept { return (holding_ | waiting_) != 0; }
   /// Tells of connections that were held; returns the new end. When none is left, the kernel
   /// accepts again.
   event* tell_held(event* out) noexcept;
-  /// A completion; true when it made an event.
-  bool completed(token subject, std::int32_t result, bool more, event& out) noexcept;
+  /// A completion, whose event may be written to `out`. `spare`: room for events besides those of
+  /// begin(). The number of events made, or `put_off`: it can't be dealt with in this turn.
+  unsigned completed(token subject, std::int32_t result, bool more, std::uint32_t& spare,
+                     event& out) noexcept {
+    source& of = sources_[subject.slot()];
+    if (!more || result < 0 || !of.plain) [[unlikely]]
+      return completed_unusually(of, result, more, spare, out);
+    if (full()) return hold(of, result) ? 0 : put_off;
+    out = tell(of, result);
+    return 1;
+  }
+  static constexpr unsigned put_off = 2;
 
 private:
   struct source {
     token subject;
     int fd = -1;
+    bool plain = false;       // armed, multishot, and nothing else is asked for
     bool armed = false;       // the kernel accepts
     bool told_armed = false;  // as the loop knows it
     bool cancelled = false;
@@ -83,11 +88,30 @@ private:
   }
   int arm(source& of) noexcept;
   int arm_again(source& of) noexcept;
+  event* tell_held_of_one(event* out) noexcept;
   void arm_waiting() noexcept;
   void cancel(source& of) noexcept;
-  void hold(source& of, int fd) noexcept;
-  int take_held(source& of) noexcept;
-  event tell(const source& of, int fd) noexcept;
+  unsigned completed_unusually(source& of, std::int32_t result, bool more, std::uint32_t& spare,
+                               event& out) noexcept;
+  bool full() const noexcept { return told_ >= room_; }
+  /// False: too many are held.
+  bool hold(source& of, int fd) noexcept;
+  int take_held(source& of) noexcept {
+    const std::uint32_t place = of.first_held;
+    held_connection& taken = held_connections_[place];
+    of.first_held = std::exchange(taken.next, free_held_);
+    free_held_ = place;
+    if (of.first_held == none) holding_ &= ~bit(of);
+    --held_;
+    return taken.fd;
+  }
+  event tell(const source& of, int fd) noexcept {
+    return {.subject = of.subject,
+            .result = fd,
+            .buffer = static_cast<std::uint16_t>(told_++),
+            .kind = event_kind::accepted,
+            .more = of.told_armed};
+  }
 
   uring_ring& ring_;
   const bool one_at_a_time_;

@@ -35,8 +35,11 @@ public:
 
   /// The next free request, or null: the kernel doesn't take those that stand there already.
   io_uring_sqe* next() noexcept {
-    io_uring_sqe* const free = io_uring_get_sqe(&ring_);
-    return free != nullptr ? free : next_after_submit();
+    io_uring_sq& queue = ring_.sq;
+    const unsigned head = io_uring_smp_load_acquire(queue.khead);
+    if (queue.sqe_tail - head < queue.ring_entries) [[likely]]
+      return &queue.sqes[queue.sqe_tail++ & queue.ring_mask];
+    return next_after_submit();
   }
   /// Makes sure that `count` requests can follow one another in one submission.
   bool reserve(unsigned count) noexcept {
@@ -57,6 +60,14 @@ public:
 
   bool unsubmitted() const noexcept { return io_uring_sq_ready(&ring_) != 0; }
   bool completed() const noexcept { return io_uring_cq_ready(&ring_) != 0; }
+  /// Completions that are there and were not passed over, by their place: first_completion() up to
+  /// past_completions().
+  unsigned first_completion() const noexcept { return *ring_.cq.khead; }
+  unsigned past_completions() const noexcept { return io_uring_smp_load_acquire(ring_.cq.ktail); }
+  const io_uring_cqe& completion(unsigned place) const noexcept {
+    return ring_.cq.cqes[place & ring_.cq.ring_mask];
+  }
+  void pass_completions(unsigned count) noexcept { io_uring_cq_advance(&ring_, count); }
   io_uring& raw() noexcept { return ring_; }
 
 private:
