@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Installs hinge under DESTDIR, then builds and runs docs/examples/echo.cpp as a stranger would.
+"""Installs hinge under DESTDIR, then builds and runs examples of docs/ as a stranger would: one on
+epoll, and one that chooses its backend and so links all that there are.
 
 check.py KIND SOURCE BUILD COMPILER...  where KIND is
 pkg-config, meson, cmake, cmake-static (against the installed tree), subproject (SOURCE inside), or
@@ -9,6 +10,7 @@ The installed tree lies elsewhere than its prefix says: so this also tests that 
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
-PROGRAM = "echo.cpp"
+PROGRAMS = ("echo", "greeter")
 
 
 def run(command, **settings):
@@ -24,39 +26,45 @@ def run(command, **settings):
     return subprocess.run(command, check=True, text=True, **settings)
 
 
+def options_of(build):
+    answer = run(["meson", "introspect", "--buildoptions", build], stdout=subprocess.PIPE)
+    return {option["name"]: option["value"] for option in json.loads(answer.stdout)}
+
+
 def install(build, destination):
     """Installs; returns the tree that stands for the prefix, and its library folder."""
     run(["meson", "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", destination])
-    answer = run(["meson", "introspect", "--buildoptions", build], stdout=subprocess.PIPE)
-    options = {option["name"]: option["value"] for option in json.loads(answer.stdout)}
+    options = options_of(build)
     tree = destination + options["prefix"]
     return tree, os.path.join(tree, options["libdir"])
 
 
 def foreign_project(kind, folder):
-    """A copy of the consumer's project, with its program in it."""
+    """A copy of the consumer's project, with its programs in it. Returns its folder."""
     if kind:
         shutil.copytree(os.path.join(HERE, kind), folder)
     else:
         os.mkdir(folder)
-    shutil.copy(os.path.join(os.path.dirname(TESTS), "docs", "examples", PROGRAM), folder)
+    for program in PROGRAMS:
+        shutil.copy(os.path.join(os.path.dirname(TESTS), "docs", "examples", program + ".cpp"),
+                    folder)
     return folder
 
 
 def build_pkg_config(project, environment, compiler):
     answer = run(["pkg-config", "--cflags", "--libs", "hinge"], env=environment,
                  stdout=subprocess.PIPE)
-    binary = os.path.join(project, "echo")
-    run([*compiler, "-std=c++20", os.path.join(project, PROGRAM), *answer.stdout.split(),
-         "-o", binary])
-    return binary
+    for program in PROGRAMS:
+        binary = os.path.join(project, program)
+        run([*compiler, "-std=c++20", binary + ".cpp", *answer.stdout.split(), "-o", binary])
+    return project
 
 
 def build_meson(project, environment, *options):
     build = os.path.join(project, "build")
     run(["meson", "setup", build, project, *options], env=environment)
     run(["meson", "compile", "-C", build, "-j", "2"], env=environment)
-    return os.path.join(build, "echo")
+    return build
 
 
 def build_cmake(project, environment, tree, *options):
@@ -64,18 +72,24 @@ def build_cmake(project, environment, tree, *options):
     run(["cmake", "-S", project, "-B", build, f"-DCMAKE_PREFIX_PATH={tree}", *options],
         env=environment)
     run(["cmake", "--build", build], env=environment)
-    return os.path.join(build, "echo")
+    return build
 
 
-def check_exports(libraries):
-    """The shared library shows its public names and what the C++ library marks as unique."""
+def check_exports(tree, libraries):
+    """The shared library shows its public names and what the C++ library marks as unique; a
+    backend's header is there when the backend is."""
     answer = run(["nm", "-DC", "--defined-only", os.path.join(libraries, "libhinge.so.0")],
                  stdout=subprocess.PIPE)
     names = [line.split(maxsplit=2)[2] for line in answer.stdout.splitlines()]
+    # Templates have what they return before their name.
     strangers = [name for name in names
-                 if not name.startswith(("hinge::", "std::")) or "hinge::sys::" in name]
+                 if not re.match(r"(?:[\w ]+ )?(?:hinge|std)::", name) or "hinge::sys::" in name]
     if strangers or "hinge::now()" not in names:
         sys.exit(f"exported: {strangers}" if strangers else "hinge::now() is not exported")
+    for header in "epoll", "uring":
+        built = any(name.startswith(f"hinge::{header}_poller::open(") for name in names)
+        if built != os.path.exists(os.path.join(tree, "include", "hinge", header + ".hpp")):
+            sys.exit(f"{header}.hpp doesn't belong to this library")
 
 
 def main(kind, source, build, *compiler):
@@ -91,27 +105,30 @@ def main(kind, source, build, *compiler):
             project = foreign_project("meson", folder)
             os.mkdir(os.path.join(project, "subprojects"))
             os.symlink(source, os.path.join(project, "subprojects", "hinge"))
-            binary = build_meson(project, environment, "--force-fallback-for=hinge")
+            folder = build_meson(project, environment, "--force-fallback-for=hinge",
+                                 f"-Dhinge:io_uring={options_of(build)['io_uring']}")
         else:
             tree, libraries = install(build, stage)
             if kind == "exports":
-                check_exports(libraries)
+                check_exports(tree, libraries)
                 return
             environment["PKG_CONFIG_PATH"] = os.path.join(libraries, "pkgconfig")
             environment["PKG_CONFIG_SYSROOT_DIR"] = stage
             environment["LD_LIBRARY_PATH"] = libraries
             if kind == "pkg-config":
-                binary = build_pkg_config(foreign_project(None, folder), environment, compiler)
+                folder = build_pkg_config(foreign_project(None, folder), environment, compiler)
             elif kind == "meson":
-                binary = build_meson(foreign_project("meson", folder), environment,
+                folder = build_meson(foreign_project("meson", folder), environment,
                                      "--wrap-mode=nofallback")
             else:
                 static = "ON" if kind == "cmake-static" else "OFF"
-                binary = build_cmake(foreign_project("cmake", folder), environment, tree,
+                folder = build_cmake(foreign_project("cmake", folder), environment, tree,
                                      f"-DHINGE_USE_STATIC={static}")
         if kind in ("cmake-static", "subproject"):
             environment.pop("LD_LIBRARY_PATH", None)  # the static library is inside
-        run([sys.executable, os.path.join(TESTS, "example", "echo.py"), binary], env=environment)
+        for program in PROGRAMS:
+            run([sys.executable, os.path.join(TESTS, "example", program + ".py"),
+                 os.path.join(folder, program)], env=environment)
 
 
 if __name__ == "__main__":
