@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <deque>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
@@ -14,8 +13,10 @@ namespace hinge::test {
 
 namespace {
 
-// A close that has no name of its own, and is to be heard of.
-constexpr std::uint64_t failing_close = ~std::uint64_t{0};
+// A request that has no name of its own, and is to be heard of.
+constexpr std::uint64_t failing_unnamed = ~std::uint64_t{0};
+// A completion in whose place one comes that is late.
+constexpr std::uint64_t late_place = failing_unnamed - 1;
 
 /// The ring that a call is about.
 io_uring* ring_among(io_uring* ring, ...) { return ring; }
@@ -127,7 +128,20 @@ void ring_hooks::prepared(io_uring_sqe& request) {
     prepared_close(of, request, fate);
   } else if (request.opcode != IORING_OP_ASYNC_CANCEL) {
     prepared_other(of, request, fate);
+  } else if (fate.code != 0) {
+    prepared_unnamed(of, request, fate.code);
   }
+}
+
+/// It is done, and heard of as if it had failed.
+void ring_hooks::prepared_unnamed(ring_state& of, io_uring_sqe& request, int code) {
+  request.flags &= static_cast<std::uint8_t>(~IOSQE_CQE_SKIP_SUCCESS);
+  request.user_data = failing_unnamed;
+  of.held.push_back({.opcode = request.opcode,
+                     .fd = -1,
+                     .name = failing_unnamed,
+                     .changed_name = failing_unnamed,
+                     .to = -code});
 }
 
 void ring_hooks::prepared_close(ring_state& of, io_uring_sqe& request, const request_fate& fate) {
@@ -155,14 +169,7 @@ void ring_hooks::prepared_close(ring_state& of, io_uring_sqe& request, const req
     return;
   }
   must_not_be_held(request.fd, "a close in the ring");
-  if (fate.code == 0) return;
-  request.flags &= static_cast<std::uint8_t>(~IOSQE_CQE_SKIP_SUCCESS);
-  request.user_data = failing_close;
-  of.held.push_back({.opcode = IORING_OP_CLOSE,
-                     .fd = -1,
-                     .name = failing_close,
-                     .changed_name = failing_close,
-                     .to = -fate.code});
+  if (fate.code != 0) prepared_unnamed(of, request, fate.code);
 }
 
 void ring_hooks::prepared_other(ring_state& of, io_uring_sqe& request, const request_fate& fate) {
@@ -216,23 +223,29 @@ void ring_hooks::fail_armed_accept(int fd, int code) {
   for (auto& [ring, state] : rings_) {
     for (under_way& one : state.held) {
       if (one.opcode != IORING_OP_ACCEPT || one.fd != fd) continue;
-      io_uring_sync_cancel_reg wanted{};
-      wanted.addr = one.name;
-      wanted.fd = -1;
-      wanted.timeout = {.tv_sec = -1, .tv_nsec = -1};
-      const int failed = under_.io_uring_register(static_cast<unsigned>(ring->ring_fd),
-                                                  IORING_REGISTER_SYNC_CANCEL, &wanted, 1);
-      one.changed_name = one.name;
-      one.from = failed == -ENOENT ? -EBADF : -ECANCELED;
-      one.to = -code;
-      if (failed == -ENOENT) {
+      if (!end(*ring, one, code)) {
+        one.from = -EBADF;
         unsubmitted(*ring, one.name).fd = -1;
-      } else if (failed < 0) {
-        throw std::runtime_error("IORING_REGISTER_SYNC_CANCEL");
       }
       return;
     }
   }
+}
+
+/// Cancels a request; its last completion tells of that errno instead. False: the kernel has none
+/// of that name.
+bool ring_hooks::end(io_uring& ring, under_way& one, int code) {
+  one.changed_name = one.name;
+  one.from = -ECANCELED;
+  one.to = -code;
+  io_uring_sync_cancel_reg wanted{};
+  wanted.addr = one.name;
+  wanted.fd = -1;
+  wanted.timeout = {.tv_sec = -1, .tv_nsec = -1};
+  const int failed = under_.io_uring_register(static_cast<unsigned>(ring.ring_fd),
+                                              IORING_REGISTER_SYNC_CANCEL, &wanted, 1);
+  if (failed < 0 && failed != -ENOENT) throw std::runtime_error("IORING_REGISTER_SYNC_CANCEL");
+  return failed == 0;
 }
 
 // --- completions ---------------------------------------------------------------------------------
@@ -242,7 +255,43 @@ void ring_hooks::completed(io_uring& ring) {
   ring_state& of = rings_[&ring];
   const unsigned tail = io_uring_smp_load_acquire(ring.cq.ktail);
   if (order_ && of.seen != tail) permute(ring, of.seen, tail);
-  for (; of.seen != tail; ++of.seen) look_at(of, ring.cq.cqes[of.seen & ring.cq.ring_mask]);
+  for (; of.seen != tail; ++of.seen) {
+    io_uring_cqe& one = ring.cq.cqes[of.seen & ring.cq.ring_mask];
+    if (late_) put_off(ring, of, one);
+    look_at(ring, of, one);
+  }
+}
+
+/// Puts another one in its place, or nothing.
+void ring_hooks::put_off(io_uring& ring, ring_state& of, io_uring_cqe& one) {
+  constexpr double odds = 0.5;
+  const auto ask_for_place = [&ring] {
+    io_uring_sqe* const place = io_uring_get_sqe(&ring);
+    if (place == nullptr) return false;
+    io_uring_prep_nop(place);
+    io_uring_sqe_set_data64(place, late_place);
+    return true;
+  };
+  completion_seen now{one.user_data, one.res, one.flags};
+  if (now.name == late_place) {
+    now = {};
+    if (!late_->chance(odds) || !ask_for_place()) {
+      now = of.late.front();
+      of.late.pop_front();
+    }
+  } else {
+    bool behind = false;
+    for (completion_seen& waits : of.late) behind |= subject_of(waits.name) == subject_of(now.name);
+    if ((behind || late_->chance(odds)) && ask_for_place()) {
+      of.late.push_back(std::exchange(now, {}));
+    } else if (behind) {
+      for (auto waits = of.late.rbegin(); waits != of.late.rend(); ++waits)
+        if (subject_of(waits->name) == subject_of(now.name)) std::swap(*waits, now);
+    }
+  }
+  one.user_data = now.name;
+  one.res = now.result;
+  one.flags = now.flags;
 }
 
 /// Shuffles the tokens' places, and fills the places of each in the order of its completions.
@@ -267,7 +316,7 @@ void ring_hooks::permute(io_uring& ring, unsigned from, unsigned to) {
   }
 }
 
-void ring_hooks::look_at(ring_state& of, io_uring_cqe& one) {
+void ring_hooks::look_at(io_uring& ring, ring_state& of, io_uring_cqe& one) {
   const auto held = std::find_if(of.held.begin(), of.held.end(), [&](const under_way& request) {
     return request.name == one.user_data ||
            (request.close_name != 0 && request.close_name == one.user_data);
@@ -275,9 +324,13 @@ void ring_hooks::look_at(ring_state& of, io_uring_cqe& one) {
   if (held != of.held.end()) {
     if (held->changed_name == one.user_data && one.res == held->from && held->to != 0)
       one.res = held->to;
-    if ((one.flags & IORING_CQE_F_MORE) == 0) of.held.erase(held);
+    if ((one.flags & IORING_CQE_F_MORE) == 0) {
+      of.held.erase(held);
+    } else if (held->opcode == ending_.opcode && ending_.nth != 0 && --ending_.nth == 0) {
+      end(ring, *held, ending_.code);
+    }
   }
-  if (one.user_data == failing_close) one.user_data = 0;
+  if (one.user_data == failing_unnamed) one.user_data = 0;
   completions_.push_back({one.user_data, one.res, one.flags});
 }
 

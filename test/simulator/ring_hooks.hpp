@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -54,7 +55,8 @@ struct completion_seen {
 /// What becomes of a request. It is untouched unless one of these is set.
 struct request_fate {
   /// The errno with which it fails instead of being done. A close that fails has closed all the
-  /// same, as on Linux; a request to cancel doesn't fail.
+  /// same, as on Linux; a request to cancel that fails came too late, for nothing was left of what
+  /// it was about.
   int code = 0;
   /// send: bytes that go, when that is less than all; 0: as many as there are.
   std::uint32_t length = 0;
@@ -78,6 +80,14 @@ public:
 
   /// From here on completions of different tokens come in any order.
   void reorder(std::uint64_t seed) { order_.emplace(seed); }
+  /// From here on some completions are seen a turn or more late; those of a token keep their order.
+  void delay(std::uint64_t seed) { late_.emplace(seed); }
+  /// After its completion number `nth` a request of that opcode that goes on ends with that errno.
+  void end_after(std::uint8_t opcode, std::uint64_t nth, int code) {
+    ending_ = {opcode, nth, code};
+  }
+  /// Whether that has happened.
+  bool has_ended() const { return ending_.nth == 0; }
 
   std::uint64_t count(ring_call_id what) const { return calls_[static_cast<std::size_t>(what)]; }
   /// Times that the library entered the kernel to submit or to wait.
@@ -119,17 +129,28 @@ private:
   };
   struct ring_state {
     std::vector<under_way> held;
+    std::deque<completion_seen> late;
     unsigned seen = 0;  // completions that were looked at: the queue's tail of then
     bool link_open = false;
     bool link_broken = false;
   };
 
+  /// What end_after() asks for; nth counts down.
+  struct end_wanted {
+    std::uint8_t opcode = 0;
+    std::uint64_t nth = 0;
+    int code = 0;
+  };
+
   ring_state& ring_of(const io_uring_sqe& request);
+  void prepared_unnamed(ring_state& of, io_uring_sqe& request, int code);
   void prepared_close(ring_state& of, io_uring_sqe& request, const request_fate& fate);
   void prepared_other(ring_state& of, io_uring_sqe& request, const request_fate& fate);
   void must_not_be_held(int fd, const char* closer);
   void permute(io_uring& ring, unsigned from, unsigned to);
-  void look_at(ring_state& of, io_uring_cqe& one);
+  void put_off(io_uring& ring, ring_state& of, io_uring_cqe& one);
+  void look_at(io_uring& ring, ring_state& of, io_uring_cqe& one);
+  bool end(io_uring& ring, under_way& one, int code);
 
   static ring_hooks* current_;
   sys::ring_table under_;
@@ -137,6 +158,8 @@ private:
   request_decision decide_request_;
   call_decision decide_call_;
   std::optional<sim::random_source> order_;
+  std::optional<sim::random_source> late_;
+  end_wanted ending_;
   std::array<std::uint64_t, ring_call_names.size()> calls_{};
   std::array<std::uint64_t, 256> requests_made_{};
   std::vector<request_seen> requests_;

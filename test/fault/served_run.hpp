@@ -1,0 +1,344 @@
+// A loop that serves clients of every kind while one thing goes wrong.
+#pragma once
+
+#include "conformance/house.hpp"
+
+#include "support/descriptors.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hinge::test {
+
+/// What can go wrong: a system call; and on io_uring a call to the ring, or a request in it.
+struct fault_site {
+  enum class kind : std::uint8_t { call, ring_call, request };
+
+  constexpr fault_site(call_id what)
+      : of(kind::call), index(static_cast<std::uint8_t>(what)), name(call_names[index]) {}
+#ifdef HINGE_HAVE_URING
+  constexpr fault_site(ring_call_id what)
+      : of(kind::ring_call), index(static_cast<std::uint8_t>(what)), name(ring_call_names[index]) {}
+  constexpr fault_site(io_uring_op what, std::string_view called)
+      : of(kind::request), index(static_cast<std::uint8_t>(what)), name(called) {}
+#endif
+  friend constexpr bool operator==(const fault_site& a, const fault_site& b) {
+    return a.of == b.of && a.index == b.index;
+  }
+
+  kind of;
+  std::uint8_t index;
+  std::string_view name;
+};
+
+/// From its `nth` on for `times` times, while it is in force.
+struct fault {
+  fault_site what;
+  int code = 0;
+  std::uint64_t nth = 1;
+  std::uint64_t times = 1;
+  /// Of a request: it ends with its first completion; a send takes no more bytes than that; or it
+  /// is its completion number `nth` after which it fails.
+  bool lone = false;
+  std::uint32_t length = 0;
+  bool when_armed = false;
+};
+
+inline std::string text(const fault& wrong) {
+  std::string all(wrong.what.name);
+  if (wrong.code != 0) all += wrong.when_armed ? " is ended by " : " fails with ";
+  if (wrong.code != 0) all += errno_name(wrong.code);
+  if (wrong.lone) all += " is for one answer";
+  if (wrong.length != 0) all += " is cut to " + std::to_string(wrong.length);
+  return all + ", number " + std::to_string(wrong.nth) + ", " + std::to_string(wrong.times) +
+         " times";
+}
+
+/// All calls and requests of a run, some of which go wrong.
+class faulty_system {
+public:
+  explicit faulty_system(const std::optional<fault>& wrong)
+      : wrong_(wrong), calls_([this](call_id what, std::uint64_t) { return -decide(what).code; }) {
+#ifdef HINGE_HAVE_URING
+    if (wrong_ && wrong_->when_armed)
+      rings_.end_after(wrong_->what.index, wrong_->nth, wrong_->code);
+#endif
+  }
+
+  void begin() { in_force_ = true; }
+  void end() { in_force_ = false; }
+  std::uint64_t made(const fault_site& what) const {
+    return made_[static_cast<std::size_t>(what.of)][what.index];
+  }
+  std::uint64_t failed() const {
+#ifdef HINGE_HAVE_URING
+    if (wrong_ && wrong_->when_armed) return rings_.has_ended();
+#endif
+    return failed_;
+  }
+  /// What was closed under a request.
+  std::size_t violations() const {
+#ifdef HINGE_HAVE_URING
+    return rings_.violations().size();
+#else
+    return 0;
+#endif
+  }
+  /// io_uring: completions come in any order, some of them late.
+  void stir([[maybe_unused]] std::uint64_t seed) {
+#ifdef HINGE_HAVE_URING
+    rings_.reorder(seed);
+    rings_.delay(seed);
+#endif
+  }
+
+private:
+  /// The fault, when it is this one's turn; else one without effect.
+  fault decide(const fault_site& what) {
+    const fault none{.what = what};
+    if (!in_force_) return none;
+    const std::uint64_t nth = ++made_[static_cast<std::size_t>(what.of)][what.index];
+    if (!wrong_ || wrong_->when_armed || !(what == wrong_->what) || nth < wrong_->nth ||
+        nth >= wrong_->nth + wrong_->times)
+      return none;
+    ++failed_;
+    return *wrong_;
+  }
+
+  std::optional<fault> wrong_;
+  bool in_force_ = false;
+  std::uint64_t failed_ = 0;
+  std::array<std::array<std::uint64_t, 256>, 3> made_{};
+  call_hooks calls_;
+#ifdef HINGE_HAVE_URING
+  ring_hooks rings_{[this](const request_seen& seen, std::uint64_t) -> request_fate {
+                      const fault found = decide({static_cast<io_uring_op>(seen.opcode), ""});
+                      return {.code = found.code, .length = found.length, .lone = found.lone};
+                    },
+                    [this](ring_call_id what, std::uint64_t) { return -decide(what).code; }};
+#endif
+};
+
+inline const std::string large = pattern(300'000);
+
+/// What the server does is in the first byte: e echoes, f finishes with a large reply, l with a
+/// small one, a aborts, s ends its side and waits, q closes.
+inline void serve(connection c, std::span<std::byte> bytes) {
+  switch (static_cast<char>(bytes.front())) {
+    case 'f':
+      c.finish(bytes_of(large));
+      break;
+    case 'l':
+      c.finish(bytes);
+      break;
+    case 'a':
+      c.abort();
+      break;
+    case 's':
+      c.shutdown_write();
+      break;
+    default:
+      c.send(bytes);
+  }
+}
+
+template <class Backend>
+class served_run {
+public:
+  explicit served_run(const std::optional<fault>& wrong)
+      : wrong_(wrong), system(wrong), running(Backend::make_loop(note_taker())) {
+    if (!Backend::usable()) SKIP("this backend is refused here");
+    running->handler().does.data = serve;
+  }
+  ~served_run() {
+    running.reset();
+    if (!broken_) CHECK(system.violations() == 0);
+  }
+
+  /// False when it did not open, and said why.
+  bool open();
+  /// Clients of every kind, while the fault is in force.
+  void serve_clients();
+  /// The fault is over: the next client is served, or the listener's death was told.
+  void serve_another();
+  /// One client is left, nothing happens, and it sleeps.
+  void be_quiet();
+  void drain();
+  /// A turn has failed: the loop is at its end.
+  bool broken() const { return broken_; }
+
+private:
+  static constexpr int most_turns = 1500;
+
+  template <class Done>
+  bool until(Done done, int turns = most_turns);
+  void turn(nanoseconds most = std::chrono::milliseconds(2));
+  std::unique_ptr<client> connect(std::string_view first);
+  bool may_break() const;
+
+  std::optional<fault> wrong_;
+  bool broken_ = false;
+  unsigned turns_ = 0;
+  std::vector<std::unique_ptr<client>> clients_;
+
+public:
+  faulty_system system;
+  decltype(Backend::make_loop(note_taker())) running;
+};
+
+/// Whether a turn may tell of the fault.
+template <class Backend>
+bool served_run<Backend>::may_break() const {
+  return wrong_ &&
+         (wrong_->what == call_id::epoll_wait || wrong_->what.of == fault_site::kind::ring_call);
+}
+
+template <class Backend>
+void served_run<Backend>::turn(nanoseconds most) {
+  // Some don't wait.
+  const bool waits = ++turns_ % 4 != 0;
+  const int turned =
+      running->turn(waits ? deadline::after(running->now(), most) : deadline::immediately());
+  if (turned < 0) CHECK((may_break() && turned == -wrong_->code));
+  // A wait that failed has lost nothing on a readiness backend.
+  broken_ |= turned < 0 && Backend::completes;
+  const loop_counters& counted = running->counters();
+  CHECK(counted.accepted == running->open_connections() + counted.closed_total() + counted.shed);
+  for (const auto& one : clients_) one->listen_in();
+}
+
+template <class Backend>
+template <class Done>
+bool served_run<Backend>::until(Done done, int turns) {
+  for (; turns != 0 && !broken_ && !done(); --turns) turn();
+  return broken_ || done();
+}
+
+template <class Backend>
+std::unique_ptr<client> served_run<Backend>::connect(std::string_view first) {
+  auto made = connect_client(running->listener_at(0).local());
+  if (made) made->send(first);
+  return made;
+}
+
+template <class Backend>
+bool served_run<Backend>::open() {
+  system.begin();
+  const bool asks = wrong_ && wrong_->what == call_id::getrlimit;
+  result<void> opened = running->open({.max_connections = asks ? 0U : 16U});
+  if (opened) {
+    const auto listening = running->listen(
+        address::loopback(0), {.send_buffer_bytes = 32 * 1024, .receive_buffer_bytes = 32 * 1024});
+    if (!listening) opened = fail(listening.error());
+  }
+  system.end();
+  if (opened) return true;
+  REQUIRE(wrong_);
+  INFO(opened.error().text());
+  CHECK(opened.error().code() == wrong_->code);
+  CHECK(std::string_view(opened.error().call()) != "");
+  // The first turn of the poller, an option, and calls to a ring are named by what they are for.
+  if (wrong_->what.of == fault_site::kind::call && wrong_->what != call_id::epoll_wait &&
+      wrong_->what != call_id::setsockopt)
+    CHECK(opened.error().call() == wrong_->what.name);
+  return false;
+}
+
+template <class Backend>
+void served_run<Backend>::serve_clients() {
+  system.begin();
+  for (const std::string_view first : {"echo", "finish", "abort", "shut", "end", "last"}) {
+    auto made = connect(first);
+    REQUIRE(made);
+    clients_.push_back(std::move(made));
+  }
+  const std::string more = "e" + large;
+  std::size_t given = 0;
+  // As far as it gets: the server may have lost any of them, unless nothing has failed.
+  const bool harmless = !wrong_ || wrong_->code == 0;
+  until(
+      [&] {
+        given += clients_[0]->send(std::string_view(more).substr(given));
+        if (clients_[0]->received().size() == 4 + more.size()) clients_[0]->shutdown();
+        if (clients_[4]->received() == "end") clients_[4]->shutdown();
+        if (clients_[3]->ended()) clients_[3]->shutdown();
+        return std::all_of(clients_.begin(), clients_.end(),
+                           [](const auto& one) { return one->ended() || one->was_reset(); });
+      },
+      harmless ? most_turns : 150);
+  if (harmless) {
+    CHECK(clients_[0]->received() == "echo" + more);
+    CHECK(clients_[1]->received() == large);
+    CHECK(clients_[2]->was_reset());
+    CHECK(clients_[3]->ended());
+    CHECK(clients_[4]->received() == "end");
+    CHECK(clients_[5]->received() == "last");
+  }
+  system.end();
+}
+
+template <class Backend>
+void served_run<Backend>::serve_another() {
+  if (running->counters().listeners_died != 0) {
+    REQUIRE(running->handler().errors.size() == 1);
+    CHECK(running->handler().errors[0].second == -wrong_->code);
+    return;
+  }
+  clients_.clear();
+  clients_.push_back(connect("hello"));
+  REQUIRE(clients_.front());
+  CHECK(until([&] { return clients_.front()->received() == "hello"; }));
+  CHECK(until([&] { return running->open_connections() == 1; }));
+}
+
+/// Whoever asks again and again for what he can't have makes hundreds of turns in that time.
+template <class Backend>
+void served_run<Backend>::be_quiet() {
+  const instant end = running->now() + 3'000'000;
+  int turns = 0;
+  for (; turns < 40 && !broken_ && running->now() < end; ++turns)
+    turn(nanoseconds(end - running->now()));
+  CHECK(turns < 40);
+}
+
+template <class Backend>
+void served_run<Backend>::drain() {
+  clients_.clear();
+  running->drain(std::chrono::milliseconds(100));
+  CHECK(until([&] { return running->finished(); }));
+  if (broken_) return;
+  for (const heard& one : running->handler().all) CHECK(one.closes == 1);
+}
+
+/// A whole life; returns how often the fault came to pass. The seed stirs completions; 0: not.
+template <class Backend>
+std::uint64_t live_through(const std::optional<fault>& wrong, std::uint64_t seed = 0) {
+  INFO((wrong ? text(*wrong) : "nothing goes wrong") << "; seed " << seed);
+  const std::size_t descriptors = open_descriptors();
+  std::uint64_t failed = 0;
+  {
+    served_run<Backend> run(wrong);
+    if (seed != 0) run.system.stir(seed);
+    const bool opened = run.open();
+    if (opened) {
+      run.serve_clients();
+      run.serve_another();
+      run.be_quiet();
+      run.drain();
+    }
+    failed = run.system.failed();
+    CHECK((opened || failed != 0));
+  }
+  CHECK(open_descriptors() == descriptors);
+  return failed;
+}
+
+}  // namespace hinge::test
