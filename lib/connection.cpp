@@ -75,12 +75,9 @@ bool loop_base::append(std::uint32_t slot, std::span<const std::byte> bytes, int
 
 /// What lies in the received buffer that the handler is looking at stays there.
 bool loop_base::append_out(hot_entry& h, std::span<const std::byte> bytes) noexcept {
-  const bool in_received = !received_.empty() && bytes.data() >= received_.data() &&
-                           bytes.data() + bytes.size() <= received_.data() + received_.size();
-  if (!in_received || !may_keep(h)) return segments_.append(h.out, bytes);
+  if (!in_received(bytes) || !may_keep(h)) return segments_.append(h.out, bytes);
   if (!segments_.append_reference(h.out, bytes, received_buffer_)) return false;
-  ++buffer_references_[received_buffer_];
-  ++h.lent;
+  lend_once_more(h, received_buffer_);
   return true;
 }
 

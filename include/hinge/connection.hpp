@@ -1,6 +1,7 @@
 // A handle to a connection: what a handler is given, and may keep.
 #pragma once
 
+#include <hinge/kept_bytes.hpp>
 #include <hinge/loop_base.hpp>
 
 #include <cassert>
@@ -33,6 +34,12 @@ public:
   bool send(std::span<const std::byte> bytes) noexcept {
     return loop_ != nullptr && loop_->send(id_, bytes);
   }
+  /// The same with kept bytes, which are gone then, unless it returns false. On a completion
+  /// backend they are not copied.
+  HINGE_API bool send(kept_bytes&& bytes) noexcept;
+  /// Keeps bytes of the running on_data, which else live only until that returns. Empty when memory
+  /// is short. Other bytes are copied.
+  HINGE_API kept_bytes keep(std::span<const std::byte> bytes) const noexcept;
   /// The last reply: sends `bytes` and closes; on TCP data and FIN leave as one packet. What was
   /// said of unread bytes at close() holds here too.
   bool finish(std::span<const std::byte> bytes) noexcept {

@@ -57,8 +57,7 @@ public:
   const listener& listener_at(std::size_t index) const noexcept { return doors_[index].socket; }
 
   /// Runs `task` in the loop's thread, in its next turn; tasks of one thread run in order. Any
-  /// thread.
-  /// Ends the process when memory is short.
+  /// thread. Ends the process when memory is short.
   HINGE_API void post(mailbox::function task) noexcept;
   /// Makes the running or the next turn return early. Any thread, and signal handlers.
   void wake() const noexcept {
@@ -247,12 +246,25 @@ protected:
     --h.lent;
     unreference(buffer);
   }
+  void give_back(connection_id id, std::uint16_t buffer) noexcept {
+    if (hot_entry* const h = table_.find(id)) --h->lent;
+    unreference(buffer);
+  }
+  void lend_once_more(hot_entry& h, std::uint16_t buffer) noexcept {
+    ++buffer_references_[buffer];
+    ++h.lent;
+  }
+  /// Completion: whether `bytes` lie in the received buffer that on_data is looking at.
+  bool in_received(std::span<const std::byte> bytes) const noexcept {
+    return !received_.empty() && bytes.data() >= received_.data() &&
+           bytes.data() + bytes.size() <= received_.data() + received_.size();
+  }
   HINGE_API void hold(std::uint32_t slot, std::span<std::byte> bytes,
                       std::uint16_t buffer) noexcept;
 
-  // --- what connection's operations do; each false when the id is stale or the state forbids it
-  // ---
+  // --- what connection does; each false when the id is stale or the state forbids it -----------
   friend class connection;
+  friend class kept_bytes;
   bool send(connection_id id, std::span<const std::byte> bytes) noexcept;
   bool finish(connection_id id, std::span<const std::byte> bytes) noexcept;
   /// Queues what a send that returned `taken` has left of `bytes`.
