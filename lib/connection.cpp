@@ -254,7 +254,7 @@ void loop_base::hold(std::uint32_t slot, std::span<std::byte> bytes,
 
 /// The next piece to deliver, off its chain. What was copied is copied once more: its segment may
 /// be used again while the handler looks at it.
-loop_base::held_piece loop_base::take_held(hot_entry& h) noexcept {
+segment_pool::piece loop_base::take_held(hot_entry& h) noexcept {
   const segment_pool::piece piece = segments_.front(h.held);
   std::byte* data = const_cast<std::byte*>(piece.data);
   if (piece.buffer == no_buffer) {
@@ -263,7 +263,7 @@ loop_base::held_piece loop_base::take_held(hot_entry& h) noexcept {
   }
   segments_.consume_front(h.held, piece.length);
   if (piece.buffer != no_buffer) --h.lent;
-  return {{data, piece.length}, piece.buffer};
+  return {data, piece.length, piece.buffer};
 }
 
 }  // namespace hinge

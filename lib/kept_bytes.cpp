@@ -37,7 +37,7 @@ kept_bytes connection::keep(std::span<const std::byte> bytes) const noexcept {
   return made;
 }
 
-bool connection::send(kept_bytes&& bytes) noexcept {
+bool connection::send_kept(kept_bytes&& bytes) noexcept {
   if (loop_ == nullptr || !bytes) return false;
   if (!bytes.in_place() || bytes.loop_ != loop_) {
     if (!loop_->send(id_, bytes.bytes())) return false;

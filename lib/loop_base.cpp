@@ -116,6 +116,7 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
 /// What is listed and doesn't fit is made later, from the state of then: the descriptor of now may
 /// be somebody else's.
 std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
+  if (!completes_) changes_.clear();
   if (doors_changed_ || exhausted_doors_ != 0 || (terms.accept_room == 0) != doors_paused_)
     arm_doors(terms.accept_room);
   emit_changes();
@@ -126,8 +127,7 @@ std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
 }
 
 deadline loop_base::next_wake_up() const noexcept {
-  deadline next = std::min(table_.deadlines().next(), stop_until_);
-  if (young_until_ != no_instant) next = std::min(next, deadline::at(young_until_ + young_slack_));
+  deadline next = timed_ ? std::min(next_timer(), stop_until_) : stop_until_;
   if (exhausted_doors_ == 0) [[likely]]
     return next;
   for (const door& d : doors_)
@@ -212,6 +212,7 @@ void loop_base::arm_deadline(std::uint32_t slot) noexcept {
   const deadline when = next_expiry(slot).when;
   if (when.is_never()) return;
   table_.hot(slot).set(connection_flag::deadline_armed);
+  timed_ = true;
   table_.deadlines().arm(slot, when.when(), now_);
 }
 
@@ -242,7 +243,7 @@ void loop_base::end_young() noexcept {
     if (h->state == connection_state::open || h->state == connection_state::draining)
       arm_deadline(oldest.slot);
   }
-  young_until_ = no_instant;
+  young_until_ = deadline::never().when();
 }
 
 bool loop_base::expire_one() noexcept {
@@ -285,6 +286,14 @@ void loop_base::close_slot(std::uint32_t slot) noexcept {
   close_descriptor(h.fd, completes_);
 }
 
+/// An event of a connection that has gone.
+void loop_base::stale(const event& e) noexcept {
+  ++counters_.stale_events;
+  if (e.kind != event_kind::received || e.buffer == no_buffer) return;
+  lend(e.buffer);
+  unreference(e.buffer);
+}
+
 void loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept {
   hot_entry& h = table_.hot(slot);
   if (h.state != connection_state::detaching) {
@@ -302,6 +311,7 @@ void loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept 
   close_slot(slot);
 }
 
+/// A poller that broke takes no more changes: every descriptor is closed here.
 void loop_base::abandon() noexcept {
   for (const change& wanted : changes_.all())
     if (wanted.what == operation::close) sockets::close(wanted.fd);

@@ -34,9 +34,9 @@ public:
   bool send(std::span<const std::byte> bytes) noexcept {
     return loop_ != nullptr && loop_->send(id_, bytes);
   }
-  /// The same with kept bytes, which are gone then, unless it returns false. On a completion
+  /// Sends kept bytes, which are gone then, unless it returns false. On a completion
   /// backend they are not copied.
-  HINGE_API bool send(kept_bytes&& bytes) noexcept;
+  HINGE_API bool send_kept(kept_bytes&& bytes) noexcept;
   /// Keeps bytes of the running on_data, which else live only until that returns. Empty when memory
   /// is short. Other bytes are copied.
   HINGE_API kept_bytes keep(std::span<const std::byte> bytes) const noexcept;

@@ -70,6 +70,11 @@ private:
   void peer_ended(std::uint32_t slot) noexcept;
   void serve_ready() noexcept;
   void woken() noexcept;
+  void expire() noexcept {
+    if (timer_due()) end_young();
+    for (unsigned i = 0; i < expiries_per_turn && expire_one(); ++i) settle();
+    timed_ = !young_.empty() || !table_.deadlines().empty();
+  }
   void close_all() noexcept;
   void end(std::uint32_t slot) noexcept;
   void settle() noexcept {
@@ -118,23 +123,22 @@ template <poller P, handler H>
 inline int loop<P, H>::turn_inline(deadline until) noexcept {
   settle();
   turn_terms terms;
-  const std::span<const change> changes = prepare(terms, until);
+  const std::span<const change> changes = prepare(terms, until, poller_.completes());
   event* const events = events_.data();
   const int count =
       poller_.turn(changes, {events, options_.events_per_turn + changes.size()}, terms);
   now_ = terms.now;
   ended_before_ = counters_.accepted - table_.size();
   ++counters_.turns;
-  changes_.clear();
+  if (poller_.completes()) changes_.clear();
   if (count < 0) [[unlikely]]
     return count;
   if (std::exchange(closes_sent_, false)) descriptor_freed();
   counters_.events += static_cast<std::uint32_t>(count);
   for (const event *e = events, *end = events + count; e != end; ++e)
     e->kind == event_kind::accepted ? accepted(*e) : dispatch(*e);
-  if (now_ >= young_until_) end_young();
-  if (table_.deadlines().may_be_due(now_))
-    for (unsigned i = 0; i < expiries_per_turn && expire_one(); ++i) settle();
+  if (poller_.completes() ? timer_due() : timed_) [[unlikely]]
+    expire();
   if (attention_) [[unlikely]] {
     serve_ready();
     if (stop_until_.passed(now_)) stop();
@@ -160,12 +164,8 @@ template <poller P, handler H>
 void loop<P, H>::dispatch_connection(const event& e) noexcept {
   const std::uint32_t slot = e.subject.slot();
   hot_entry* const h = table_.find({slot, e.subject.generation()});
-  if (h == nullptr) [[unlikely]] {
-    ++counters_.stale_events;
-    if (e.kind == event_kind::received && e.buffer != no_buffer)
-      lend(e.buffer), unreference(e.buffer);
-    return;
-  }
+  if (h == nullptr) [[unlikely]]
+    return stale(e);
   switch (e.kind) {
     case event_kind::readable:
     case event_kind::writable:
@@ -191,9 +191,8 @@ void loop<P, H>::dispatch_connection(const event& e) noexcept {
 
 template <poller P, handler H>
 inline void loop<P, H>::accepted(const event& e) noexcept {
-  if (e.result < 0 || e.more == 0 || watchful_) [[unlikely]] {
-    if (!accepted_unusually(e)) return;
-  }
+  if ((e.result < 0 || e.more == 0 || watchful_) && !accepted_unusually(e)) [[unlikely]]
+    return;
   assert(table_.available() != 0);
   ++counters_.accepted;
   const std::uint32_t slot = table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()),
@@ -381,8 +380,8 @@ void loop<P, H>::deliver_held(std::uint32_t slot) noexcept {
   if (h.state == connection_state::draining) drop_chain(h, h.held);
   while (!h.held.empty()) {
     if (paused(h)) return;
-    const held_piece next = take_held(h);
-    deliver(slot, next.bytes, next.buffer);
+    const segment_pool::piece next = take_held(h);
+    deliver(slot, {const_cast<std::byte*>(next.data), next.length}, next.buffer);
     if (!alive(id) || h.state != connection_state::open) return;
   }
   if (!paused(h) && h.has(connection_flag::end_unread)) peer_ended(slot);

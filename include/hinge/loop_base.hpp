@@ -27,7 +27,6 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <span>
 #include <thread>
@@ -76,11 +75,9 @@ public:
   std::uint32_t open_connections() const noexcept { return table_.size() - detaching_; }
   bool stopping() const noexcept { return stopping_; }
   /// Stopped, and nothing is left.
-  bool finished() const noexcept { return emptied() && changes_.all().empty(); }
+  bool finished() const noexcept { return emptied() && (!completes_ || changes_.all().empty()); }
 
 protected:
-  static constexpr instant no_instant = std::numeric_limits<instant>::max();
-
   /// A listener and what the loop knows about its accepting.
   struct door {
     listener socket;
@@ -111,11 +108,18 @@ protected:
   bool emptied() const noexcept { return stopping_ && table_.size() == 0 && detaching_doors_ == 0; }
 
   // --- before and after a turn -------------------------------------------------------------
-  std::span<const change> prepare(turn_terms& terms, deadline until) noexcept;
+  std::span<const change> prepare(turn_terms& terms, deadline until, bool completes) noexcept;
   HINGE_API std::span<const change> prepare_slowly(turn_terms& terms) noexcept;
   HINGE_API void emit_changes() noexcept;
   void emit_completion_changes(std::uint32_t slot, hot_entry& h) noexcept;
   HINGE_API void arm_doors(std::uint32_t room) noexcept;
+  deadline next_timer() const noexcept {
+    const deadline young = deadline::after(young_until_, nanoseconds(young_slack_));
+    return table_.deadlines().empty() ? young : std::min(young, table_.deadlines().next());
+  }
+  bool timer_due() const noexcept {
+    return now_ >= young_until_ || table_.deadlines().may_be_due(now_);
+  }
   HINGE_API deadline next_wake_up() const noexcept;
 
   // --- doors ---------------------------------------------------------------------------------
@@ -154,7 +158,6 @@ protected:
   HINGE_API void slot_detached(std::uint32_t slot, std::int32_t result) noexcept;
   void close_slot(std::uint32_t slot) noexcept;
   void close_descriptor(int fd, bool completes) noexcept;
-  /// A poller that broke takes no more changes: every descriptor is closed here.
   HINGE_API void abandon() noexcept;
 
   void list_ready(std::uint32_t slot, hot_entry& h) noexcept {
@@ -169,7 +172,6 @@ protected:
     changed_.add(slot);
     attention_ = true;
   }
-  /// Completion: asks for bytes.
   void receive_soon(std::uint32_t slot, hot_entry& h) noexcept;
   /// No receive is armed: asks for one, unless the last bytes are on their way.
   void receive_again(std::uint32_t slot, hot_entry& h) noexcept {
@@ -215,6 +217,7 @@ protected:
     --lent_;
     changes_.recycle(buffer);
   }
+  HINGE_API void stale(const event& e) noexcept;
   /// The backend has handed over a buffer: the first reference.
   void lend(std::uint16_t buffer) noexcept {
     ++lent_;
@@ -225,11 +228,7 @@ protected:
   bool may_keep(const hot_entry& h) const noexcept {
     return h.lent < most_lent_ && lent_ * 2 <= limits_.buffer_count;
   }
-  struct held_piece {
-    std::span<std::byte> bytes;
-    std::uint16_t buffer;
-  };
-  HINGE_API held_piece take_held(hot_entry& h) noexcept;
+  HINGE_API segment_pool::piece take_held(hot_entry& h) noexcept;
   /// A detach that could not be made: the backend holds nothing then. False: another change failed.
   HINGE_API bool detach_failed(const event& e) noexcept;
   /// The first read of a readiness connection; on Unix sockets a receive stops early at passed
@@ -307,20 +306,21 @@ protected:
   connection_table table_;
   instant now_ = 0;
   bool attention_ = false;
+  bool timed_ = false;  // a deadline is armed, or a connection young
   bool completes_ = false;
   bool stopping_ = false;
   bool watchful_ = false;  // stopping_, or a listener recovers: an accept is more than an accept
-  bool doors_changed_ = false;        // arm_doors has something to do
-  bool doors_paused_ = false;         // because the table is full
-  bool closes_sent_ = false;          // with this turn, descriptors become free
-  std::uint64_t ended_before_ = 0;    // connections that had ended when the turn's wait was over
-  instant young_until_ = no_instant;  // when the oldest of young_ is so no longer
-  instant young_time_ = 0;            // how long a connection is young
-  instant young_slack_ = 0;           // from then to its first deadline
-  change_list changes_;               // of the next turn
-  std::uint32_t lent_ = 0;            // received buffers that the backend doesn't have
-  std::uint32_t most_lent_ = 0;       // to one connection
-  std::uint32_t detaching_ = 0;       // connections that only the backend still holds
+  bool doors_changed_ = false;      // arm_doors has something to do
+  bool doors_paused_ = false;       // because the table is full
+  bool closes_sent_ = false;        // with this turn, descriptors become free
+  std::uint64_t ended_before_ = 0;  // connections that had ended when the turn's wait was over
+  instant young_until_ = deadline::never().when();  // when the oldest of young_ is so no longer
+  instant young_time_ = 0;                          // how long a connection is young
+  instant young_slack_ = 0;                         // from then to its first deadline
+  change_list changes_;                             // of the next turn
+  std::uint32_t lent_ = 0;       // received buffers that the backend doesn't have
+  std::uint32_t most_lent_ = 0;  // to one connection
+  std::uint32_t detaching_ = 0;  // connections that only the backend still holds
   std::uint32_t detaching_doors_ = 0;
   std::uint32_t exhausted_doors_ = 0;
   std::uint32_t recovering_doors_ = 0;  // back_off is not 0
@@ -349,17 +349,16 @@ protected:
 };
 
 /// Fills in the terms of the next turn and returns the changes to go with it.
-inline std::span<const change> loop_base::prepare(turn_terms& terms, deadline until) noexcept {
+inline std::span<const change> loop_base::prepare(turn_terms& terms, deadline until,
+                                                  bool completes) noexcept {
   assert(in_loop_thread());
   terms.accept_room = std::min(options_.accepts_per_turn, table_.available());
   terms.until = until;
   terms.now = now_;
   if (attention_ || terms.accept_room == 0) [[unlikely]]
     return prepare_slowly(terms);
-  if (!table_.deadlines().empty()) terms.until = std::min(until, table_.deadlines().next());
-  if (young_until_ != no_instant)
-    terms.until = std::min(terms.until, deadline::at(young_until_ + young_slack_));
-  return changes_.all();
+  if (timed_) terms.until = std::min(until, next_timer());
+  return completes ? changes_.all() : std::span<const change>();
 }
 
 inline void loop_base::release(std::uint32_t slot, bool completes) noexcept {
@@ -401,6 +400,7 @@ inline void loop_base::receive_soon(std::uint32_t slot, hot_entry& h) noexcept {
 
 inline void loop_base::begin_young(connection_id id) noexcept {
   if (young_.empty()) young_until_ = now_ + young_time_;
+  timed_ = true;
   if (young_.full()) [[unlikely]]
     end_young();
   young_.add(id);

@@ -75,7 +75,7 @@ TEMPLATE_LIST_TEST_CASE("keep: what was kept can be sent, by any connection", ""
   for (int i = 0; i < 50; ++i) {
     from.send("question");
     REQUIRE(at.until([&] { return !kept.empty(); }));
-    CHECK(at.handle(1).send(std::move(kept.front())));
+    CHECK(at.handle(1).send_kept(std::move(kept.front())));
     CHECK_FALSE(kept.front());
     kept.clear();
     REQUIRE(at.until([&] { return to.received().size() == 8 * (i + 1U); }));
@@ -93,14 +93,14 @@ TEMPLATE_LIST_TEST_CASE("keep: bytes outlive their connection, not a refused sen
   REQUIRE(at.until([&] { return at.about(0).closes == 1; }));
   at.rest();
   CHECK(text_of(kept[0]) == "still here");
-  CHECK_FALSE(at.handle(0).send(std::move(kept[0])));
+  CHECK_FALSE(at.handle(0).send_kept(std::move(kept[0])));
   CHECK(text_of(kept[0]) == "still here");
   // The slot's next connection has a share of its own.
   client& next = at.enter();
   next.send("next");
   REQUIRE(at.until([&] { return kept.size() == 2; }));
   kept.erase(kept.begin());
-  CHECK(at.handle(1).send(std::move(kept[0])));
+  CHECK(at.handle(1).send_kept(std::move(kept[0])));
   CHECK(at.until([&] { return next.received() == "next"; }));
 }
 
@@ -113,7 +113,7 @@ TEMPLATE_LIST_TEST_CASE("keep: of nothing, of others' bytes, of a connection tha
   const kept_bytes copied = at.handle(0).keep(bytes_of(own));
   CHECK(text_of(copied) == own);
   CHECK_FALSE(copied.in_place());
-  CHECK_FALSE(at.handle(0).send(kept_bytes()));
+  CHECK_FALSE(at.handle(0).send_kept(kept_bytes()));
   at.handle(0).close();
   REQUIRE(at.until([&] { return at.about(0).closes == 1; }));
   at.rest();
