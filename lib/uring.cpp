@@ -43,6 +43,7 @@ constexpr std::uint8_t parked = 8;
 constexpr std::uint8_t poll = 16;      // the receive is a poll first
 constexpr std::uint8_t readable = 32;  // a poll has said so: the next receive is a real one
 constexpr std::uint8_t again = 64;     // has received before
+constexpr std::uint8_t unread = 128;   // the kernel said that more is there, and has not told it
 }  // namespace holds
 
 void clear(std::uint8_t& h, unsigned bits) noexcept { h &= static_cast<std::uint8_t>(~bits); }
@@ -60,6 +61,7 @@ struct uring_poller::state {
   uring_ring ring;
   uring_accepts accepts;
   parked_receives parked;
+  bool any_unread = false;                                                        // in this harvest
   std::unique_ptr<std::uint8_t, decltype(&std::free)> held{nullptr, &std::free};  // by slot
   std::uint32_t slots = 0;
   std::uint32_t accept_slots = 0;
@@ -81,6 +83,7 @@ struct uring_poller::state {
   bool detach(token subject, std::uint8_t& h) noexcept;
 
   event* harvest(event* out, std::uint32_t room) noexcept;
+  void rouse(const event* first, const event* end) noexcept;
   bool completed(const io_uring_cqe& seen, event& out) noexcept;
   bool received(token subject, const io_uring_cqe& seen, std::uint8_t& h, event& out) noexcept;
   static bool detached(token subject, std::uint8_t& h, event& out) noexcept;
@@ -303,6 +306,7 @@ bool uring_poller::state::detach(token subject, std::uint8_t& h) noexcept {
 
 event* uring_poller::state::harvest(event* out, std::uint32_t room) noexcept {
   sys::completed(ring.raw());
+  event* const begin = out;
   const unsigned first = ring.first_completion();
   const unsigned end = ring.past_completions();
   unsigned at = first;
@@ -321,7 +325,22 @@ event* uring_poller::state::harvest(event* out, std::uint32_t room) noexcept {
     }
   }
   ring.pass_completions(at - first);
+  if (std::exchange(any_unread, false)) [[unlikely]]
+    rouse(begin, out);
   return out;
+}
+
+/// A receive that goes on has said that more is there, and nothing has followed. It may be about to
+/// come; but where a signal was pending it never does: at a mark of urgent data tcp(7) then says
+/// EAGAIN (Linux 6.18), and no edge will come. Ended, it is armed again and tries first.
+void uring_poller::state::rouse(const event* first, const event* end) noexcept {
+  for (const event* e = first; e != end; ++e) {
+    if (e->kind != event_kind::received || e->more == 0) continue;
+    std::uint8_t& h = held_by(e->subject);
+    if ((h & holds::unread) == 0) continue;
+    clear(h, holds::unread);
+    ring.cancel(request_name(e->subject, uring_request::receive));
+  }
 }
 
 /// True: it made an event.
@@ -355,7 +374,11 @@ bool uring_poller::state::received(token subject, const io_uring_cqe& seen, std:
   const bool more = (seen.flags & IORING_CQE_F_MORE) != 0;
   std::uint16_t buffer = no_buffer;
   std::int32_t result = seen.res;
-  if (!more) clear(h, holds::receive);
+  clear(h, more ? holds::unread : holds::unread | holds::receive);
+  if (more && (seen.flags & IORING_CQE_F_SOCK_NONEMPTY) != 0) [[unlikely]] {
+    h |= holds::unread;
+    any_unread = true;
+  }
   if ((seen.flags & IORING_CQE_F_BUFFER) != 0) {
     buffer = static_cast<std::uint16_t>(seen.flags >> IORING_CQE_BUFFER_SHIFT);
     buffers.taken();
