@@ -4,6 +4,7 @@
 #include <hinge/connection.hpp>
 
 #include <array>
+#include <cerrno>
 #include <cstring>
 
 #include "sys.hpp"
@@ -15,6 +16,9 @@ namespace {
 constexpr std::size_t pieces_at_once = 32;
 // Bytes that one writable event may flush before the other connections have their turn.
 constexpr std::uint32_t flush_bytes = 1024 * 1024;
+/// Completion: a send, or the question whether there should be one, is on its way already.
+constexpr std::uint32_t send_under_way =
+    connection_flag::listed_changed | connection_flag::sending | connection_flag::stuck;
 
 }  // namespace
 
@@ -75,7 +79,7 @@ bool loop_base::append(std::uint32_t slot, std::span<const std::byte> bytes, int
 
 /// What lies in the received buffer that the handler is looking at stays there.
 bool loop_base::append_out(hot_entry& h, std::span<const std::byte> bytes) noexcept {
-  if (!in_received(bytes) || !may_keep(h)) return segments_.append(h.out, bytes);
+  if (!in_received(bytes) || !buffers_.may_keep(h.lent)) return segments_.append(h.out, bytes);
   if (!segments_.append_reference(h.out, bytes, received_buffer_)) return false;
   lend_once_more(h, received_buffer_);
   return true;
@@ -98,21 +102,73 @@ void loop_base::begin_drain(std::uint32_t slot) noexcept {
   if (h.has(connection_flag::unread) || !h.held.empty()) list_ready(slot, h);
 }
 
-/// The last bytes and the close travel together, when nothing else is under way. False: it is.
-bool loop_base::send_last_soon(std::uint32_t slot, hot_entry& h) noexcept {
-  constexpr std::uint32_t otherwise = connection_flag::listed_changed | connection_flag::receiving |
-                                      connection_flag::sending | connection_flag::stuck;
-  if (h.has(otherwise) || !segments_.single(h.out)) return false;
+/// The only piece of the queue, as a change of the next turn; or, without room for it, one of the
+/// changed.
+[[gnu::always_inline]] inline void loop_base::send_soon(std::uint32_t slot, hot_entry& h,
+                                                        std::uint8_t flags) noexcept {
   change* const next = changes_.add_early();
-  if (next == nullptr) return false;
-  const segment_pool::piece last = segments_.front(h.out);
+  if (next == nullptr) [[unlikely]] {
+    list_changed(slot, h);
+    return;
+  }
+  const segment_pool::piece only = segments_.front(h.out);
   h.set(connection_flag::sending);
-  *next = {.subject = table_.token_of(slot),
-           .data = last.data,
-           .length = last.length,
+  *next = {.subject = token(role::connection, slot, h.generation),
+           .data = only.data,
+           .length = only.length,
            .fd = h.fd,
            .what = operation::send,
-           .flags = change::then_close};
+           .flags = flags};
+}
+
+/// The last bytes and the close travel together, when nothing else is under way. False: it is.
+bool loop_base::send_last_soon(std::uint32_t slot, hot_entry& h) noexcept {
+  if (h.has(send_under_way | connection_flag::receiving) || !segments_.single(h.out)) return false;
+  send_soon(slot, h, change::then_close);
+  return true;
+}
+
+/// Whether `bytes` lie in the received buffer, may stay there, and nothing stands before them.
+bool loop_base::goes_in_place(const hot_entry& h, std::span<const std::byte> bytes,
+                              std::uint32_t unless) const noexcept {
+  return !bytes.empty() && h.queued == 0 && !h.has(unless) && in_received(bytes) &&
+         bytes.size() <= options_.queue_high_bytes && buffers_.may_keep(h.lent);
+}
+
+/// Completion: most replies. False: nothing was done, there is more to it.
+bool loop_base::send_in_place(std::uint32_t slot, std::span<const std::byte> bytes) noexcept {
+  hot_entry& h = table_.hot(slot);
+  if (!goes_in_place(h, bytes, send_under_way) ||
+      !segments_.append_reference(h.out, bytes, received_buffer_)) [[unlikely]]
+    return false;
+  lend_once_more(h, received_buffer_);
+  h.set(connection_flag::has_queue);
+  h.queued = static_cast<std::uint32_t>(bytes.size());
+  h.last_activity = table_.cold(slot).since = now_;
+  deadline_moved(slot, options_.write_stall_timeout);
+  send_soon(slot, h, 0);
+  return true;
+}
+
+/// The same for a last reply: with it goes the close.
+bool loop_base::finish_in_place(std::uint32_t slot, std::span<const std::byte> bytes) noexcept {
+  constexpr std::uint32_t paused =
+      connection_flag::above_high | connection_flag::user_paused | connection_flag::receiving;
+  hot_entry& h = table_.hot(slot);
+  if (!goes_in_place(h, bytes, send_under_way | paused) || !h.held.empty() ||
+      !segments_.append_reference(h.out, bytes, received_buffer_)) [[unlikely]]
+    return false;
+  lend_once_more(h, received_buffer_);
+  h.set(connection_flag::has_queue);
+  h.queued = static_cast<std::uint32_t>(bytes.size());
+  h.state = connection_state::draining;
+  h.cause = local_end(h);
+  h.last_activity = table_.cold(slot).since = now_;
+  if (h.has(connection_flag::grown)) [[unlikely]] {
+    deadline_moved(slot, options_.write_stall_timeout);
+    deadline_moved(slot, options_.drain_timeout);
+  }
+  send_soon(slot, h, change::then_close);
   return true;
 }
 
@@ -218,6 +274,15 @@ bool loop_base::sent(std::uint32_t slot, std::int32_t result) noexcept {
   hot_entry& h = table_.hot(slot);
   h.clear(connection_flag::sending);
   if (h.state == connection_state::detaching) return false;
+  constexpr std::uint32_t more_to_do = connection_flag::above_high | connection_flag::shut_wanted;
+  if (h.state == connection_state::open && !h.has(more_to_do) &&
+      result == static_cast<std::int32_t>(h.queued) && segments_.single(h.out)) [[likely]] {
+    count_out(h, h.queued);
+    give_back(h, segments_.consume_front(h.out, h.queued));
+    h.queued = 0;
+    h.last_activity = now_;
+    return false;
+  }
   if (sockets::would_block(result)) {
     h.set(connection_flag::stuck);
     list_changed(slot, h);
@@ -236,11 +301,33 @@ void loop_base::drop_chain(hot_entry& h, segment_chain& chain) noexcept {
     give_back(h, segments_.consume_front(chain, segments_.front(chain).length));
 }
 
+bool loop_base::received_unusually(std::uint32_t slot, const event& e) noexcept {
+  hot_entry& h = table_.hot(slot);
+  const bool live = h.state == connection_state::open || h.state == connection_state::draining;
+  if (e.buffer != no_buffer) {
+    buffers_.lend(e.buffer);
+    if (live) count_in(h, static_cast<std::uint32_t>(e.result));
+    if (h.state == connection_state::open) {
+      h.last_activity = now_;
+      hold(slot, buffers_.bytes(e), e.buffer);
+    } else {
+      unreference(e.buffer);
+    }
+  } else if (live && e.result == 0) {
+    if (h.held.empty() && !paused(h)) return true;
+    h.set(connection_flag::end_unread);
+  } else if (live && e.result != -ECANCELED && e.result != -ENOBUFS) {
+    // Not when it was stopped, or without a free buffer: it is armed again, no more.
+    fail_connection(slot, e.result);
+  }
+  return false;
+}
+
 /// Bytes that arrived while reading was paused wait in their buffer, if that may be.
 void loop_base::hold(std::uint32_t slot, std::span<std::byte> bytes,
                      std::uint16_t buffer) noexcept {
   hot_entry& h = table_.hot(slot);
-  const bool keep = may_keep(h);
+  const bool keep = buffers_.may_keep(h.lent);
   h.set(connection_flag::has_queue);
   if (!(keep ? segments_.append_reference(h.held, bytes, buffer)
              : segments_.append(h.held, bytes))) {

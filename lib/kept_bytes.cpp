@@ -22,7 +22,7 @@ kept_bytes connection::keep(std::span<const std::byte> bytes) const noexcept {
   kept_bytes made;
   hot_entry* const h = loop_ != nullptr ? loop_->table_.find(id_) : nullptr;
   if (h == nullptr || bytes.empty()) return made;
-  if (loop_->in_received(bytes) && loop_->may_keep(*h)) {
+  if (loop_->in_received(bytes) && loop_->buffers_.may_keep(h->lent)) {
     made.buffer_ = loop_->received_buffer_;
     made.bytes_ = {const_cast<std::byte*>(bytes.data()), bytes.size()};
     loop_->lend_once_more(*h, made.buffer_);

@@ -13,7 +13,6 @@ namespace hinge {
 namespace {
 
 constexpr std::uint32_t most_changes_of_one = 2;  // of a connection in a turn
-constexpr std::uint32_t shares = 16;              // of the received buffers, see may_keep()
 constexpr nanoseconds longest_timeout = std::chrono::hours(24 * 366);
 constexpr instant longest_young = instant{4} << deadline_wheel::tick_bits;  // 34 ms
 
@@ -78,22 +77,18 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
     return fail("open loop", "queue_limit_bytes is below queue_high_bytes + ring_buffer_bytes",
                 EINVAL);
   options_ = options;
-  limits_ = limits;
+  peers_ = limits.peers;
   completes_ = completes;
   const std::uint32_t capacity = options.max_connections;
   if (!table_.open(capacity, now_)) return no_memory("memory for the connection table");
   if (!ending_.open(capacity) || !changed_.open(capacity) || !ready_.open(capacity))
     return no_memory("memory for the lists of connections");
   if (!segments_.open(options.queue_total_bytes)) return no_memory("memory for the queues");
-  if (completes) {
-    buffer_references_.reset(new (std::nothrow) std::uint32_t[limits.buffer_count]());
-    if (!buffer_references_) return no_memory("memory for the buffer references");
-    most_lent_ = std::clamp(limits.buffer_count / shares, 1U, 0xffffU);
-  }
+  if (completes && !buffers_.open(limits)) return no_memory("memory for the buffer references");
   // A completion loop only needs room for one segment, see take_held().
   if (!receive_buffer_.open(completes ? segment_pool::segment_bytes : options.receive_buffer_bytes))
     return no_memory("memory for the receive buffer");
-  const std::uint32_t most_changes = options.events_per_turn;
+  const std::uint32_t most_changes = 2 * options.events_per_turn;
   if (!changes_.open(most_changes, limits.buffer_count)) return no_memory("memory for changes");
   // Each change may be answered.
   if (!events_.open(std::size_t{options.events_per_turn} + most_changes + limits.buffer_count))
@@ -290,25 +285,26 @@ void loop_base::close_slot(std::uint32_t slot) noexcept {
 void loop_base::stale(const event& e) noexcept {
   ++counters_.stale_events;
   if (e.kind != event_kind::received || e.buffer == no_buffer) return;
-  lend(e.buffer);
+  buffers_.lend(e.buffer);
   unreference(e.buffer);
 }
 
-void loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept {
+bool loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept {
   hot_entry& h = table_.hot(slot);
-  if (h.state != connection_state::detaching) {
-    // The closing send went through: all that was queued has been sent.
+  if (h.state == connection_state::draining) [[likely]] {
+    // The closing send went through: all that was queued, one piece, has been sent.
     count_out(h, h.queued);
-    drop_chain(h, h.out);
+    give_back(h, segments_.consume_front(h.out, h.queued));
     h.clear(connection_flag::sending | (h.held.empty() ? connection_flag::has_queue : 0));
     h.queued = 0;
     h.fd = -1;
-    doom(slot, h.cause);
-    return;
+    h.state = connection_state::ending;
+    return true;
   }
   --detaching_;
   if (result == detach_result::closed) h.fd = -1;
   close_slot(slot);
+  return false;
 }
 
 /// A poller that broke takes no more changes: every descriptor is closed here.

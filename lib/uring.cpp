@@ -12,7 +12,6 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <algorithm>
 #include <bit>
@@ -24,6 +23,7 @@
 
 #include "sys.hpp"
 #include "uring_accepts.hpp"
+#include "uring_holds.hpp"
 #include "uring_parked.hpp"
 #include "uring_probe.hpp"
 #include "uring_ring.hpp"
@@ -31,24 +31,8 @@
 
 namespace hinge {
 
-namespace {
-
-/// Bits of what the kernel holds for a connection.
-namespace holds {
-constexpr std::uint8_t receive = 1;  // armed, or parked
-constexpr std::uint8_t send = 2;     // and perhaps a close linked behind it
-constexpr std::uint8_t under_way = receive | send;
-constexpr std::uint8_t detach = 4;  // to be told when nothing is under way
-constexpr std::uint8_t parked = 8;
-constexpr std::uint8_t poll = 16;      // the receive is a poll first
-constexpr std::uint8_t readable = 32;  // a poll has said so: the next receive is a real one
-constexpr std::uint8_t again = 64;     // has received before
-constexpr std::uint8_t unread = 128;   // the kernel said that more is there, and has not told it
-}  // namespace holds
-
-void clear(std::uint8_t& h, unsigned bits) noexcept { h &= static_cast<std::uint8_t>(~bits); }
-
-}  // namespace
+// Each is called in one place, once for each change or completion.
+#define HINGE_HOT [[gnu::always_inline]] inline
 
 struct uring_poller::state {
   state(const uring_options& chosen) noexcept : options(chosen), accepts(ring, chosen.accept_one) {}
@@ -61,7 +45,8 @@ struct uring_poller::state {
   uring_ring ring;
   uring_accepts accepts;
   parked_receives parked;
-  bool any_unread = false;                                                        // in this harvest
+  bool any_unread = false;  // in this harvest
+  unsigned closes_due = 0;  // linked behind sends of this turn
   std::unique_ptr<std::uint8_t, decltype(&std::free)> held{nullptr, &std::free};  // by slot
   std::uint32_t slots = 0;
   std::uint32_t accept_slots = 0;
@@ -71,21 +56,24 @@ struct uring_poller::state {
   int start() noexcept;
   bool watch_wake() noexcept;
 
+  bool knows(token subject) const noexcept { return subject.slot() < slots; }
   /// What the kernel holds for the connection in that slot.
   std::uint8_t& held_by(token subject) noexcept { return held.get()[subject.slot()]; }
-  event* apply(const change& wanted, event* out) noexcept;
-  int apply(const change& wanted, std::uint8_t& h, event*& out) noexcept;
-  int start_receive(const change& wanted, std::uint8_t& h) noexcept;
-  int arm_receive(token subject, int fd, std::uint8_t& h) noexcept;
+  HINGE_HOT event* apply(const change& wanted, event* out) noexcept;
+  HINGE_HOT int start_receive(const change& wanted) noexcept;
+  event* stop_receive(token subject, event* out) noexcept;
+  int start_send(const change& wanted) noexcept;
+  HINGE_HOT int start_last_send(const change& wanted) noexcept;
+  HINGE_HOT io_uring_sqe* send_request(const change& wanted, int flags) noexcept;
+  HINGE_HOT int arm_receive(token subject, int fd, std::uint8_t& h) noexcept;
   bool unpark(token subject, std::uint8_t& h) noexcept;
   void serve_parked() noexcept;
-  int start_send(const change& wanted, std::uint8_t& h) noexcept;
-  bool detach(token subject, std::uint8_t& h) noexcept;
+  bool detach(token subject) noexcept;
 
   event* harvest(event* out, std::uint32_t room) noexcept;
   void rouse(const event* first, const event* end) noexcept;
-  bool completed(const io_uring_cqe& seen, event& out) noexcept;
-  bool received(token subject, const io_uring_cqe& seen, std::uint8_t& h, event& out) noexcept;
+  HINGE_HOT bool completed(const io_uring_cqe& seen, event& out) noexcept;
+  HINGE_HOT bool received(token subject, const io_uring_cqe& seen, event& out) noexcept;
   static bool detached(token subject, std::uint8_t& h, event& out) noexcept;
 };
 
@@ -141,8 +129,7 @@ uring_poller::state::~state() {
 }
 
 int uring_poller::state::start() noexcept {
-  const int failed = ring.start();
-  if (failed < 0) return failed;
+  if (const int failed = ring.start(); failed < 0) return failed;
   return watch_wake() ? 0 : -EBUSY;
 }
 
@@ -171,38 +158,37 @@ poller_limits uring_poller::limits() const noexcept {
 // --- changes -------------------------------------------------------------------------------------
 
 event* uring_poller::state::apply(const change& wanted, event* out) noexcept {
-  const bool listener = wanted.subject.what() == role::listener;
   int failed = 0;
   switch (wanted.what) {
     case operation::recycle:
       buffers.give(wanted.buffer);
-      break;
+      return out;
     case operation::close:
       ring.close(wanted.fd);
+      return out;
+    case operation::receive:
+      failed = start_receive(wanted);
       break;
+    case operation::send:
+      failed =
+          (wanted.flags & change::then_close) != 0 ? start_last_send(wanted) : start_send(wanted);
+      break;
+    case operation::stop_receive:
+      return stop_receive(wanted.subject, out);
     case operation::accept:
       failed = accepts.start(wanted);
       break;
     case operation::stop_accept:
       failed = accepts.stop(wanted);
       break;
-    case operation::receive:
-    case operation::stop_receive:
-    case operation::send:
-      if (wanted.subject.slot() < slots) {
-        failed = apply(wanted, held_by(wanted.subject), out);
-      } else {
-        failed = -ENOSPC;
-      }
-      break;
     case operation::detach:
-      if (listener ? accepts.detach(wanted) : detach(wanted.subject, held_by(wanted.subject)))
+      if (wanted.subject.what() == role::listener ? accepts.detach(wanted) : detach(wanted.subject))
         *out++ = {.subject = wanted.subject,
                   .result = detach_result::released,
                   .kind = event_kind::detached};
-      break;
+      return out;
   }
-  if (failed < 0)
+  if (failed < 0) [[unlikely]]
     *out++ = {.subject = wanted.subject,
               .result = failed,
               .buffer = static_cast<std::uint16_t>(wanted.what),
@@ -210,20 +196,23 @@ event* uring_poller::state::apply(const change& wanted, event* out) noexcept {
   return out;
 }
 
-int uring_poller::state::apply(const change& wanted, std::uint8_t& h, event*& out) noexcept {
-  if (wanted.what == operation::receive) return start_receive(wanted, h);
-  if (wanted.what == operation::send) return start_send(wanted, h);
-  if (unpark(wanted.subject, h)) {
-    *out++ = {.subject = wanted.subject, .result = -ECANCELED, .kind = event_kind::received};
+event* uring_poller::state::stop_receive(token subject, event* out) noexcept {
+  if (!knows(subject)) return out;
+  std::uint8_t& h = held_by(subject);
+  if (unpark(subject, h)) {
+    *out++ = {.subject = subject, .result = -ECANCELED, .kind = event_kind::received};
   } else if ((h & holds::receive) != 0) {
-    ring.cancel(request_name(wanted.subject, uring_request::receive));
+    ring.cancel(request_name(subject, uring_request::receive));
   }
-  return 0;
+  return out;
 }
 
-int uring_poller::state::start_receive(const change& wanted, std::uint8_t& h) noexcept {
+int uring_poller::state::start_receive(const change& wanted) noexcept {
+  if (!knows(wanted.subject)) return -ENOSPC;
+  std::uint8_t& h = held_by(wanted.subject);
   if ((h & holds::receive) != 0) return -EEXIST;
-  if (buffers.free() != 0) return arm_receive(wanted.subject, wanted.fd, h);
+  if (buffers.free() != 0) [[likely]]
+    return arm_receive(wanted.subject, wanted.fd, h);
   parked.add(wanted.subject, wanted.fd);
   h |= holds::receive | holds::parked;
   return 0;
@@ -235,16 +224,16 @@ int uring_poller::state::arm_receive(token subject, int fd, std::uint8_t& h) noe
   const bool polling = options.receive == uring_receive::poll_first;
   if (polling && (h & holds::readable) == 0) {
     io_uring_prep_poll_add(request, fd, POLLIN | POLLRDHUP);
-    h |= holds::poll;
+    h |= holds::receive | holds::poll;
   } else {
     io_uring_prep_recv(request, fd, nullptr, 0, 0);
     io_uring_sqe_set_flags(request, IOSQE_BUFFER_SELECT);
     request->buf_group = buffer_ring::group;
-    if (!polling && (h & holds::again) != 0) request->ioprio |= IORING_RECV_MULTISHOT;
+    if (!polling && (h & holds::again) != 0) request->ioprio = IORING_RECV_MULTISHOT;
     clear(h, holds::readable);
+    h |= holds::receive;
   }
   ring.name(*request, request_name(subject, uring_request::receive));
-  h |= holds::receive;
   return 0;
 }
 
@@ -269,28 +258,45 @@ void uring_poller::state::serve_parked() noexcept {
   }
 }
 
-int uring_poller::state::start_send(const change& wanted, std::uint8_t& h) noexcept {
-  if ((h & holds::send) != 0) return -EEXIST;
-  const bool last = (wanted.flags & change::then_close) != 0;
-  if (last && (h & holds::receive) != 0) return -EBUSY;
-  if (!ring.reserve(last ? 2 : 1)) return -EBUSY;
-  const bool more = last || (wanted.flags & change::more_follows) != 0;
-  // The last bytes go now and whole, or the link to the close breaks.
-  const int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0) | (last ? MSG_DONTWAIT | MSG_WAITALL : 0);
+io_uring_sqe* uring_poller::state::send_request(const change& wanted, int flags) noexcept {
   io_uring_sqe* const request = ring.next();
-  io_uring_prep_send(request, wanted.fd, wanted.data, wanted.length, flags);
-  if (last) io_uring_sqe_set_flags(request, IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS);
+  io_uring_prep_send(request, wanted.fd, wanted.data, wanted.length, MSG_NOSIGNAL | flags);
+  return request;
+}
+
+int uring_poller::state::start_send(const change& wanted) noexcept {
+  if (!knows(wanted.subject)) return -ENOSPC;
+  std::uint8_t& h = held_by(wanted.subject);
+  if ((h & holds::send) != 0) return -EEXIST;
+  if (!ring.reserve(1)) return -EBUSY;
+  const bool more = (wanted.flags & change::more_follows) != 0;
+  io_uring_sqe* const request = send_request(wanted, more ? MSG_MORE : 0);
   ring.name(*request, request_name(wanted.subject, uring_request::send));
   h |= holds::send;
-  if (!last) return 0;
+  return 0;
+}
+
+/// The bytes go now and whole, or the link to the close breaks.
+int uring_poller::state::start_last_send(const change& wanted) noexcept {
+  if (!knows(wanted.subject)) return -ENOSPC;
+  std::uint8_t& h = held_by(wanted.subject);
+  if ((h & holds::under_way) != 0) return (h & holds::send) != 0 ? -EEXIST : -EBUSY;
+  if (!ring.reserve(2)) return -EBUSY;
+  io_uring_sqe* const request = send_request(wanted, MSG_MORE | MSG_DONTWAIT | MSG_WAITALL);
+  io_uring_sqe_set_flags(request, IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS);
+  ring.name(*request, request_name(wanted.subject, uring_request::send));
+  h |= holds::send;
   io_uring_sqe* const behind = ring.next();
   io_uring_prep_close(behind, wanted.fd);
   ring.name(*behind, request_name(wanted.subject, uring_request::close));
+  ++closes_due;
   return 0;
 }
 
 /// True: nothing is under way.
-bool uring_poller::state::detach(token subject, std::uint8_t& h) noexcept {
+bool uring_poller::state::detach(token subject) noexcept {
+  if (!knows(subject)) return true;
+  std::uint8_t& h = held_by(subject);
   unpark(subject, h);
   if ((h & holds::under_way) == 0) {
     h = 0;
@@ -325,8 +331,7 @@ event* uring_poller::state::harvest(event* out, std::uint32_t room) noexcept {
     }
   }
   ring.pass_completions(at - first);
-  if (std::exchange(any_unread, false)) [[unlikely]]
-    rouse(begin, out);
+  if (std::exchange(any_unread, false)) rouse(begin, out);
   return out;
 }
 
@@ -348,7 +353,7 @@ bool uring_poller::state::completed(const io_uring_cqe& seen, event& out) noexce
   const token subject = subject_of(seen.user_data);
   switch (request_of(seen.user_data)) {
     case uring_request::receive:
-      return received(subject, seen, held_by(subject), out);
+      return received(subject, seen, out);
     case uring_request::send:
       clear(held_by(subject), holds::send);
       if (detached(subject, held_by(subject), out)) return true;
@@ -369,8 +374,8 @@ bool uring_poller::state::completed(const io_uring_cqe& seen, event& out) noexce
   }
 }
 
-bool uring_poller::state::received(token subject, const io_uring_cqe& seen, std::uint8_t& h,
-                                   event& out) noexcept {
+bool uring_poller::state::received(token subject, const io_uring_cqe& seen, event& out) noexcept {
+  std::uint8_t& h = held_by(subject);
   const bool more = (seen.flags & IORING_CQE_F_MORE) != 0;
   std::uint16_t buffer = no_buffer;
   std::int32_t result = seen.res;
@@ -418,6 +423,7 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
   const bool first = !std::exchange(s.turned, true);
   if (!s.ring.started() && !(first && changes.empty() && terms.until.is_immediate()))
     if (const int failed = s.start(); failed < 0) return failed;
+  s.ring.begin();
   for (const change& wanted : changes) out = s.apply(wanted, out);
   s.buffers.publish();
   if (!s.parked.empty()) [[unlikely]]
@@ -430,7 +436,9 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
   const bool ready =
       s.ring.completed() || out != events.data() || (accept_room != 0 && s.accepts.any_held());
   if (s.ring.started() && (!ready || s.ring.unsubmitted()))
-    if (const int failed = s.ring.enter(ready ? deadline::immediately() : terms.until); failed < 0)
+    if (const int failed = s.ring.enter(ready ? deadline::immediately() : terms.until,
+                                        std::exchange(s.closes_due, 0));
+        failed < 0)
       return failed;
   terms.now = now();
   if (s.accepts.pending()) [[unlikely]]

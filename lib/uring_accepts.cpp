@@ -45,7 +45,6 @@ int uring_accepts::arm(source& of) noexcept {
 
 void uring_accepts::cancel(source& of) noexcept {
   if (std::exchange(of.cancelled, true)) return;
-  of.plain = false;
   ring_.cancel(request_name(of.subject, uring_request::accept));
 }
 
@@ -57,6 +56,7 @@ int uring_accepts::start(const change& wanted) noexcept {
   // What is being cancelled starts again when it has ended.
   if (of.armed) return 0;
   of.subject = wanted.subject;
+  of.bit = std::uint64_t{1} << wanted.subject.slot();
   of.fd = wanted.fd;
   const int failed = arm(of);
   of.told_armed = failed == 0;
@@ -76,6 +76,7 @@ bool uring_accepts::detach(const change& wanted) noexcept {
   source& of = sources_[wanted.subject.slot()];
   while (of.first_held != none) sys::close(take_held(of));
   of.detaching = of.armed;
+  of.plain = false;
   return !of.armed;
 }
 
@@ -90,7 +91,7 @@ bool uring_accepts::hold(source& of, int fd) noexcept {
   held_connections_[place] = {fd, none};
   (of.first_held == none ? of.first_held : held_connections_[of.last_held].next) = place;
   of.last_held = place;
-  holding_ |= bit(of);
+  holding_ |= of.bit;
   if (++held_ > enough_held && of.armed) cancel(of);
   return true;
 }
@@ -121,9 +122,13 @@ event* uring_accepts::tell_held_of_one(event* out) noexcept {
   const std::uint32_t count = std::min(held_, room_ - told_);
   std::uint32_t place = of.first_held;
   std::uint32_t last = place;
-  for (std::uint32_t i = 0; i < count; ++i) {
+  event one = tell(of, -1);
+  const std::uint32_t first_told = --told_;
+  for (; told_ != first_told + count; ++told_) {
     if (one_at_a_time_) peers_[told_] = {};
-    *out++ = tell(of, held_connections_[place].fd);
+    one.result = held_connections_[place].fd;
+    one.buffer = static_cast<std::uint16_t>(told_);
+    *out++ = one;
     last = std::exchange(place, held_connections_[place].next);
   }
   held_connections_[last].next = std::exchange(free_held_, of.first_held);
@@ -138,7 +143,7 @@ event* uring_accepts::tell_held_of_one(event* out) noexcept {
 /// Not while enough are held already.
 int uring_accepts::arm_again(source& of) noexcept {
   if (held_ <= enough_held) return arm(of);
-  waiting_ |= bit(of);
+  waiting_ |= of.bit;
   return 0;
 }
 

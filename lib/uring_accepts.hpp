@@ -62,8 +62,9 @@ public:
 private:
   struct source {
     token subject;
+    std::uint64_t bit = 0;  // of its place
     int fd = -1;
-    bool plain = false;       // armed, multishot, and nothing else is asked for
+    bool plain = false;       // armed, multishot, and not detaching
     bool armed = false;       // the kernel accepts
     bool told_armed = false;  // as the loop knows it
     bool cancelled = false;
@@ -83,9 +84,6 @@ private:
   /// top.
   static constexpr std::uint32_t enough_held = 1024;
 
-  static std::uint64_t bit(const source& of) noexcept {
-    return std::uint64_t{1} << of.subject.slot();
-  }
   int arm(source& of) noexcept;
   int arm_again(source& of) noexcept;
   event* tell_held_of_one(event* out) noexcept;
@@ -101,7 +99,7 @@ private:
     held_connection& taken = held_connections_[place];
     of.first_held = std::exchange(taken.next, free_held_);
     free_held_ = place;
-    if (of.first_held == none) holding_ &= ~bit(of);
+    if (of.first_held == none) holding_ &= ~of.bit;
     --held_;
     return taken.fd;
   }

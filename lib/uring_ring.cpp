@@ -23,6 +23,9 @@ constexpr std::array<unsigned, 3> setups = {
     IORING_SETUP_R_DISABLED,
 };
 constexpr unsigned least_entries = 32;
+// What waits behind a link is deferred work, of which a call does so much (IO_LOCAL_TW_DEFAULT_MAX
+// in the kernel's io_uring/io_uring.c, 6.13), or as much as it is to wait for.
+constexpr unsigned deferred_at_once = 20;
 constexpr unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL |
                             IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
 
@@ -82,25 +85,22 @@ void uring_ring::cancel(std::uint64_t of) noexcept {
   name(*request, 0);
 }
 
-void uring_ring::close(int fd) noexcept {
-  io_uring_sqe* const request = next();
-  if (request == nullptr) {
-    sys::close(fd);
-    return;
-  }
-  io_uring_prep_close(request, fd);
-  io_uring_sqe_set_flags(request, IOSQE_CQE_SKIP_SUCCESS);
-  name(*request, 0);
-}
-
-io_uring_sqe* uring_ring::next_after_submit() noexcept {
+bool uring_ring::make_room(unsigned count) noexcept {
+  begin();
+  if (room_ >= count) return true;
   sys::io_uring_submit(&ring_);
-  return io_uring_get_sqe(&ring_);
+  begin();
+  return room_ >= count;
 }
 
-int uring_ring::enter(deadline until) noexcept {
+int uring_ring::enter(deadline until, unsigned due) noexcept {
   int failed;
-  if (until.is_immediate()) {
+  if (due > deferred_at_once) {
+    __kernel_timespec none{};
+    io_uring_cqe* first;
+    const unsigned all = io_uring_cq_ready(&ring_) + due;
+    failed = sys::io_uring_submit_and_wait_timeout(&ring_, &first, all, &none, nullptr);
+  } else if (until.is_immediate()) {
     failed = sys::io_uring_submit_and_get_events(&ring_);
   } else if (until.is_never()) {
     io_uring_cqe* first;

@@ -12,6 +12,7 @@
 #include <span>
 
 #include "ring_sys.hpp"
+#include "sys.hpp"
 
 namespace hinge {
 
@@ -33,18 +34,17 @@ public:
   int start() noexcept;
   bool started() const noexcept { return started_; }
 
+  /// Before a turn's requests: looks how many the submission queue has room for.
+  void begin() noexcept { room_ = io_uring_sq_space_left(&ring_); }
   /// The next free request, or null: the kernel doesn't take those that stand there already.
   io_uring_sqe* next() noexcept {
-    io_uring_sq& queue = ring_.sq;
-    const unsigned head = io_uring_smp_load_acquire(queue.khead);
-    if (queue.sqe_tail - head < queue.ring_entries) [[likely]]
-      return &queue.sqes[queue.sqe_tail++ & queue.ring_mask];
-    return next_after_submit();
+    if (room_ == 0 && !make_room(1)) [[unlikely]]
+      return nullptr;
+    --room_;
+    return &ring_.sq.sqes[ring_.sq.sqe_tail++ & ring_.sq.ring_mask];
   }
   /// Makes sure that `count` requests can follow one another in one submission.
-  bool reserve(unsigned count) noexcept {
-    return io_uring_sq_space_left(&ring_) >= count || (sys::io_uring_submit(&ring_), space(count));
-  }
+  bool reserve(unsigned count) noexcept { return room_ >= count || make_room(count); }
 
   /// Completes a request: its completion will carry `name`.
   void name(io_uring_sqe& request, std::uint64_t name) noexcept {
@@ -53,10 +53,20 @@ public:
   }
   /// Asks for the end of the request of that name, whose completion tells how it came.
   void cancel(std::uint64_t name) noexcept;
-  void close(int fd) noexcept;
+  void close(int fd) noexcept {
+    io_uring_sqe* const request = next();
+    if (request == nullptr) [[unlikely]] {
+      sys::close(fd);
+      return;
+    }
+    io_uring_prep_close(request, fd);
+    io_uring_sqe_set_flags(request, IOSQE_CQE_SKIP_SUCCESS);
+    name(*request, 0);
+  }
 
-  /// Submits, and waits for a completion until then. 0 or -errno; what a wait ends with is none.
-  int enter(deadline until) noexcept;
+  /// Submits, and waits for a completion until then. `due`: requests that complete at once, but
+  /// behind another one. 0 or -errno; what a wait ends with is none.
+  int enter(deadline until, unsigned due) noexcept;
 
   bool unsubmitted() const noexcept { return io_uring_sq_ready(&ring_) != 0; }
   bool completed() const noexcept { return io_uring_cq_ready(&ring_) != 0; }
@@ -71,10 +81,10 @@ public:
   io_uring& raw() noexcept { return ring_; }
 
 private:
-  io_uring_sqe* next_after_submit() noexcept;
-  bool space(unsigned count) const noexcept { return io_uring_sq_space_left(&ring_) >= count; }
+  bool make_room(unsigned count) noexcept;
 
   io_uring ring_{};
+  unsigned room_ = 0;  // at least so many requests are free
   bool open_ = false;
   bool started_ = false;
 };

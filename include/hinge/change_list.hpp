@@ -17,28 +17,40 @@ public:
   /// Room for `most` changes and for `buffers` recycles besides. False: no memory.
   bool open(std::uint32_t most, std::uint32_t buffers) noexcept {
     most_ = most;
-    early_ = most - most / 4;
-    count_ = 0;
+    clear();
     return changes_.open(std::size_t{most} + buffers);
   }
 
   std::span<const change> all() const noexcept { return {changes_.data(), count_}; }
-  std::uint32_t room() const noexcept { return count_ < most_ ? most_ - count_ : 0; }
-  void clear() noexcept { count_ = 0; }
+  std::uint32_t room() const noexcept {
+    const std::uint32_t wanted = count_ - recycles_;
+    return wanted < most_ ? most_ - wanted : 0;
+  }
+  void clear() noexcept {
+    count_ = recycles_ = 0;
+    early_left_ = most_ - most_ / 4;
+  }
 
   /// Room has to be there.
   void add(const change& wanted) noexcept { changes_[count_++] = wanted; }
   /// While events are dispatched: the next place, or null, so that something is left for those that
   /// are listed.
-  change* add_early() noexcept { return count_ < early_ ? &changes_[count_++] : nullptr; }
+  change* add_early() noexcept {
+    if (early_left_ == 0) [[unlikely]]
+      return nullptr;
+    --early_left_;
+    return &changes_[count_++];
+  }
   void recycle(std::uint16_t buffer) noexcept {
+    ++recycles_;
     changes_[count_++] = {.buffer = buffer, .what = operation::recycle};
   }
 
 private:
   raw_array<change> changes_;
   std::uint32_t count_ = 0;
-  std::uint32_t early_ = 0;
+  std::uint32_t recycles_ = 0;  // of these
+  std::uint32_t early_left_ = 0;
   std::uint32_t most_ = 0;
 };
 

@@ -25,7 +25,8 @@ public:
   loop() noexcept(std::is_nothrow_default_constructible_v<Handler>) = default;
   explicit loop(Handler handler) : handler_(std::move(handler)) {}
   /// With a poller that can be moved, as any_poller.
-  loop(Poller poller, Handler handler) : poller_(std::move(poller)), handler_(std::move(handler)) {}
+  loop(Poller poller, Handler handler) requires std::is_move_constructible_v<Poller>
+      : poller_(std::move(poller)), handler_(std::move(handler)) {}
   ~loop() { owner_ = {}, close_all(); }
 
   /// Opens the poller and the table. Once, before anything else. Errors: EINVAL with the option's
@@ -64,7 +65,7 @@ private:
   void door_failed(std::size_t index, int code, bool tell) noexcept;
   void ready(std::uint32_t slot, hot_entry& h, std::int32_t hints) noexcept;
   void read(std::uint32_t slot) noexcept;
-  void received(std::uint32_t slot, const event& e) noexcept;
+  void received(std::uint32_t slot, hot_entry& h, const event& e) noexcept;
   void deliver(std::uint32_t slot, std::span<std::byte> bytes, std::uint16_t buffer) noexcept;
   void deliver_held(std::uint32_t slot) noexcept;
   void peer_ended(std::uint32_t slot) noexcept;
@@ -172,7 +173,7 @@ void loop<P, H>::dispatch_connection(const event& e) noexcept {
       ready(slot, *h, e.result);
       break;
     case event_kind::received:
-      received(slot, e);
+      received(slot, *h, e);
       break;
     case event_kind::sent:
       writable(slot, sent(slot, e.result));
@@ -181,7 +182,7 @@ void loop<P, H>::dispatch_connection(const event& e) noexcept {
       if (!detach_failed(e)) fail_connection(slot, e.result);
       break;
     case event_kind::detached:
-      slot_detached(slot, e.result);
+      if (slot_detached(slot, e.result)) end(slot);
       break;
     default:
       break;
@@ -195,8 +196,8 @@ inline void loop<P, H>::accepted(const event& e) noexcept {
     return;
   assert(table_.available() != 0);
   ++counters_.accepted;
-  const std::uint32_t slot = table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()),
-                                           limits_.peers[e.buffer], now_);
+  const std::uint32_t slot =
+      table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()), peers_[e.buffer], now_);
   if constexpr (has_payload) std::construct_at(payload_array_.data() + slot);
   const connection_id id = table_.id(slot);
   if constexpr (requires { handler_.on_accept(connection{}); }) {
@@ -331,39 +332,24 @@ void loop<P, H>::peer_ended(std::uint32_t slot) noexcept {
 
 /// Completion: bytes, an end, or an error.
 template <poller P, handler H>
-void loop<P, H>::received(std::uint32_t slot, const event& e) noexcept {
-  hot_entry& h = table_.hot(slot);
-  const connection_id id = table_.id(slot);
+inline void loop<P, H>::received(std::uint32_t slot, hot_entry& h, const event& e) noexcept {
+  const std::uint32_t generation = h.generation;
   if (e.more == 0) h.clear(connection_flag::receiving | connection_flag::stopping);
-  const bool live = h.state == connection_state::open || h.state == connection_state::draining;
-  if (e.buffer != no_buffer) {
-    const auto length = e.result > 0 ? static_cast<std::size_t>(e.result) : 0;
-    const std::span bytes(limits_.buffers + std::size_t{e.buffer} * limits_.buffer_stride, length);
-    lend(e.buffer);
-    if (live) count_in(h, static_cast<std::uint32_t>(length));
-    if (h.state != connection_state::open || length == 0) {
-      unreference(e.buffer);
-    } else if (h.last_activity = now_; paused(h) || !h.held.empty()) {
-      hold(slot, bytes, e.buffer);
-    } else {
-      deliver(slot, bytes, e.buffer);
-    }
-  } else if (live && e.result == 0) {
-    if (h.held.empty() && !paused(h)) {
-      peer_ended(slot);
-    } else {
-      h.set(connection_flag::end_unread);
-    }
+  if (e.result <= 0 || h.state != connection_state::open || paused(h) || !h.held.empty())
+      [[unlikely]] {
+    if (received_unusually(slot, e)) peer_ended(slot);
+  } else {
+    buffers_.lend(e.buffer);
+    count_in(h, static_cast<std::uint32_t>(e.result));
+    h.last_activity = now_;
+    deliver(slot, buffers_.bytes(e), e.buffer);
   }
-  // Stopped, or without a free buffer: it was disarmed and is armed again, no more.
-  if (live && e.result < 0 && e.result != -ECANCELED && e.result != -ENOBUFS)
-    fail_connection(slot, e.result);
-  if (e.more == 0 && alive(id)) receive_again(slot, h);
+  if (e.more == 0 && h.generation == generation) receive_again(slot, h);
 }
 
 template <poller P, handler H>
-void loop<P, H>::deliver(std::uint32_t slot, std::span<std::byte> bytes,
-                         std::uint16_t buffer) noexcept {
+inline void loop<P, H>::deliver(std::uint32_t slot, std::span<std::byte> bytes,
+                                std::uint16_t buffer) noexcept {
   if (buffer != no_buffer) received_ = bytes;
   received_buffer_ = buffer;
   handler_.on_data(handle(slot), bytes);

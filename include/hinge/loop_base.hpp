@@ -14,6 +14,7 @@
 #include <hinge/connection_table.hpp>
 #include <hinge/descriptor_waiters.hpp>
 #include <hinge/export.hpp>
+#include <hinge/lent_buffers.hpp>
 #include <hinge/listener.hpp>
 #include <hinge/loop_options.hpp>
 #include <hinge/mailbox.hpp>
@@ -155,7 +156,8 @@ protected:
   /// completes_, known to the compiler.
   void release(std::uint32_t slot, bool completes) noexcept;
   HINGE_API void release_slowly(std::uint32_t slot) noexcept;
-  HINGE_API void slot_detached(std::uint32_t slot, std::int32_t result) noexcept;
+  /// True: its last bytes have gone, and what is left is to tell of its end.
+  HINGE_API bool slot_detached(std::uint32_t slot, std::int32_t result) noexcept;
   void close_slot(std::uint32_t slot) noexcept;
   void close_descriptor(int fd, bool completes) noexcept;
   HINGE_API void abandon() noexcept;
@@ -211,23 +213,9 @@ protected:
 
   /// Completion: a reference less to a received buffer; the last one gives it back.
   void unreference(std::uint16_t buffer) noexcept {
-    if (--buffer_references_[buffer] == 0) recycle(buffer);
-  }
-  void recycle(std::uint16_t buffer) noexcept {
-    --lent_;
-    changes_.recycle(buffer);
+    if (buffers_.release(buffer)) changes_.recycle(buffer);
   }
   HINGE_API void stale(const event& e) noexcept;
-  /// The backend has handed over a buffer: the first reference.
-  void lend(std::uint16_t buffer) noexcept {
-    ++lent_;
-    ++buffer_references_[buffer];
-  }
-  /// Whether a connection may keep one more received buffer: no slow peer takes more than its
-  /// share, and all of them no more than half.
-  bool may_keep(const hot_entry& h) const noexcept {
-    return h.lent < most_lent_ && lent_ * 2 <= limits_.buffer_count;
-  }
   HINGE_API segment_pool::piece take_held(hot_entry& h) noexcept;
   /// A detach that could not be made: the backend holds nothing then. False: another change failed.
   HINGE_API bool detach_failed(const event& e) noexcept;
@@ -250,16 +238,20 @@ protected:
     unreference(buffer);
   }
   void lend_once_more(hot_entry& h, std::uint16_t buffer) noexcept {
-    ++buffer_references_[buffer];
+    buffers_.refer(buffer);
     ++h.lent;
   }
   /// Completion: whether `bytes` lie in the received buffer that on_data is looking at.
   bool in_received(std::span<const std::byte> bytes) const noexcept {
-    return !received_.empty() && bytes.data() >= received_.data() &&
-           bytes.data() + bytes.size() <= received_.data() + received_.size();
+    const auto address = [](const std::byte* of) { return reinterpret_cast<std::uintptr_t>(of); };
+    const std::uintptr_t before = address(bytes.data()) - address(received_.data());
+    return bytes.size() <= received_.size() && before <= received_.size() - bytes.size() &&
+           !bytes.empty();
   }
-  HINGE_API void hold(std::uint32_t slot, std::span<std::byte> bytes,
-                      std::uint16_t buffer) noexcept;
+  /// Completion: bytes that aren't for the handler, or not now; an end, or an error. True: the end,
+  /// and the handler is to hear of it.
+  HINGE_API bool received_unusually(std::uint32_t slot, const event& e) noexcept;
+  void hold(std::uint32_t slot, std::span<std::byte> bytes, std::uint16_t buffer) noexcept;
 
   // --- what connection does; each false when the id is stale or the state forbids it -----------
   friend class connection;
@@ -275,6 +267,11 @@ protected:
   bool close(connection_id id) noexcept;
   HINGE_API void begin_drain(std::uint32_t slot) noexcept;
   bool send_last_soon(std::uint32_t slot, hot_entry& h) noexcept;
+  HINGE_API bool send_in_place(std::uint32_t slot, std::span<const std::byte> bytes) noexcept;
+  HINGE_API bool finish_in_place(std::uint32_t slot, std::span<const std::byte> bytes) noexcept;
+  bool goes_in_place(const hot_entry& h, std::span<const std::byte> bytes,
+                     std::uint32_t unless) const noexcept;
+  void send_soon(std::uint32_t slot, hot_entry& h, std::uint8_t flags) noexcept;
   HINGE_API bool abort(connection_id id) noexcept;
   HINGE_API bool shutdown_write(connection_id id) noexcept;
   HINGE_API bool pause_reading(connection_id id, bool pause) noexcept;
@@ -318,9 +315,8 @@ protected:
   instant young_time_ = 0;                          // how long a connection is young
   instant young_slack_ = 0;                         // from then to its first deadline
   change_list changes_;                             // of the next turn
-  std::uint32_t lent_ = 0;       // received buffers that the backend doesn't have
-  std::uint32_t most_lent_ = 0;  // to one connection
-  std::uint32_t detaching_ = 0;  // connections that only the backend still holds
+  lent_buffers buffers_;                            // completion
+  std::uint32_t detaching_ = 0;                     // connections that only the backend still holds
   std::uint32_t detaching_doors_ = 0;
   std::uint32_t exhausted_doors_ = 0;
   std::uint32_t recovering_doors_ = 0;  // back_off is not 0
@@ -329,7 +325,7 @@ protected:
   slot_stack ending_;
   loop_counters counters_;
   loop_options options_;
-  poller_limits limits_;
+  const inet_name* peers_ = nullptr;  // of the accepted events
   raw_array<event> events_;
   void* payloads_ = nullptr;
   std::size_t payload_bytes_ = 0;  // of one; 0: the handler has none, or a private one
@@ -339,7 +335,6 @@ protected:
   segment_pool segments_;
   young_connections young_;
   std::vector<door> doors_;
-  std::unique_ptr<std::uint32_t[]> buffer_references_;
   deadline stop_until_ = deadline::never();
   const void* poller_ = nullptr;
   void (*wake_)(const void*) noexcept = nullptr;
@@ -410,7 +405,9 @@ inline bool loop_base::send(connection_id id, std::span<const std::byte> bytes) 
   hot_entry* const h = open_entry(id);
   if (h == nullptr || h->has(connection_flag::shut_wanted)) return false;
   int taken = 0;
-  if (!completes_ && h->queued == 0 && bytes.size() <= options_.queue_limit_bytes) [[likely]] {
+  if (completes_) {
+    if (send_in_place(id.slot, bytes)) return true;
+  } else if (h->queued == 0 && bytes.size() <= options_.queue_limit_bytes) [[likely]] {
     taken = sockets::send(h->fd, bytes);
     if (taken == static_cast<int>(bytes.size())) [[likely]] {
       count_out(*h, static_cast<std::uint32_t>(taken));
@@ -425,7 +422,9 @@ inline bool loop_base::finish(connection_id id, std::span<const std::byte> bytes
   hot_entry* const h = open_entry(id);
   if (h == nullptr || h->has(connection_flag::shut_wanted)) return false;
   int taken = 0;
-  if (!completes_ && h->queued == 0 && bytes.size() <= options_.queue_limit_bytes) [[likely]] {
+  if (completes_) {
+    if (finish_in_place(id.slot, bytes)) return true;
+  } else if (h->queued == 0 && bytes.size() <= options_.queue_limit_bytes) [[likely]] {
     taken = sockets::send(h->fd, bytes, true);
     if (taken == static_cast<int>(bytes.size())) [[likely]] {
       count_out(*h, static_cast<std::uint32_t>(taken));

@@ -24,7 +24,7 @@ enum class uring_receive : std::uint8_t {
 struct uring_options {
   /// Entries of the submission queue; more changes than that are submitted in parts. Rounded up to
   /// a power of two by the kernel, halved when memory (RLIMIT_MEMLOCK) is short.
-  std::uint32_t submissions = 256;
+  std::uint32_t submissions = 512;
   /// Entries of the completion queue; what doesn't fit waits in the kernel (IORING_FEAT_NODROP).
   std::uint32_t completions = 4096;
   /// One connection for each request to accept, asked for once a turn: for listeners that several
