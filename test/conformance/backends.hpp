@@ -66,6 +66,8 @@ struct chosen : traits<Poller, World> {
 };
 
 #ifdef HINGE_HAVE_URING
+#define HINGE_TEST_URING_POLLERS(X) \
+  X(uring_poller) X(test::uring_polls_first) X(test::uring_accepts_one)
 /// The io_uring backend with options of its own.
 struct uring_polls_first : uring_poller {
   uring_polls_first() noexcept : uring_poller({.receive = uring_receive::poll_first}) {}
@@ -87,8 +89,13 @@ using uring_backends = std::tuple<          //
     plain<uring_accepts_one, uring_world>,  //
     chosen<uring_poller, uring_world>>;
 #else
+#define HINGE_TEST_URING_POLLERS(X)
 using uring_backends = std::tuple<>;
 #endif
+/// The pollers of all backends, by their names in hinge.
+#define HINGE_TEST_POLLERS(X) \
+  X(epoll_poller)             \
+  X(any_poller) X(sim::readiness_poller) X(sim::completion_poller) HINGE_TEST_URING_POLLERS(X)
 
 using portable_backends = std::tuple<                //
     plain<epoll_poller, real_world>,                 //

@@ -51,47 +51,13 @@ public:
     std::size_t number = 0;
   };
 
-  void on_accept(connection c) {
-    number(c) = all.size();
-    all.push_back({.fd = c.fd(), .listener = c.listener()});
-    handles.push_back(c);
-    if (does.accept) does.accept(c);
-  }
-  void on_data(connection c, std::span<std::byte> bytes) {
-    heard& of = all[number(c)];
-    CHECK(of.closes == 0);
-    CHECK_FALSE(of.ended);
-    CHECK_FALSE(bytes.empty());
-    ++of.calls;
-    of.data.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    if (does.data) does.data(c, bytes);
-  }
-  void on_end(connection c) {
-    heard& of = all[number(c)];
-    CHECK(of.closes == 0);
-    CHECK_FALSE(of.ended);
-    of.ended = true;
-    if (does.end) does.end(c);
-  }
-  void on_writable(connection c) {
-    heard& of = all[number(c)];
-    CHECK(of.closes == 0);
-    ++of.writable;
-    if (does.writable) does.writable(c);
-  }
-  void on_drain(connection c) {
-    all[number(c)].draining = true;
-    if (does.drain) does.drain(c);
-  }
-  void on_close(connection c, close_cause cause) {
-    heard& of = all[number(c)];
-    CHECK(cause != close_cause::none);
-    ++of.closes;
-    of.cause = cause;
-    of.closed_at = c.loop().now();
-    if (does.close) does.close(c, cause);
-  }
-  void on_listener_error(std::size_t listener, int code) { errors.emplace_back(listener, code); }
+  void on_accept(connection c);
+  void on_data(connection c, std::span<std::byte> bytes);
+  void on_end(connection c);
+  void on_writable(connection c);
+  void on_drain(connection c);
+  void on_close(connection c, close_cause cause);
+  void on_listener_error(std::size_t listener, int code);
 
   script does;
   std::vector<heard> all;
@@ -189,3 +155,9 @@ public:
 };
 
 }  // namespace hinge::test
+
+// Each loop is compiled once, in house.cpp.
+#define HINGE_TEST_LOOP(poller) \
+  extern template class hinge::loop<hinge::poller, hinge::test::note_taker>;
+HINGE_TEST_POLLERS(HINGE_TEST_LOOP)
+#undef HINGE_TEST_LOOP
