@@ -398,6 +398,7 @@ bool uring_poller::state::received(token subject, const io_uring_cqe& seen, even
   }
   if ((h & holds::detach) != 0) return detached(subject, h, out);
   if (result > 0) h |= holds::again;
+  if (result == 0) clear(h, holds::again);
   out = {.subject = subject,
          .result = result,
          .buffer = buffer,
@@ -428,7 +429,6 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
   s.buffers.publish();
   if (!s.parked.empty()) [[unlikely]]
     s.serve_parked();
-
   // An answer to each change has its own place.
   const auto room = static_cast<std::uint32_t>(events.size() - changes.size());
   const std::uint32_t accept_room = std::min({terms.accept_room, s.accept_slots, room / 2});

@@ -14,9 +14,10 @@ inline constexpr std::uint8_t detach = 4;  // to be told when nothing is under w
 inline constexpr std::uint8_t parked = 8;
 inline constexpr std::uint8_t poll = 16;      // the receive is a poll first
 inline constexpr std::uint8_t readable = 32;  // a poll has said so: the next receive is a real one
-inline constexpr std::uint8_t again = 64;     // has received before
-inline constexpr std::uint8_t unread =
-    128;  // the kernel said that more is there, and has not told it
+// Has received before: the next receive goes on. Outlives a connection whose end isn't told here;
+// the slot's next one then begins with a receive that is to be cancelled before a last reply.
+inline constexpr std::uint8_t again = 64;
+inline constexpr std::uint8_t unread = 128;  // the kernel said that more is there, no more
 }  // namespace holds
 
 inline void clear(std::uint8_t& h, unsigned bits) noexcept {

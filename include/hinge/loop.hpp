@@ -6,6 +6,7 @@
 #include <hinge/loop_base.hpp>
 #include <hinge/poller.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,7 +26,8 @@ public:
   loop() noexcept(std::is_nothrow_default_constructible_v<Handler>) = default;
   explicit loop(Handler handler) : handler_(std::move(handler)) {}
   /// With a poller that can be moved, as any_poller.
-  loop(Poller poller, Handler handler) requires std::is_move_constructible_v<Poller>
+  template <std::same_as<Poller> Movable>
+  loop(Movable poller, Handler handler)
       : poller_(std::move(poller)), handler_(std::move(handler)) {}
   ~loop() { owner_ = {}, close_all(); }
 

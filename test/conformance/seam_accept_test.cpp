@@ -103,6 +103,24 @@ TEMPLATE_LIST_TEST_CASE("rule 7: accepts per turn are bounded, and all come", ""
   CHECK(at.accepted().size() == waiting.size());
 }
 
+TEMPLATE_LIST_TEST_CASE("rule 7: what is accepted is a descriptor of the process, and stays open",
+                        "", backends) {
+  seam<TestType> at;
+  const auto waiting = crowd(at, 40);
+  at.turn({on_listener(at.door, operation::accept)});
+  REQUIRE(at.until([&] { return at.accepted().size() == waiting.size(); }));
+  at.rest();
+  std::vector<int> all = at.accepted();
+  for (const int fd : all) CHECK(at.where.is_as_accepted(fd));
+  std::sort(all.begin(), all.end());
+  CHECK(std::unique(all.begin(), all.end()) == all.end());
+  for (const auto& peer : waiting) {
+    peer->listen_in();
+    CHECK_FALSE(peer->ended());
+    CHECK_FALSE(peer->was_reset());
+  }
+}
+
 TEMPLATE_LIST_TEST_CASE("rule 7: accept is never called only to hear EAGAIN", "", backends) {
   seam<TestType> at;
   std::vector<accepted_connection> all;

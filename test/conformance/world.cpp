@@ -4,6 +4,7 @@
 
 #include "support/descriptors.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -157,6 +158,10 @@ bool real_world::end_was_joined(const client&, int fd) const {
 }
 
 bool real_world::is_open(int fd) const { return test::is_open(fd); }
+
+bool real_world::is_as_accepted(int fd) const {
+  return ::fcntl(fd, F_GETFD) == FD_CLOEXEC && (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
+}
 
 // --- simulated -----------------------------------------------------------------------------------
 

@@ -70,6 +70,8 @@ public:
   /// Whether the last bytes to a peer left together with the end. `fd` is the server's.
   virtual bool end_was_joined(const client& with, int fd) const = 0;
   virtual bool is_open(int fd) const = 0;
+  /// Open, of this process, non-blocking, and closed on exec.
+  virtual bool is_as_accepted(int fd) const { return is_open(fd); }
   /// What was done that must not be done, or nothing.
   virtual std::string violations() const { return {}; }
   /// The violations so far are what the case is about.
@@ -104,6 +106,7 @@ public:
   std::uint64_t registrations() const override;
   bool end_was_joined(const client& with, int fd) const override;
   bool is_open(int fd) const override;
+  bool is_as_accepted(int fd) const override;
 
 protected:
   /// Sets the process's limit; returns the one before.
