@@ -100,6 +100,9 @@ private:
 };
 
 template <poller P, handler H>
+loop(P, H) -> loop<P, H>;
+
+template <poller P, handler H>
 result<void> loop<P, H>::open(const loop_options& options) noexcept {
   const result<loop_options> checked = check(options);
   if (!checked) return fail(checked);
