@@ -92,6 +92,7 @@ void loop_base::begin_drain(std::uint32_t slot) noexcept {
     doom(slot, local_end(h));
     return;
   }
+  if (completes_) take_back_send(slot, h);
   h.state = connection_state::draining;
   h.cause = local_end(h);
   h.clear(connection_flag::above_high | connection_flag::user_paused);
@@ -112,13 +113,20 @@ void loop_base::begin_drain(std::uint32_t slot) noexcept {
     return;
   }
   const segment_pool::piece only = segments_.front(h.out);
-  h.set(connection_flag::sending);
+  h.set(flags == change::then_close ? connection_flag::sending | connection_flag::closing
+                                    : connection_flag::sending);
   *next = {.subject = token(role::connection, slot, h.generation),
            .data = only.data,
            .length = only.length,
            .fd = h.fd,
            .what = operation::send,
            .flags = flags};
+}
+
+/// A send that no turn has taken yet may become another one, or none.
+void loop_base::take_back_send(std::uint32_t slot, hot_entry& h) noexcept {
+  if (h.has(connection_flag::sending) && changes_.take_back_send(table_.token_of(slot)))
+    h.clear(connection_flag::sending | connection_flag::closing);
 }
 
 /// The last bytes and the close travel together, when nothing else is under way. False: it is.
@@ -179,6 +187,7 @@ bool loop_base::abort(connection_id id) noexcept {
     refused(h);
     return false;
   }
+  if (completes_) take_back_send(id.slot, *h);
   h->set(connection_flag::reset);
   doom(id.slot, close_cause::local_abort);
   return true;
@@ -272,7 +281,7 @@ bool loop_base::flush(std::uint32_t slot) noexcept {
 
 bool loop_base::sent(std::uint32_t slot, std::int32_t result) noexcept {
   hot_entry& h = table_.hot(slot);
-  h.clear(connection_flag::sending);
+  h.clear(connection_flag::sending | connection_flag::closing);
   if (h.state == connection_state::detaching) return false;
   constexpr std::uint32_t more_to_do = connection_flag::above_high | connection_flag::shut_wanted;
   if (h.state == connection_state::open && !h.has(more_to_do) &&
@@ -305,6 +314,7 @@ bool loop_base::received_unusually(std::uint32_t slot, const event& e) noexcept 
   hot_entry& h = table_.hot(slot);
   const bool live = h.state == connection_state::open || h.state == connection_state::draining;
   if (e.buffer != no_buffer) {
+    assert(e.result > 0);
     buffers_.lend(e.buffer);
     if (live) count_in(h, static_cast<std::uint32_t>(e.result));
     if (h.state == connection_state::open) {

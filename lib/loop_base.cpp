@@ -153,16 +153,18 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
     changes_.add({.subject = subject, .fd = h.fd, .what = operation::detach});
     return;
   }
+  if (h.has(connection_flag::closing)) return;
   // The last bytes and the close travel together, when nothing else is under way.
   const bool last = h.state == connection_state::draining && h.queued != 0 &&
-                    segments_.single(h.out) && !h.has(connection_flag::stuck);
+                    segments_.single(h.out) &&
+                    !h.has(connection_flag::stuck | connection_flag::sending);
   const bool held_back = last && h.has(connection_flag::receiving);
   if (h.queued != 0 && !held_back && !h.has(connection_flag::sending)) {
     const segment_pool::piece first = segments_.front(h.out);
     const std::uint8_t flags = last                      ? change::then_close
                                : segments_.single(h.out) ? std::uint8_t{0}
                                                          : change::more_follows;
-    h.set(connection_flag::sending);
+    h.set(last ? connection_flag::sending | connection_flag::closing : connection_flag::sending);
     changes_.add({.subject = subject,
                   .data = first.data,
                   .length = first.length,
@@ -295,7 +297,8 @@ bool loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept 
     // The closing send went through: all that was queued, one piece, has been sent.
     count_out(h, h.queued);
     give_back(h, segments_.consume_front(h.out, h.queued));
-    h.clear(connection_flag::sending | (h.held.empty() ? connection_flag::has_queue : 0));
+    h.clear(connection_flag::sending | connection_flag::closing |
+            (h.held.empty() ? connection_flag::has_queue : 0));
     h.queued = 0;
     h.fd = -1;
     h.state = connection_state::ending;

@@ -51,9 +51,9 @@ struct uring_poller::state {
   std::uint32_t slots = 0;
   std::uint32_t accept_slots = 0;
   bool turned = false;
+  bool wake_watched = false;
 
   result<void> open(const poller_options& wanted) noexcept;
-  int start() noexcept;
   bool watch_wake() noexcept;
 
   bool knows(token subject) const noexcept { return subject.slot() < slots; }
@@ -109,12 +109,13 @@ result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
   slots = wanted.connections;
   accept_slots = wanted.accepts_per_turn;
   held.reset(static_cast<std::uint8_t*>(std::calloc(slots, 1)));  // touches no page
-  if (!held || !parked.open(slots) || !accepts.open(wanted.accepts_per_turn, options.completions))
-    return fail("open io_uring", "memory for connections", ENOMEM);
+  if (!held || !parked.open(slots)) return fail("open io_uring", "memory for connections", ENOMEM);
   const int made = sys::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (made < 0) return fail("eventfd", "0", -made);
   wake.reset(made);
-  if (result<void> opened = ring.open(options); !opened) return opened;
+  if (result<void> opened = ring.open(options, 2 * slots + max_listeners); !opened) return opened;
+  if (!accepts.open(wanted.accepts_per_turn, ring.raw().cq.ring_entries))
+    return fail("open io_uring", "memory for accepted connections", ENOMEM);
   return buffers.open(ring, wanted.receive_buffers, wanted.receive_buffer_bytes);
 }
 
@@ -126,11 +127,6 @@ uring_poller::state::~state() {
   io_uring_for_each_cqe(&ring.raw(), head, one) {
     if (request_of(one->user_data) == uring_request::accept && one->res >= 0) sys::close(one->res);
   }
-}
-
-int uring_poller::state::start() noexcept {
-  if (const int failed = ring.start(); failed < 0) return failed;
-  return watch_wake() ? 0 : -EBUSY;
 }
 
 /// Each write is an edge of its own, so the counter never has to be read.
@@ -366,7 +362,7 @@ bool uring_poller::state::completed(const io_uring_cqe& seen, event& out) noexce
       out = {.subject = subject, .result = detach_result::closed, .kind = event_kind::detached};
       return true;
     case uring_request::wake:
-      if ((seen.flags & IORING_CQE_F_MORE) == 0) watch_wake();
+      if ((seen.flags & IORING_CQE_F_MORE) == 0) wake_watched = watch_wake();
       out = {.kind = event_kind::woken};
       return true;
     default:
@@ -398,7 +394,7 @@ bool uring_poller::state::received(token subject, const io_uring_cqe& seen, even
   }
   if ((h & holds::detach) != 0) return detached(subject, h, out);
   if (result > 0) h |= holds::again;
-  if (result == 0) clear(h, holds::again);
+  if (result <= 0 && result != -ECANCELED && result != -ENOBUFS) clear(h, holds::again);
   out = {.subject = subject,
          .result = result,
          .buffer = buffer,
@@ -423,8 +419,9 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
   // The first turn of a loop may only ask for the time, in a thread that isn't the ring's owner.
   const bool first = !std::exchange(s.turned, true);
   if (!s.ring.started() && !(first && changes.empty() && terms.until.is_immediate()))
-    if (const int failed = s.start(); failed < 0) return failed;
+    if (const int failed = s.ring.start(); failed < 0) return failed;
   s.ring.begin();
+  if (!s.wake_watched && s.ring.started()) s.wake_watched = s.watch_wake();
   for (const change& wanted : changes) out = s.apply(wanted, out);
   s.buffers.publish();
   if (!s.parked.empty()) [[unlikely]]
@@ -434,7 +431,7 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
   const std::uint32_t accept_room = std::min({terms.accept_room, s.accept_slots, room / 2});
   s.accepts.begin(accept_room);
   const bool ready =
-      s.ring.completed() || out != events.data() || (accept_room != 0 && s.accepts.any_held());
+      s.ring.hurries() || out != events.data() || (accept_room != 0 && s.accepts.any_held());
   if (s.ring.started() && (!ready || s.ring.unsubmitted()))
     if (const int failed = s.ring.enter(ready ? deadline::immediately() : terms.until,
                                         std::exchange(s.closes_due, 0));

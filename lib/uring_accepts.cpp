@@ -159,14 +159,15 @@ void uring_accepts::arm_waiting() noexcept {
 unsigned uring_accepts::completed_unusually(source& of, std::int32_t result, bool more,
                                             std::uint32_t& spare, event& out) noexcept {
   const bool over = full();
-  if (over && (result < 0 ? !of.cancelled || spare == 0 : held_ == most_held_)) return put_off;
+  const bool tells = result < 0 || of.detaching;
+  if (over && (tells ? !of.cancelled || spare == 0 : held_ == most_held_)) return put_off;
   const bool stopped = of.cancelled;
   if (!more) of.plain = of.armed = of.cancelled = false;
   if (of.detaching) {
     if (result >= 0) sys::close(result);
     if (of.armed) return 0;
     of.detaching = false;
-    spare -= over;
+    over ? --spare : ++told_;
     out = {.subject = of.subject, .result = detach_result::released, .kind = event_kind::detached};
     return 1;
   }

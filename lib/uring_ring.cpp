@@ -31,7 +31,9 @@ constexpr unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IOR
 
 }  // namespace
 
-result<void> uring_ring::open(const uring_options& options) noexcept {
+result<void> uring_ring::open(const uring_options& options, std::uint32_t cancels) noexcept {
+  most_owed_ = cancels;
+  if (!owed_cancels_.open(cancels)) return fail("open io_uring", "memory for cancels", ENOMEM);
   unsigned entries = std::max(options.submissions, least_entries);
   unsigned completions = std::max(options.completions, 2 * entries);
   for (auto setup = setups.begin();;) {
@@ -79,18 +81,25 @@ int uring_ring::start() noexcept {
 
 void uring_ring::cancel(std::uint64_t of) noexcept {
   io_uring_sqe* const request = next();
-  if (request == nullptr) return;
+  if (request == nullptr) {
+    if (owed_ != most_owed_) owed_cancels_[owed_++] = of;
+    return;
+  }
   io_uring_prep_cancel64(request, of, 0);
   io_uring_sqe_set_flags(request, IOSQE_CQE_SKIP_SUCCESS);
   name(*request, 0);
 }
 
 bool uring_ring::make_room(unsigned count) noexcept {
-  begin();
+  room_ = io_uring_sq_space_left(&ring_);
   if (room_ >= count) return true;
   sys::io_uring_submit(&ring_);
-  begin();
+  room_ = io_uring_sq_space_left(&ring_);
   return room_ >= count;
+}
+
+void uring_ring::cancel_owed() noexcept {
+  while (owed_ != 0 && reserve(1)) cancel(owed_cancels_[--owed_]);
 }
 
 int uring_ring::enter(deadline until, unsigned due) noexcept {

@@ -25,7 +25,8 @@ public:
   uring_ring& operator=(const uring_ring&) = delete;
 
   /// Any thread. The best setup that this kernel has; smaller queues when memory is short.
-  result<void> open(const uring_options& options) noexcept;
+  /// `cancels`: how many may be owed at a time.
+  result<void> open(const uring_options& options, std::uint32_t cancels) noexcept;
   /// Ends all requests. Descriptors whose close was not submitted are closed.
   void close() noexcept;
   bool is_open() const noexcept { return open_; }
@@ -35,7 +36,11 @@ public:
   bool started() const noexcept { return started_; }
 
   /// Before a turn's requests: looks how many the submission queue has room for.
-  void begin() noexcept { room_ = io_uring_sq_space_left(&ring_); }
+  void begin() noexcept {
+    room_ = io_uring_sq_space_left(&ring_);
+    if (owed_ != 0) [[unlikely]]
+      cancel_owed();
+  }
   /// The next free request, or null: the kernel doesn't take those that stand there already.
   io_uring_sqe* next() noexcept {
     if (room_ == 0 && !make_room(1)) [[unlikely]]
@@ -51,7 +56,8 @@ public:
     io_uring_sqe_set_data64(&request, name);
     sys::prepared(request);
   }
-  /// Asks for the end of the request of that name, whose completion tells how it came.
+  /// Asks for the end of the request of that name, whose completion tells how it came. What the
+  /// kernel doesn't take now is asked in the next turn.
   void cancel(std::uint64_t name) noexcept;
   void close(int fd) noexcept {
     io_uring_sqe* const request = next();
@@ -69,7 +75,8 @@ public:
   int enter(deadline until, unsigned due) noexcept;
 
   bool unsubmitted() const noexcept { return io_uring_sq_ready(&ring_) != 0; }
-  bool completed() const noexcept { return io_uring_cq_ready(&ring_) != 0; }
+  /// There are completions, or requests that wait for the next turn: none is to be waited for.
+  bool hurries() const noexcept { return io_uring_cq_ready(&ring_) != 0 || owed_ != 0; }
   /// Completions that are there and were not passed over, by their place: first_completion() up to
   /// past_completions().
   unsigned first_completion() const noexcept { return *ring_.cq.khead; }
@@ -82,9 +89,13 @@ public:
 
 private:
   bool make_room(unsigned count) noexcept;
+  void cancel_owed() noexcept;
 
   io_uring ring_{};
   unsigned room_ = 0;  // at least so many requests are free
+  raw_array<std::uint64_t> owed_cancels_;
+  std::uint32_t owed_ = 0;
+  std::uint32_t most_owed_ = 0;
   bool open_ = false;
   bool started_ = false;
 };

@@ -41,6 +41,15 @@ public:
     --early_left_;
     return &changes_[count_++];
   }
+  /// Takes the newest one back if it is a send of `subject`. False: it isn't.
+  bool take_back_send(token subject) noexcept {
+    if (count_ == 0 || changes_[count_ - 1].what != operation::send ||
+        changes_[count_ - 1].subject != subject)
+      return false;
+    --count_;
+    ++early_left_;
+    return true;
+  }
   void recycle(std::uint16_t buffer) noexcept {
     ++recycles_;
     changes_[count_++] = {.buffer = buffer, .what = operation::recycle};

@@ -55,7 +55,8 @@ inline constexpr std::uint32_t receiving = 1U << 14;  ///< a receive is armed
 inline constexpr std::uint32_t stopping = 1U << 15;   ///< stop_receive was sent
 inline constexpr std::uint32_t sending = 1U << 16;    ///< a send is under way
 inline constexpr std::uint32_t detach_asked = 1U << 17;
-inline constexpr std::uint32_t stuck = 1U << 18;  ///< the last bytes didn't go at once
+inline constexpr std::uint32_t stuck = 1U << 18;    ///< the last bytes didn't go at once
+inline constexpr std::uint32_t closing = 1U << 19;  ///< the send under way closes, too
 // These two say that the slot stands in a list, and outlive the connection.
 inline constexpr std::uint32_t listed_ready = 1U << 30;
 inline constexpr std::uint32_t listed_changed = 1U << 31;

@@ -14,7 +14,7 @@
 namespace hinge {
 
 /// Counts references; the last one to go gives the buffer back. No slow peer keeps more than its
-/// share, and all of them leave a quarter to those who receive.
+/// share, and all of them leave a quarter, one at least, to those who receive.
 class lent_buffers {
 public:
   static constexpr std::uint32_t shares = 16;
@@ -24,7 +24,8 @@ public:
     first_ = limits.buffers;
     stride_ = limits.buffer_stride;
     most_to_one_ = std::clamp(limits.buffer_count / shares, 1U, 0xffffU);
-    most_in_all_ = limits.buffer_count - limits.buffer_count / 4;
+    most_in_all_ =
+        limits.buffer_count - std::clamp(limits.buffer_count / 4, 1U, limits.buffer_count);
     references_.reset(new (std::nothrow) std::uint32_t[limits.buffer_count]());
     return references_ != nullptr;
   }

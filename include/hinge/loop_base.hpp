@@ -179,7 +179,7 @@ protected:
   void receive_again(std::uint32_t slot, hot_entry& h) noexcept {
     if (h.state == connection_state::open) {
       receive_soon(slot, h);
-    } else if (h.state == connection_state::draining && !h.has(connection_flag::sending)) {
+    } else if (h.state == connection_state::draining && !h.has(connection_flag::closing)) {
       list_changed(slot, h);
     }
   }
@@ -266,6 +266,7 @@ protected:
   bool append_out(hot_entry& h, std::span<const std::byte> bytes) noexcept;
   bool close(connection_id id) noexcept;
   HINGE_API void begin_drain(std::uint32_t slot) noexcept;
+  void take_back_send(std::uint32_t slot, hot_entry& h) noexcept;
   bool send_last_soon(std::uint32_t slot, hot_entry& h) noexcept;
   HINGE_API bool send_in_place(std::uint32_t slot, std::span<const std::byte> bytes) noexcept;
   HINGE_API bool finish_in_place(std::uint32_t slot, std::span<const std::byte> bytes) noexcept;

@@ -1,6 +1,8 @@
 // A connection's life as a handler and its peer see it, on every backend alike.
 #include "conformance/house.hpp"
 
+#include <catch2/generators/catch_generators.hpp>
+
 #include <algorithm>
 
 using namespace hinge;
@@ -116,6 +118,42 @@ TEMPLATE_LIST_TEST_CASE("life: a close flushes although the peer had more to say
   CHECK(at.peers[0]->ended());
   CHECK((at.peers[0]->received() == large));
   CHECK(at.about(0).calls == 1);
+}
+
+TEMPLATE_LIST_TEST_CASE("life: a close behind a send that waits loses nothing", "", backends) {
+  const std::size_t size = GENERATE(1000, 4000);
+  house<TestType> at({.data = echo});
+  at.enter();
+  auto peer = at.take_away(0);
+  std::string sent;
+  for (int i = 0; i < 4000 && at.handle(0).queued_bytes() == 0; ++i) {
+    const std::string part = pattern(size, sent.size());
+    sent.append(part, 0, peer->send(part));
+    at.rest(2);
+    if (at.handle(0).queued_bytes() != 0) at.rest();  // is it only on its way?
+  }
+  REQUIRE(at.handle(0).queued_bytes() != 0);
+  CHECK(at.handle(0).close());
+  at.rest();
+  peer->send(pattern(1000));
+  at.rest();
+  at.peers[0] = std::move(peer);
+  CHECK(at.until([&] { return at.peers[0]->ended() || at.peers[0]->was_reset(); }));
+  CHECK(at.peers[0]->ended());
+  CHECK((at.peers[0]->received() == sent));
+}
+
+TEMPLATE_LIST_TEST_CASE("life: an abort asked after a last reply resets", "", backends) {
+  house<TestType> at({.data = [](connection c, std::span<std::byte> bytes) {
+    c.finish(bytes);
+    c.abort();
+  }});
+  client& peer = at.enter();
+  peer.send("go");
+  CHECK(at.until([&] { return peer.was_reset() || peer.ended(); }));
+  CHECK(at.about(0).closes == 1);
+  // Where the reply has gone already there is nothing left to abort.
+  CHECK(peer.was_reset() == (at.about(0).cause == close_cause::local_abort));
 }
 
 TEMPLATE_LIST_TEST_CASE("life: more to tell the backend than fits into a turn", "", backends) {
