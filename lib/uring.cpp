@@ -45,8 +45,7 @@ struct uring_poller::state {
   uring_ring ring;
   uring_accepts accepts;
   parked_receives parked;
-  bool any_unread = false;  // in this harvest
-  unsigned closes_due = 0;  // linked behind sends of this turn
+  bool any_unread = false;                                                        // in this harvest
   std::unique_ptr<std::uint8_t, decltype(&std::free)> held{nullptr, &std::free};  // by slot
   std::uint32_t slots = 0;
   std::uint32_t accept_slots = 0;
@@ -54,6 +53,7 @@ struct uring_poller::state {
   bool wake_watched = false;
 
   result<void> open(const poller_options& wanted) noexcept;
+  int begin(bool only_asks) noexcept;
   bool watch_wake() noexcept;
 
   bool knows(token subject) const noexcept { return subject.slot() < slots; }
@@ -127,6 +127,14 @@ uring_poller::state::~state() {
   io_uring_for_each_cqe(&ring.raw(), head, one) {
     if (request_of(one->user_data) == uring_request::accept && one->res >= 0) sys::close(one->res);
   }
+}
+
+/// The first turn of a loop may only ask for the time, in a thread that isn't the ring's owner.
+int uring_poller::state::begin(bool only_asks) noexcept {
+  if (!std::exchange(turned, true) && only_asks) return 0;
+  const int failed = ring.started() ? 0 : ring.start();
+  wake_watched = failed == 0 && watch_wake();
+  return failed;
 }
 
 /// Each write is an edge of its own, so the counter never has to be read.
@@ -285,7 +293,7 @@ int uring_poller::state::start_last_send(const change& wanted) noexcept {
   io_uring_sqe* const behind = ring.next();
   io_uring_prep_close(behind, wanted.fd);
   ring.name(*behind, request_name(wanted.subject, uring_request::close));
-  ++closes_due;
+  ring.expect_linked();
   return 0;
 }
 
@@ -416,16 +424,13 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
   state& s = *state_;
   event* out = events.data();
   if (events.size() < changes.size() + least_event_room) return -EINVAL;
-  // The first turn of a loop may only ask for the time, in a thread that isn't the ring's owner.
-  const bool first = !std::exchange(s.turned, true);
-  if (!s.ring.started() && !(first && changes.empty() && terms.until.is_immediate()))
-    if (const int failed = s.ring.start(); failed < 0) return failed;
+  if (!s.wake_watched) [[unlikely]]
+    if (const int failed = s.begin(changes.empty() && terms.until.is_immediate()); failed < 0)
+      return failed;
   s.ring.begin();
-  if (!s.wake_watched && s.ring.started()) s.wake_watched = s.watch_wake();
   for (const change& wanted : changes) out = s.apply(wanted, out);
   s.buffers.publish();
-  if (!s.parked.empty()) [[unlikely]]
-    s.serve_parked();
+  if (!s.parked.empty()) s.serve_parked();
   // An answer to each change has its own place.
   const auto room = static_cast<std::uint32_t>(events.size() - changes.size());
   const std::uint32_t accept_room = std::min({terms.accept_room, s.accept_slots, room / 2});
@@ -433,9 +438,7 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
   const bool ready =
       s.ring.hurries() || out != events.data() || (accept_room != 0 && s.accepts.any_held());
   if (s.ring.started() && (!ready || s.ring.unsubmitted()))
-    if (const int failed = s.ring.enter(ready ? deadline::immediately() : terms.until,
-                                        std::exchange(s.closes_due, 0));
-        failed < 0)
+    if (const int failed = s.ring.enter(ready ? deadline::immediately() : terms.until); failed < 0)
       return failed;
   terms.now = now();
   if (s.accepts.pending()) [[unlikely]]

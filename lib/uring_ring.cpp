@@ -102,24 +102,26 @@ void uring_ring::cancel_owed() noexcept {
   while (owed_ != 0 && reserve(1)) cancel(owed_cancels_[--owed_]);
 }
 
-int uring_ring::enter(deadline until, unsigned due) noexcept {
-  int failed;
-  if (due > deferred_at_once) {
+[[gnu::always_inline]] inline int uring_ring::wait(deadline until) noexcept {
+  if (const unsigned linked = linked_; linked != 0) {
+    linked_ = 0;
     __kernel_timespec none{};
     io_uring_cqe* first;
-    const unsigned all = io_uring_cq_ready(&ring_) + due;
-    failed = sys::io_uring_submit_and_wait_timeout(&ring_, &first, all, &none, nullptr);
-  } else if (until.is_immediate()) {
-    failed = sys::io_uring_submit_and_get_events(&ring_);
-  } else if (until.is_never()) {
-    io_uring_cqe* first;
-    failed = sys::io_uring_submit_and_wait_timeout(&ring_, &first, 1, nullptr, nullptr);
-  } else {
-    const instant wait = std::max<instant>(until.when() - now(), 0);
-    __kernel_timespec most{.tv_sec = wait / 1'000'000'000, .tv_nsec = wait % 1'000'000'000};
-    io_uring_cqe* first;
-    failed = sys::io_uring_submit_and_wait_timeout(&ring_, &first, 1, &most, nullptr);
+    const unsigned all = io_uring_cq_ready(&ring_) + linked;
+    if (linked > deferred_at_once)
+      return sys::io_uring_submit_and_wait_timeout(&ring_, &first, all, &none, nullptr);
   }
+  if (until.is_immediate()) return sys::io_uring_submit_and_get_events(&ring_);
+  io_uring_cqe* first;
+  if (until.is_never())
+    return sys::io_uring_submit_and_wait_timeout(&ring_, &first, 1, nullptr, nullptr);
+  const instant wait = std::max<instant>(until.when() - now(), 0);
+  __kernel_timespec most{.tv_sec = wait / 1'000'000'000, .tv_nsec = wait % 1'000'000'000};
+  return sys::io_uring_submit_and_wait_timeout(&ring_, &first, 1, &most, nullptr);
+}
+
+int uring_ring::enter(deadline until) noexcept {
+  const int failed = wait(until);
   switch (failed) {
     case -ETIME:
     case -EINTR:

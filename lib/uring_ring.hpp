@@ -70,9 +70,10 @@ public:
     name(*request, 0);
   }
 
-  /// Submits, and waits for a completion until then. `due`: requests that complete at once, but
-  /// behind another one. 0 or -errno; what a wait ends with is none.
-  int enter(deadline until, unsigned due) noexcept;
+  /// A request stands linked behind another one, and both will complete at once.
+  void expect_linked() noexcept { ++linked_; }
+  /// Submits, and waits for a completion until then. 0 or -errno; what a wait ends with is none.
+  int enter(deadline until) noexcept;
 
   bool unsubmitted() const noexcept { return io_uring_sq_ready(&ring_) != 0; }
   /// There are completions, or requests that wait for the next turn: none is to be waited for.
@@ -89,10 +90,12 @@ public:
 
 private:
   bool make_room(unsigned count) noexcept;
+  int wait(deadline until) noexcept;
   void cancel_owed() noexcept;
 
   io_uring ring_{};
   unsigned room_ = 0;  // at least so many requests are free
+  unsigned linked_ = 0;
   raw_array<std::uint64_t> owed_cancels_;
   std::uint32_t owed_ = 0;
   std::uint32_t most_owed_ = 0;

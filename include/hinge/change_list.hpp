@@ -17,6 +17,7 @@ public:
   /// Room for `most` changes and for `buffers` recycles besides. False: no memory.
   bool open(std::uint32_t most, std::uint32_t buffers) noexcept {
     most_ = most;
+    early_ = most - most / 4;
     clear();
     return changes_.open(std::size_t{most} + buffers);
   }
@@ -28,7 +29,7 @@ public:
   }
   void clear() noexcept {
     count_ = recycles_ = 0;
-    early_left_ = most_ - most_ / 4;
+    early_left_ = early_;
   }
 
   /// Room has to be there.
@@ -59,6 +60,7 @@ private:
   raw_array<change> changes_;
   std::uint32_t count_ = 0;
   std::uint32_t recycles_ = 0;  // of these
+  std::uint32_t early_ = 0;
   std::uint32_t early_left_ = 0;
   std::uint32_t most_ = 0;
 };
