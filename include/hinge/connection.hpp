@@ -55,12 +55,14 @@ public:
   /// the connection is closed by itself.
   bool shutdown_write() noexcept { return loop_ != nullptr && loop_->shutdown_write(id_); }
   /// No on_data until resume_reading(), so that the peer's sender is slowed down. Calls don't nest.
+  /// A completion backend hears of a peer's reset in the pause only when something is sent.
   /// The timeouts go on: a pause longer than idle_timeout ends the connection.
   bool pause_reading() noexcept { return loop_ != nullptr && loop_->pause_reading(id_, true); }
   bool resume_reading() noexcept { return loop_ != nullptr && loop_->pause_reading(id_, false); }
 
   // What follows is zero or empty when the connection has gone. All of it is still there in
-  // on_close.
+  // on_close, but for peer() and fd() where a completion backend has closed with the last reply
+  // (finish()): ask for the peer before.
   std::uint32_t queued_bytes() const noexcept { return entry() != nullptr ? entry()->queued : 0; }
   std::uint64_t bytes_in() const noexcept { return entry() != nullptr ? entry()->bytes_in : 0; }
   std::uint64_t bytes_out() const noexcept { return entry() != nullptr ? entry()->bytes_out : 0; }

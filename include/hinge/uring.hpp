@@ -29,7 +29,7 @@ struct uring_options {
   std::uint32_t completions = 4096;
   /// One connection for each request to accept, asked for once a turn: for listeners that several
   /// rings share, where a multishot accept takes everything. Tells the peers' names without
-  /// getpeername(2).
+  /// getpeername(2), but of those that had to wait for room.
   bool accept_one = false;
   uring_receive receive = uring_receive::armed;
 };
