@@ -131,7 +131,7 @@ TEMPLATE_LIST_TEST_CASE("stop: everything ends, also what comes in the same turn
 }
 
 TEMPLATE_LIST_TEST_CASE("drain: the handler is told, and has its time", "", backends) {
-  const std::string large = pattern(200'000);
+  const std::string large = pattern(1'000'000);
   house<TestType> at({.drain =
                           [&](connection c) {
                             if (c.listener() == 0) c.finish(bytes_of(large));
@@ -141,13 +141,13 @@ TEMPLATE_LIST_TEST_CASE("drain: the handler is told, and has its time", "", back
   client& stays = at.enter(1);
   const address where = at.running->listener_at(0).local();
   const instant start = at.running->now();
-  at.running->drain(500ms);
+  at.running->drain(1s);
   at.rest(2);
   CHECK(at.where.connect(where) == nullptr);
   CHECK(at.until([&] { return finishes.ended(); }));
   CHECK((finishes.received() == large));
   CHECK(at.until([&] { return at.running->finished(); }));
-  CHECK(at.running->now() - start >= 500'000'000);
+  CHECK(at.running->now() - start >= 1'000'000'000);
   CHECK(at.about(0).cause == close_cause::local_close);
   CHECK(at.about(1).draining);
   CHECK(at.about(1).cause == close_cause::drain);
