@@ -19,6 +19,8 @@ constexpr std::uint32_t flush_bytes = 1024 * 1024;
 /// Completion: a send, or the question whether there should be one, is on its way already.
 constexpr std::uint32_t send_under_way =
     connection_flag::listed_changed | connection_flag::sending | connection_flag::stuck;
+/// Completion: with no send under way and no receive wanted nobody hears of an error.
+constexpr std::uint32_t silent = connection_flag::user_paused | connection_flag::peer_ended;
 
 }  // namespace
 
@@ -103,21 +105,21 @@ void loop_base::begin_drain(std::uint32_t slot) noexcept {
   if (h.has(connection_flag::unread) || !h.held.empty()) list_ready(slot, h);
 }
 
-/// The only piece of the queue, as a change of the next turn; or, without room for it, one of the
-/// changed.
+/// The only piece of the queue becomes a change of the next turn; without room for it, the slot is
+/// one of the changed.
 [[gnu::always_inline]] inline void loop_base::send_soon(std::uint32_t slot, hot_entry& h,
+                                                        std::span<const std::byte> only,
                                                         std::uint8_t flags) noexcept {
   change* const next = changes_.add_early();
   if (next == nullptr) [[unlikely]] {
     list_changed(slot, h);
     return;
   }
-  const segment_pool::piece only = segments_.front(h.out);
   h.set(flags == change::then_close ? connection_flag::sending | connection_flag::closing
                                     : connection_flag::sending);
   *next = {.subject = token(role::connection, slot, h.generation),
-           .data = only.data,
-           .length = only.length,
+           .data = only.data(),
+           .length = static_cast<std::uint32_t>(only.size()),
            .fd = h.fd,
            .what = operation::send,
            .flags = flags};
@@ -132,51 +134,36 @@ void loop_base::take_back_send(std::uint32_t slot, hot_entry& h) noexcept {
 /// The last bytes and the close travel together, when nothing else is under way. False: it is.
 bool loop_base::send_last_soon(std::uint32_t slot, hot_entry& h) noexcept {
   if (h.has(send_under_way | connection_flag::receiving) || !segments_.single(h.out)) return false;
-  send_soon(slot, h, change::then_close);
+  const segment_pool::piece only = segments_.front(h.out);
+  send_soon(slot, h, {only.data, only.length}, change::then_close);
   return true;
 }
 
-/// Whether `bytes` lie in the received buffer, may stay there, and nothing stands before them.
-bool loop_base::goes_in_place(const hot_entry& h, std::span<const std::byte> bytes,
-                              std::uint32_t unless) const noexcept {
-  return !bytes.empty() && h.queued == 0 && !h.has(unless) && in_received(bytes) &&
-         bytes.size() <= options_.queue_high_bytes && buffers_.may_keep(h.lent);
-}
-
-/// Completion: most replies. False: nothing was done, there is more to it.
-bool loop_base::send_in_place(std::uint32_t slot, std::span<const std::byte> bytes) noexcept {
-  hot_entry& h = table_.hot(slot);
-  if (!goes_in_place(h, bytes, send_under_way) ||
-      !segments_.append_reference(h.out, bytes, received_buffer_)) [[unlikely]]
-    return false;
-  lend_once_more(h, received_buffer_);
-  h.set(connection_flag::has_queue);
-  h.queued = static_cast<std::uint32_t>(bytes.size());
-  h.last_activity = table_.cold(slot).since = now_;
-  deadline_moved(slot, options_.write_stall_timeout);
-  send_soon(slot, h, 0);
-  return true;
-}
-
-/// The same for a last reply: with it goes the close.
-bool loop_base::finish_in_place(std::uint32_t slot, std::span<const std::byte> bytes) noexcept {
+/// Completion: most replies lie in the received buffer, and nothing stands before them; with the
+/// last one goes the close. False: nothing was done, there is more to it.
+bool loop_base::reply_in_place(std::uint32_t slot, std::span<const std::byte> bytes,
+                               bool last) noexcept {
   constexpr std::uint32_t paused =
       connection_flag::above_high | connection_flag::user_paused | connection_flag::receiving;
   hot_entry& h = table_.hot(slot);
-  if (!goes_in_place(h, bytes, send_under_way | paused) || !h.held.empty() ||
+  if (bytes.empty() || h.queued != 0 || h.has(last ? send_under_way | paused : send_under_way) ||
+      (last && !h.held.empty()) || !in_received(bytes) ||
+      bytes.size() > options_.queue_high_bytes || !buffers_.may_keep(h.lent) ||
       !segments_.append_reference(h.out, bytes, received_buffer_)) [[unlikely]]
     return false;
   lend_once_more(h, received_buffer_);
   h.set(connection_flag::has_queue);
   h.queued = static_cast<std::uint32_t>(bytes.size());
-  h.state = connection_state::draining;
-  h.cause = local_end(h);
   h.last_activity = table_.cold(slot).since = now_;
-  if (h.has(connection_flag::grown)) [[unlikely]] {
-    deadline_moved(slot, options_.write_stall_timeout);
-    deadline_moved(slot, options_.drain_timeout);
+  if (last) {
+    h.state = connection_state::draining;
+    h.cause = local_end(h);
   }
-  send_soon(slot, h, change::then_close);
+  if (h.has(connection_flag::grown)) {
+    deadline_moved(slot, options_.write_stall_timeout);
+    if (last) deadline_moved(slot, options_.drain_timeout);
+  }
+  send_soon(slot, h, bytes, last ? change::then_close : std::uint8_t{0});
   return true;
 }
 
@@ -245,9 +232,8 @@ bool loop_base::after_progress(std::uint32_t slot) noexcept {
   if (h.queued == 0) {
     shut_if_wanted(slot, h);
     if (h.state == connection_state::draining) doom(slot, h.cause);
-  } else if (completes_) {
-    list_changed(slot, h);
   }
+  if (completes_ && (h.queued != 0 || h.has(silent))) list_changed(slot, h);
   if (!h.has(connection_flag::above_high) || h.queued > options_.queue_low_bytes) return false;
   h.clear(connection_flag::above_high);
   list_ready(slot, h);
@@ -283,7 +269,8 @@ bool loop_base::sent(std::uint32_t slot, std::int32_t result) noexcept {
   hot_entry& h = table_.hot(slot);
   h.clear(connection_flag::sending | connection_flag::closing);
   if (h.state == connection_state::detaching) return false;
-  constexpr std::uint32_t more_to_do = connection_flag::above_high | connection_flag::shut_wanted;
+  constexpr std::uint32_t more_to_do =
+      connection_flag::above_high | connection_flag::shut_wanted | silent;
   if (h.state == connection_state::open && !h.has(more_to_do) &&
       result == static_cast<std::int32_t>(h.queued) && segments_.single(h.out)) [[likely]] {
     count_out(h, h.queued);
@@ -328,7 +315,8 @@ bool loop_base::received_unusually(std::uint32_t slot, const event& e) noexcept 
     h.set(connection_flag::end_unread);
   } else if (live && e.result != -ECANCELED && e.result != -ENOBUFS) {
     // Not when it was stopped, or without a free buffer: it is armed again, no more.
-    fail_connection(slot, e.result);
+    h.has(connection_flag::watching) ? fail_broken(slot, e.result)
+                                     : fail_connection(slot, e.result);
   }
   return false;
 }

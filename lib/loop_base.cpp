@@ -174,12 +174,21 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
   }
   const bool wanted =
       !last && !paused(h) && !h.has(connection_flag::peer_ended | connection_flag::end_unread);
-  if (wanted && !h.has(connection_flag::receiving)) {
-    h.set(connection_flag::receiving);
-    changes_.add({.subject = subject, .fd = h.fd, .what = operation::receive});
-  } else if (!wanted && h.has(connection_flag::receiving) && !h.has(connection_flag::stopping)) {
+  // Nobody else would hear of an error.
+  const bool watched = !last && !wanted && h.state == connection_state::open;
+  if (h.has(connection_flag::receiving)) {
+    if ((h.has(connection_flag::watching) ? watched : wanted) || h.has(connection_flag::stopping))
+      return;
     h.set(connection_flag::stopping);
     changes_.add({.subject = subject, .fd = h.fd, .what = operation::stop_receive});
+  } else if (wanted) {
+    h.clear(connection_flag::watching);
+    h.set(connection_flag::receiving);
+    changes_.add(receive_change(slot, h));
+  } else if (watched && !h.has(connection_flag::sending)) {
+    h.set(connection_flag::receiving | connection_flag::watching);
+    changes_.add(
+        {.subject = subject, .fd = h.fd, .what = operation::receive, .flags = change::errors_only});
   }
 }
 
@@ -255,6 +264,12 @@ bool loop_base::expire_one() noexcept {
   }
   doom(slot, next.cause);
   return true;
+}
+
+void loop_base::fail_broken(std::uint32_t slot, int told) noexcept {
+  const int pending = sockets::pending_error(table_.hot(slot).fd);
+  const int code = pending > 0 ? -pending : pending;
+  if (code != 0 || told != 0) fail_connection(slot, code != 0 ? code : told);
 }
 
 // --- the end of a connection and of the loop -----------------------------------------------------
@@ -337,10 +352,12 @@ void loop_base::post(mailbox::function task) noexcept {
 address connection::peer() const noexcept {
   const hot_entry* const h = entry();
   if (h == nullptr) return {};
-  const inet_name& known = loop_->table_.cold(id_.slot).peer;
+  inet_name& known = loop_->table_.cold(id_.slot).peer;
   if (known.family == family::ipv4 || known.family == family::ipv6) return address::from(known);
   const result<address> asked = sockets::peer_of(h->fd);
-  return asked ? *asked : address::from(known);
+  if (!asked) return address::from(known);
+  if (asked->is_inet()) known = asked->inet();
+  return *asked;
 }
 
 }  // namespace hinge

@@ -1,9 +1,6 @@
 // Layout of a turn: changes become requests, one io_uring_enter(2) submits them and waits, then
 // each completion becomes an event. What there is no room for stays in the completion queue, but
 // for accepted connections, which are held so that others behind them get through.
-//
-// For each connection one byte says what the kernel holds; nothing else is kept: names carry slot
-// and generation through the kernel, and changes carry the descriptor.
 
 #include <hinge/uring.hpp>
 
@@ -23,19 +20,18 @@
 
 #include "sys.hpp"
 #include "uring_accepts.hpp"
-#include "uring_holds.hpp"
-#include "uring_parked.hpp"
+#include "uring_connections.hpp"
 #include "uring_probe.hpp"
 #include "uring_ring.hpp"
 #include "uring_token.hpp"
 
 namespace hinge {
 
-// Each is called in one place, once for each change or completion.
-#define HINGE_HOT [[gnu::always_inline]] inline
-
 struct uring_poller::state {
-  state(const uring_options& chosen) noexcept : options(chosen), accepts(ring, chosen.accept_one) {}
+  state(const uring_options& chosen) noexcept
+      : options(chosen),
+        accepts(ring, chosen.accept_one),
+        connections(ring, buffers, chosen.receive) {}
   ~state();
 
   // Both outlive the ring, which writes into the one and polls the other.
@@ -44,10 +40,7 @@ struct uring_poller::state {
   const uring_options options;
   uring_ring ring;
   uring_accepts accepts;
-  parked_receives parked;
-  bool any_unread = false;                                                        // in this harvest
-  std::unique_ptr<std::uint8_t, decltype(&std::free)> held{nullptr, &std::free};  // by slot
-  std::uint32_t slots = 0;
+  uring_connections connections;
   std::uint32_t accept_slots = 0;
   bool turned = false;
   bool wake_watched = false;
@@ -55,26 +48,9 @@ struct uring_poller::state {
   result<void> open(const poller_options& wanted) noexcept;
   int begin(bool only_asks) noexcept;
   bool watch_wake() noexcept;
-
-  bool knows(token subject) const noexcept { return subject.slot() < slots; }
-  /// What the kernel holds for the connection in that slot.
-  std::uint8_t& held_by(token subject) noexcept { return held.get()[subject.slot()]; }
-  HINGE_HOT event* apply(const change& wanted, event* out) noexcept;
-  HINGE_HOT int start_receive(const change& wanted) noexcept;
-  event* stop_receive(token subject, event* out) noexcept;
-  int start_send(const change& wanted) noexcept;
-  HINGE_HOT int start_last_send(const change& wanted) noexcept;
-  HINGE_HOT io_uring_sqe* send_request(const change& wanted, int flags) noexcept;
-  HINGE_HOT int arm_receive(token subject, int fd, std::uint8_t& h) noexcept;
-  bool unpark(token subject, std::uint8_t& h) noexcept;
-  void serve_parked() noexcept;
-  bool detach(token subject) noexcept;
-
+  HINGE_HOT inline event* apply(const change& wanted, event* out) noexcept;
   event* harvest(event* out, std::uint32_t room) noexcept;
-  void rouse(const event* first, const event* end) noexcept;
-  HINGE_HOT bool completed(const io_uring_cqe& seen, event& out) noexcept;
-  HINGE_HOT bool received(token subject, const io_uring_cqe& seen, event& out) noexcept;
-  static bool detached(token subject, std::uint8_t& h, event& out) noexcept;
+  HINGE_HOT inline bool completed(const io_uring_cqe& seen, event& out) noexcept;
 };
 
 // --- open and close ------------------------------------------------------------------------------
@@ -106,14 +82,14 @@ result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
   if (wanted.receive_buffer_bytes == 0 || wanted.receive_buffer_bytes > 0x4000'0000)
     return refuse("ring_buffer_bytes must be from 1 to 1 GiB");
   if (wanted.connections > token::max_slots) return refuse("connections must be at most 16777216");
-  slots = wanted.connections;
   accept_slots = wanted.accepts_per_turn;
-  held.reset(static_cast<std::uint8_t*>(std::calloc(slots, 1)));  // touches no page
-  if (!held || !parked.open(slots)) return fail("open io_uring", "memory for connections", ENOMEM);
+  if (!connections.open(wanted.connections))
+    return fail("open io_uring", "memory for connections", ENOMEM);
   const int made = sys::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (made < 0) return fail("eventfd", "0", -made);
   wake.reset(made);
-  if (result<void> opened = ring.open(options, 2 * slots + max_listeners); !opened) return opened;
+  if (result<void> opened = ring.open(options, 2 * wanted.connections + max_listeners); !opened)
+    return opened;
   if (!accepts.open(wanted.accepts_per_turn, ring.raw().cq.ring_entries))
     return fail("open io_uring", "memory for accepted connections", ENOMEM);
   return buffers.open(ring, wanted.receive_buffers, wanted.receive_buffer_bytes);
@@ -171,14 +147,16 @@ event* uring_poller::state::apply(const change& wanted, event* out) noexcept {
       ring.close(wanted.fd);
       return out;
     case operation::receive:
-      failed = start_receive(wanted);
+      failed = connections.receive(wanted);
       break;
     case operation::send:
-      failed =
-          (wanted.flags & change::then_close) != 0 ? start_last_send(wanted) : start_send(wanted);
+      failed = (wanted.flags & change::then_close) != 0 ? connections.send_last(wanted)
+                                                        : connections.send(wanted);
       break;
     case operation::stop_receive:
-      return stop_receive(wanted.subject, out);
+      if (connections.stop_receive(wanted.subject))
+        *out++ = {.subject = wanted.subject, .result = -ECANCELED, .kind = event_kind::received};
+      return out;
     case operation::accept:
       failed = accepts.start(wanted);
       break;
@@ -186,7 +164,8 @@ event* uring_poller::state::apply(const change& wanted, event* out) noexcept {
       failed = accepts.stop(wanted);
       break;
     case operation::detach:
-      if (wanted.subject.what() == role::listener ? accepts.detach(wanted) : detach(wanted.subject))
+      if (wanted.subject.what() == role::listener ? accepts.detach(wanted)
+                                                  : connections.detach(wanted.subject))
         *out++ = {.subject = wanted.subject,
                   .result = detach_result::released,
                   .kind = event_kind::detached};
@@ -198,118 +177,6 @@ event* uring_poller::state::apply(const change& wanted, event* out) noexcept {
               .buffer = static_cast<std::uint16_t>(wanted.what),
               .kind = event_kind::failed};
   return out;
-}
-
-event* uring_poller::state::stop_receive(token subject, event* out) noexcept {
-  if (!knows(subject)) return out;
-  std::uint8_t& h = held_by(subject);
-  if (unpark(subject, h)) {
-    *out++ = {.subject = subject, .result = -ECANCELED, .kind = event_kind::received};
-  } else if ((h & holds::receive) != 0) {
-    ring.cancel(request_name(subject, uring_request::receive));
-  }
-  return out;
-}
-
-int uring_poller::state::start_receive(const change& wanted) noexcept {
-  if (!knows(wanted.subject)) return -ENOSPC;
-  std::uint8_t& h = held_by(wanted.subject);
-  if ((h & holds::receive) != 0) return -EEXIST;
-  if (buffers.free() != 0) [[likely]]
-    return arm_receive(wanted.subject, wanted.fd, h);
-  parked.add(wanted.subject, wanted.fd);
-  h |= holds::receive | holds::parked;
-  return 0;
-}
-
-int uring_poller::state::arm_receive(token subject, int fd, std::uint8_t& h) noexcept {
-  io_uring_sqe* const request = ring.next();
-  if (request == nullptr) return -EBUSY;
-  const bool polling = options.receive == uring_receive::poll_first;
-  if (polling && (h & holds::readable) == 0) {
-    io_uring_prep_poll_add(request, fd, POLLIN | POLLRDHUP);
-    h |= holds::receive | holds::poll;
-  } else {
-    io_uring_prep_recv(request, fd, nullptr, 0, 0);
-    io_uring_sqe_set_flags(request, IOSQE_BUFFER_SELECT);
-    request->buf_group = buffer_ring::group;
-    if (!polling && (h & holds::again) != 0) request->ioprio = IORING_RECV_MULTISHOT;
-    clear(h, holds::readable);
-    h |= holds::receive;
-  }
-  ring.name(*request, request_name(subject, uring_request::receive));
-  return 0;
-}
-
-/// True: it was waiting for a buffer.
-bool uring_poller::state::unpark(token subject, std::uint8_t& h) noexcept {
-  if ((h & holds::parked) == 0) return false;
-  parked.remove(subject);
-  clear(h, holds::parked | holds::receive);
-  return true;
-}
-
-void uring_poller::state::serve_parked() noexcept {
-  for (std::uint32_t left = buffers.free(); left != 0 && !parked.empty(); --left) {
-    const parked_receives::entry next = parked.take();
-    std::uint8_t& h = held_by(next.subject);
-    if (arm_receive(next.subject, next.fd, h) == 0) {
-      clear(h, holds::parked);
-    } else {
-      parked.add(next.subject, next.fd);
-      return;
-    }
-  }
-}
-
-io_uring_sqe* uring_poller::state::send_request(const change& wanted, int flags) noexcept {
-  io_uring_sqe* const request = ring.next();
-  io_uring_prep_send(request, wanted.fd, wanted.data, wanted.length, MSG_NOSIGNAL | flags);
-  return request;
-}
-
-int uring_poller::state::start_send(const change& wanted) noexcept {
-  if (!knows(wanted.subject)) return -ENOSPC;
-  std::uint8_t& h = held_by(wanted.subject);
-  if ((h & holds::send) != 0) return -EEXIST;
-  if (!ring.reserve(1)) return -EBUSY;
-  const bool more = (wanted.flags & change::more_follows) != 0;
-  io_uring_sqe* const request = send_request(wanted, more ? MSG_MORE : 0);
-  ring.name(*request, request_name(wanted.subject, uring_request::send));
-  h |= holds::send;
-  return 0;
-}
-
-/// The bytes go now and whole, or the link to the close breaks.
-int uring_poller::state::start_last_send(const change& wanted) noexcept {
-  if (!knows(wanted.subject)) return -ENOSPC;
-  std::uint8_t& h = held_by(wanted.subject);
-  if ((h & holds::under_way) != 0) return (h & holds::send) != 0 ? -EEXIST : -EBUSY;
-  if (!ring.reserve(2)) return -EBUSY;
-  io_uring_sqe* const request = send_request(wanted, MSG_MORE | MSG_DONTWAIT | MSG_WAITALL);
-  io_uring_sqe_set_flags(request, IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS);
-  ring.name(*request, request_name(wanted.subject, uring_request::send));
-  h |= holds::send;
-  io_uring_sqe* const behind = ring.next();
-  io_uring_prep_close(behind, wanted.fd);
-  ring.name(*behind, request_name(wanted.subject, uring_request::close));
-  ring.expect_linked();
-  return 0;
-}
-
-/// True: nothing is under way.
-bool uring_poller::state::detach(token subject) noexcept {
-  if (!knows(subject)) return true;
-  std::uint8_t& h = held_by(subject);
-  unpark(subject, h);
-  if ((h & holds::under_way) == 0) {
-    h = 0;
-    return true;
-  }
-  if ((h & holds::receive) != 0) ring.cancel(request_name(subject, uring_request::receive));
-  if ((h & holds::send) != 0) ring.cancel(request_name(subject, uring_request::send));
-  h |= holds::detach;
-  return false;
 }
 
 // --- events --------------------------------------------------------------------------------------
@@ -335,21 +202,8 @@ event* uring_poller::state::harvest(event* out, std::uint32_t room) noexcept {
     }
   }
   ring.pass_completions(at - first);
-  if (std::exchange(any_unread, false)) rouse(begin, out);
+  connections.harvested(begin, out);
   return out;
-}
-
-/// A receive that goes on has said that more is there, and nothing has followed. It may be about to
-/// come; but where a signal was pending it never does: at a mark of urgent data tcp(7) then says
-/// EAGAIN (Linux 6.18), and no edge will come. Ended, it is armed again and tries first.
-void uring_poller::state::rouse(const event* first, const event* end) noexcept {
-  for (const event* e = first; e != end; ++e) {
-    if (e->kind != event_kind::received || e->more == 0) continue;
-    std::uint8_t& h = held_by(e->subject);
-    if ((h & holds::unread) == 0) continue;
-    clear(h, holds::unread);
-    ring.cancel(request_name(e->subject, uring_request::receive));
-  }
 }
 
 /// True: it made an event.
@@ -357,18 +211,11 @@ bool uring_poller::state::completed(const io_uring_cqe& seen, event& out) noexce
   const token subject = subject_of(seen.user_data);
   switch (request_of(seen.user_data)) {
     case uring_request::receive:
-      return received(subject, seen, out);
+      return connections.received(subject, seen, out);
     case uring_request::send:
-      clear(held_by(subject), holds::send);
-      if (detached(subject, held_by(subject), out)) return true;
-      out = {.subject = subject, .result = seen.res, .kind = event_kind::sent};
-      return (held_by(subject) & holds::detach) == 0;
+      return connections.sent(subject, seen.res, out);
     case uring_request::close:
-      // After a send that fell short there is none, or one that says ECANCELED.
-      if (seen.res == -ECANCELED) return false;
-      held_by(subject) = 0;
-      out = {.subject = subject, .result = detach_result::closed, .kind = event_kind::detached};
-      return true;
+      return connections.closed(subject, seen.res, out);
     case uring_request::wake:
       if ((seen.flags & IORING_CQE_F_MORE) == 0) wake_watched = watch_wake();
       out = {.kind = event_kind::woken};
@@ -376,47 +223,6 @@ bool uring_poller::state::completed(const io_uring_cqe& seen, event& out) noexce
     default:
       return false;
   }
-}
-
-bool uring_poller::state::received(token subject, const io_uring_cqe& seen, event& out) noexcept {
-  std::uint8_t& h = held_by(subject);
-  const bool more = (seen.flags & IORING_CQE_F_MORE) != 0;
-  std::uint16_t buffer = no_buffer;
-  std::int32_t result = seen.res;
-  clear(h, more ? holds::unread : holds::unread | holds::receive);
-  if (more && (seen.flags & IORING_CQE_F_SOCK_NONEMPTY) != 0) [[unlikely]] {
-    h |= holds::unread;
-    any_unread = true;
-  }
-  if ((seen.flags & IORING_CQE_F_BUFFER) != 0) {
-    buffer = static_cast<std::uint16_t>(seen.flags >> IORING_CQE_BUFFER_SHIFT);
-    buffers.taken();
-    if (result <= 0 || (h & holds::detach) != 0) buffers.give(std::exchange(buffer, no_buffer));
-  }
-  if ((h & holds::poll) != 0) {
-    clear(h, holds::poll);
-    if (result >= 0) {
-      h |= holds::readable;
-      result = -ENOBUFS;  // nothing was received yet: ask again
-    }
-  }
-  if ((h & holds::detach) != 0) return detached(subject, h, out);
-  if (result > 0) h |= holds::again;
-  if (result <= 0 && result != -ECANCELED && result != -ENOBUFS) clear(h, holds::again);
-  out = {.subject = subject,
-         .result = result,
-         .buffer = buffer,
-         .kind = event_kind::received,
-         .more = more};
-  return true;
-}
-
-/// A detach was asked for, and the last request under way has ended.
-bool uring_poller::state::detached(token subject, std::uint8_t& h, event& out) noexcept {
-  if ((h & holds::detach) == 0 || (h & holds::under_way) != 0) return false;
-  h = 0;
-  out = {.subject = subject, .result = detach_result::released, .kind = event_kind::detached};
-  return true;
 }
 
 int uring_poller::turn(std::span<const change> changes, std::span<event> events,
@@ -430,7 +236,7 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
   s.ring.begin();
   for (const change& wanted : changes) out = s.apply(wanted, out);
   s.buffers.publish();
-  if (!s.parked.empty()) s.serve_parked();
+  s.connections.serve_parked();
   // An answer to each change has its own place.
   const auto room = static_cast<std::uint32_t>(events.size() - changes.size());
   const std::uint32_t accept_room = std::min({terms.accept_room, s.accept_slots, room / 2});

@@ -13,6 +13,7 @@ public:
   struct entry {
     token subject;
     int fd;
+    std::uint8_t flags;  // of its change
   };
 
   /// Room for one of each connection. False: no memory.
@@ -21,7 +22,7 @@ public:
     return entries_.open(connections);
   }
   bool empty() const noexcept { return count_ == 0; }
-  void add(token subject, int fd) noexcept { entries_[place(count_++)] = {subject, fd}; }
+  void add(const entry& last) noexcept { entries_[place(count_++)] = last; }
   entry take() noexcept {
     const entry first = entries_[first_];
     first_ = place(1);

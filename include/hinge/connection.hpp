@@ -55,14 +55,13 @@ public:
   /// the connection is closed by itself.
   bool shutdown_write() noexcept { return loop_ != nullptr && loop_->shutdown_write(id_); }
   /// No on_data until resume_reading(), so that the peer's sender is slowed down. Calls don't nest.
-  /// A completion backend hears of a peer's reset in the pause only when something is sent.
   /// The timeouts go on: a pause longer than idle_timeout ends the connection.
   bool pause_reading() noexcept { return loop_ != nullptr && loop_->pause_reading(id_, true); }
   bool resume_reading() noexcept { return loop_ != nullptr && loop_->pause_reading(id_, false); }
 
   // What follows is zero or empty when the connection has gone. All of it is still there in
-  // on_close, but for peer() and fd() where a completion backend has closed with the last reply
-  // (finish()): ask for the peer before.
+  // on_close, but where a completion backend has closed with the last reply (finish()) fd() is -1,
+  // and peer() is known only to those who have asked before.
   std::uint32_t queued_bytes() const noexcept { return entry() != nullptr ? entry()->queued : 0; }
   std::uint64_t bytes_in() const noexcept { return entry() != nullptr ? entry()->bytes_in : 0; }
   std::uint64_t bytes_out() const noexcept { return entry() != nullptr ? entry()->bytes_out : 0; }
@@ -76,8 +75,8 @@ public:
     return entry() != nullptr ? loop_->table_.cold(id_.slot).opened : 0;
   }
   instant last_activity() const noexcept { return entry() != nullptr ? entry()->last_activity : 0; }
-  /// As accept(2) gave it; where the backend can't give one, asked by getpeername(2), which fails
-  /// after a reset: then family::none.
+  /// As accept(2) gave it; where the backend can't give one, asked by getpeername(2), once. That
+  /// fails after a reset, if nobody has asked before: then family::none.
   HINGE_API address peer() const noexcept;
   /// Borrowed; for socket options. Don't close it, and don't read from or write to it.
   int fd() const noexcept { return entry() != nullptr ? entry()->fd : -1; }

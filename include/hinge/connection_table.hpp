@@ -57,6 +57,8 @@ inline constexpr std::uint32_t sending = 1U << 16;    ///< a send is under way
 inline constexpr std::uint32_t detach_asked = 1U << 17;
 inline constexpr std::uint32_t stuck = 1U << 18;    ///< the last bytes didn't go at once
 inline constexpr std::uint32_t closing = 1U << 19;  ///< the send under way closes, too
+/// With `receiving`: what is armed tells errors alone.
+inline constexpr std::uint32_t watching = 1U << 20;
 // These two say that the slot stands in a list, and outlive the connection.
 inline constexpr std::uint32_t listed_ready = 1U << 30;
 inline constexpr std::uint32_t listed_changed = 1U << 31;
@@ -76,7 +78,7 @@ struct alignas(64) hot_entry {
   std::uint32_t queued;  ///< bytes in `out`
   segment_chain out;     ///< bytes to send; `out.head` is the free list's link in a free slot
   segment_chain held;    ///< completion: received while reading was paused
-  std::uint16_t lent;    ///< completion: received buffers that these two refer to
+  std::uint32_t lent;    ///< completion: received buffers that these two refer to
   std::uint64_t bytes_in;
   std::uint64_t bytes_out;
   instant last_activity;

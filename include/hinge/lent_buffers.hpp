@@ -23,7 +23,7 @@ public:
   bool open(const poller_limits& limits) noexcept {
     first_ = limits.buffers;
     stride_ = limits.buffer_stride;
-    most_to_one_ = std::clamp(limits.buffer_count / shares, 1U, 0xffffU);
+    most_to_one_ = std::max(limits.buffer_count / shares, 1U);
     most_in_all_ =
         limits.buffer_count - std::clamp(limits.buffer_count / 4, 1U, limits.buffer_count);
     references_.reset(new (std::nothrow) std::uint32_t[limits.buffer_count]());
@@ -49,7 +49,7 @@ public:
   }
 
   /// Whether a connection that keeps `already` of them may keep one more.
-  bool may_keep(std::uint16_t already) const noexcept {
+  bool may_keep(std::uint32_t already) const noexcept {
     return already < most_to_one_ && lent_ <= most_in_all_;
   }
 

@@ -83,6 +83,11 @@ private:
   void settle() noexcept {
     while (!ending_.empty()) end(ending_.take());
   }
+  /// The same where there is seldom one: out of the way of those who go on.
+  void settle_seldom() noexcept {
+    if (!ending_.empty()) [[unlikely]]
+      settle();
+  }
   void writable(std::uint32_t slot, bool owed) noexcept {
     if constexpr (requires { handler_.on_writable(connection{}); }) {
       if (owed) handler_.on_writable(handle(slot));
@@ -127,7 +132,7 @@ result<void> loop<P, H>::open(const loop_options& options) noexcept {
 
 template <poller P, handler H>
 inline int loop<P, H>::turn_inline(deadline until) noexcept {
-  settle();
+  settle_seldom();
   turn_terms terms;
   const std::span<const change> changes = prepare(terms, until, poller_.completes());
   event* const events = events_.data();
@@ -192,7 +197,7 @@ void loop<P, H>::dispatch_connection(const event& e) noexcept {
     default:
       break;
   }
-  settle();
+  settle_seldom();
 }
 
 template <poller P, handler H>
@@ -274,8 +279,7 @@ void loop<P, H>::ready(std::uint32_t slot, hot_entry& h, std::int32_t hints) noe
   h.set(connection_flag::unread);
   // Nobody will read, so nobody else would find out.
   if ((hints & readiness::error) != 0 && (paused(h) || h.has(connection_flag::peer_ended))) {
-    const int code = sockets::pending_error(h.fd);
-    if (code != 0) fail_connection(slot, code > 0 ? -code : code);
+    fail_broken(slot, 0);
     return;
   }
   read(slot);
@@ -349,7 +353,8 @@ inline void loop<P, H>::received(std::uint32_t slot, hot_entry& h, const event& 
     h.last_activity = now_;
     deliver(slot, buffers_.bytes(e), e.buffer);
   }
-  if (e.more == 0 && h.generation == generation) receive_again(slot, h);
+  if (e.more == 0 && h.generation == generation && !h.has(connection_flag::closing))
+    receive_again(slot, h);
 }
 
 template <poller P, handler H>
@@ -360,7 +365,7 @@ inline void loop<P, H>::deliver(std::uint32_t slot, std::span<std::byte> bytes,
   handler_.on_data(handle(slot), bytes);
   received_ = {};
   if (buffer != no_buffer) unreference(buffer);
-  settle();
+  settle_seldom();
 }
 
 /// Completion: what arrived while reading was paused.

@@ -13,6 +13,7 @@
 #include <hinge/change_list.hpp>
 #include <hinge/connection_table.hpp>
 #include <hinge/descriptor_waiters.hpp>
+#include <hinge/door.hpp>
 #include <hinge/export.hpp>
 #include <hinge/lent_buffers.hpp>
 #include <hinge/listener.hpp>
@@ -79,18 +80,6 @@ public:
   bool finished() const noexcept { return emptied() && (!completes_ || changes_.all().empty()); }
 
 protected:
-  /// A listener and what the loop knows about its accepting.
-  struct door {
-    listener socket;
-    bool armed = false;    // the backend accepts on it
-    bool closing = false;  // to be detached, or dead
-    bool detach_due = false;
-    bool exhausted = false;  // waits for a descriptor until retry_at; back_off is not 0 then
-    instant retry_at = 0;
-    instant back_off = 0;  // 0: the last accept worked
-    instant told_at = 0;   // the last exhaustion; 0: none yet
-  };
-
   HINGE_API loop_base() noexcept;
   HINGE_API ~loop_base();
 
@@ -152,6 +141,8 @@ protected:
   void fail_connection(std::uint32_t slot, int code) noexcept {
     doom(slot, sockets::peer_gone(code) ? close_cause::peer_reset : close_cause::error);
   }
+  /// The socket has an error pending, or had one: SO_ERROR's, or `told` when that is 0.
+  HINGE_API void fail_broken(std::uint32_t slot, int told) noexcept;
   /// After on_close: the descriptor is closed and the slot free, or soon will be. `completes`: as
   /// completes_, known to the compiler.
   void release(std::uint32_t slot, bool completes) noexcept;
@@ -175,11 +166,18 @@ protected:
     attention_ = true;
   }
   void receive_soon(std::uint32_t slot, hot_entry& h) noexcept;
+  /// Completion: most connections live for one message, and nothing is to be cancelled then.
+  change receive_change(std::uint32_t slot, const hot_entry& h) const noexcept {
+    return {.subject = table_.token_of(slot),
+            .fd = h.fd,
+            .what = operation::receive,
+            .flags = h.bytes_in == 0 ? change::once : std::uint8_t{0}};
+  }
   /// No receive is armed: asks for one, unless the last bytes are on their way.
   void receive_again(std::uint32_t slot, hot_entry& h) noexcept {
     if (h.state == connection_state::open) {
       receive_soon(slot, h);
-    } else if (h.state == connection_state::draining && !h.has(connection_flag::closing)) {
+    } else if (h.state == connection_state::draining) {
       list_changed(slot, h);
     }
   }
@@ -268,11 +266,10 @@ protected:
   HINGE_API void begin_drain(std::uint32_t slot) noexcept;
   void take_back_send(std::uint32_t slot, hot_entry& h) noexcept;
   bool send_last_soon(std::uint32_t slot, hot_entry& h) noexcept;
-  HINGE_API bool send_in_place(std::uint32_t slot, std::span<const std::byte> bytes) noexcept;
-  HINGE_API bool finish_in_place(std::uint32_t slot, std::span<const std::byte> bytes) noexcept;
-  bool goes_in_place(const hot_entry& h, std::span<const std::byte> bytes,
-                     std::uint32_t unless) const noexcept;
-  void send_soon(std::uint32_t slot, hot_entry& h, std::uint8_t flags) noexcept;
+  HINGE_API bool reply_in_place(std::uint32_t slot, std::span<const std::byte> bytes,
+                                bool last) noexcept;
+  void send_soon(std::uint32_t slot, hot_entry& h, std::span<const std::byte> only,
+                 std::uint8_t flags) noexcept;
   HINGE_API bool abort(connection_id id) noexcept;
   HINGE_API bool shutdown_write(connection_id id) noexcept;
   HINGE_API bool pause_reading(connection_id id, bool pause) noexcept;
@@ -357,7 +354,7 @@ inline std::span<const change> loop_base::prepare(turn_terms& terms, deadline un
   return completes ? changes_.all() : std::span<const change>();
 }
 
-inline void loop_base::release(std::uint32_t slot, bool completes) noexcept {
+[[gnu::always_inline]] inline void loop_base::release(std::uint32_t slot, bool completes) noexcept {
   hot_entry& h = table_.hot(slot);
   ++counters_.closed[static_cast<std::size_t>(h.cause)];
   if (h.has(connection_flag::eventful)) [[unlikely]] {
@@ -382,16 +379,17 @@ inline void loop_base::close_descriptor(int fd, bool completes) noexcept {
 }
 
 inline void loop_base::receive_soon(std::uint32_t slot, hot_entry& h) noexcept {
-  constexpr std::uint32_t more_to_say =
-      connection_flag::listed_changed | connection_flag::receiving | connection_flag::peer_ended |
-      connection_flag::end_unread | connection_flag::above_high | connection_flag::user_paused;
+  constexpr std::uint32_t more_to_say = connection_flag::listed_changed |
+                                        connection_flag::receiving | connection_flag::peer_ended |
+                                        connection_flag::end_unread | connection_flag::above_high |
+                                        connection_flag::user_paused | connection_flag::watching;
   change* const next = h.has(more_to_say) ? nullptr : changes_.add_early();
   if (next == nullptr) [[unlikely]] {
     list_changed(slot, h);
     return;
   }
   h.set(connection_flag::receiving);
-  *next = {.subject = table_.token_of(slot), .fd = h.fd, .what = operation::receive};
+  *next = receive_change(slot, h);
 }
 
 inline void loop_base::begin_young(connection_id id) noexcept {
@@ -407,7 +405,7 @@ inline bool loop_base::send(connection_id id, std::span<const std::byte> bytes) 
   if (h == nullptr || h->has(connection_flag::shut_wanted)) return false;
   int taken = 0;
   if (completes_) {
-    if (send_in_place(id.slot, bytes)) return true;
+    if (reply_in_place(id.slot, bytes, false)) return true;
   } else if (h->queued == 0 && bytes.size() <= options_.queue_limit_bytes) [[likely]] {
     taken = sockets::send(h->fd, bytes);
     if (taken == static_cast<int>(bytes.size())) [[likely]] {
@@ -424,7 +422,7 @@ inline bool loop_base::finish(connection_id id, std::span<const std::byte> bytes
   if (h == nullptr || h->has(connection_flag::shut_wanted)) return false;
   int taken = 0;
   if (completes_) {
-    if (finish_in_place(id.slot, bytes)) return true;
+    if (reply_in_place(id.slot, bytes, true)) return true;
   } else if (h->queued == 0 && bytes.size() <= options_.queue_limit_bytes) [[likely]] {
     taken = sockets::send(h->fd, bytes, true);
     if (taken == static_cast<int>(bytes.size())) [[likely]] {

@@ -13,7 +13,7 @@
 #include "simulator/sim_poller.hpp"
 
 #include <cstddef>
-#include <limits>
+#include <cstdint>
 #include <memory>
 #include <tuple>
 #include <type_traits>
@@ -21,22 +21,27 @@
 
 namespace hinge::test {
 
-/// How many receives of a connection are for one answer each, before one goes on by itself.
+/// Whether a receive goes on by itself, unless one answer alone is wanted.
 template <class Poller>
-inline constexpr std::size_t lone_receives = 0;
+inline constexpr bool receives_go_on = true;
+/// Whether a receive for one answer doesn't go on.
+template <class Poller>
+inline constexpr bool heeds_once = false;
 
 /// What a poller is, whether it is chosen at run time or not.
 template <class Poller, class World>
 struct traits {
   using world = World;
   static constexpr bool completes = Poller::completes();
-  /// Whether the receive that brought answer number `index` goes on.
-  static constexpr bool receive_goes_on(std::size_t index) {
-    return index >= lone_receives<Poller>;
+  /// Whether a receive with those flags goes on after an answer.
+  static constexpr bool receive_goes_on(std::uint8_t flags) {
+    return receives_go_on<Poller> && !(heeds_once<Poller> && (flags & change::once) != 0);
   }
-  /// Registrations with the kernel for a connection that has had so many answers.
+  /// Registrations with the kernel for a connection that has had so many answers, the first of them
+  /// to a receive for one.
   static constexpr std::size_t registrations(std::size_t answers) {
-    return answers <= lone_receives<Poller> ? answers : lone_receives<Poller> + 1;
+    if (!receives_go_on<Poller>) return answers;
+    return heeds_once<Poller> && answers > 1 ? 2 : 1;
   }
 };
 
@@ -76,12 +81,11 @@ struct uring_accepts_one : uring_poller {
   uring_accepts_one() noexcept : uring_poller({.accept_one = true}) {}
 };
 template <>
-inline constexpr std::size_t lone_receives<uring_poller> = 1;
+inline constexpr bool heeds_once<uring_poller> = true;
 template <>
-inline constexpr std::size_t lone_receives<uring_accepts_one> = 1;
+inline constexpr bool heeds_once<uring_accepts_one> = true;
 template <>
-inline constexpr std::size_t lone_receives<uring_polls_first> =
-    std::numeric_limits<std::size_t>::max();
+inline constexpr bool receives_go_on<uring_polls_first> = false;
 
 using uring_backends = std::tuple<          //
     plain<uring_poller, uring_world>,       //

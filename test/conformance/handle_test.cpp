@@ -71,6 +71,21 @@ TEMPLATE_LIST_TEST_CASE("handle: what a connection knows of itself", "", backend
   CHECK(c == at.handle(0));
 }
 
+TEMPLATE_LIST_TEST_CASE("handle: a peer that was asked for is known to the end", "", backends) {
+  address asked;
+  address at_last;
+  house<TestType> at({.data =
+                          [&](connection c, std::span<std::byte> bytes) {
+                            asked = c.peer();
+                            CHECK(c.finish(bytes));
+                          },
+                      .close = [&](connection c, close_cause) { at_last = c.peer(); }});
+  at.enter().send("hello");
+  CHECK(at.until([&] { return at.about(0).closes == 1; }));
+  CHECK(asked.is_loopback());
+  CHECK(at_last == asked);
+}
+
 TEMPLATE_LIST_TEST_CASE("thread: posted functions run in the loop's thread, in order", "",
                         backends) {
   house<TestType> at({}, {.first_byte_timeout = 0s, .idle_timeout = 0s});

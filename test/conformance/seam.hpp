@@ -29,7 +29,9 @@ struct accepted_connection {
   int fd;
   std::unique_ptr<client> peer;
 
-  change receive() const { return {.subject = subject, .fd = fd}; }
+  change receive(std::uint8_t flags = 0) const {
+    return {.subject = subject, .fd = fd, .flags = flags};
+  }
   change detach() const { return {.subject = subject, .fd = fd, .what = operation::detach}; }
   change send(std::string_view bytes, std::uint8_t flags = 0) const {
     return {.subject = subject,

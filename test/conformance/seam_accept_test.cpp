@@ -202,13 +202,56 @@ TEMPLATE_LIST_TEST_CASE("rule 8: an armed receive goes on, and tells the end", "
     one.peer->send("message");
     expected += "message";
     CHECK(at.until([&] { return at.text[one.subject.bits()] == expected; }));
-    CHECK(at.last(event_kind::received).more == TestType::receive_goes_on(i));
+    CHECK(at.last(event_kind::received).more == TestType::receive_goes_on(0));
     at.turn(at.recycle_all());
   }
   one.peer->shutdown();
   CHECK(at.until([&] { return at.last(event_kind::received).result == 0; }));
   CHECK(at.last(event_kind::received).more == 0);
-  CHECK(at.where.registrations() == TestType::registrations(11));
+  CHECK(at.where.registrations() == (TestType::receive_goes_on(0) ? 1 : 11));
+}
+
+TEMPLATE_LIST_TEST_CASE("rule 8: a receive for one answer may end with it", "",
+                        completion_backends) {
+  seam<TestType> at;
+  auto one = at.connect();
+  one.peer->send("first");
+  at.turn({one.receive(change::once)});
+  CHECK(at.until([&] { return at.text[one.subject.bits()] == "first"; }));
+  CHECK(at.last(event_kind::received).more == TestType::receive_goes_on(change::once));
+  one.peer->send(", second");
+  CHECK(at.until([&] { return at.text[one.subject.bits()] == "first, second"; }));
+  at.turn(at.recycle_all());
+}
+
+TEMPLATE_LIST_TEST_CASE("rule 8: a receive for errors alone takes no bytes, and tells a reset", "",
+                        completion_backends) {
+  seam<TestType> at;
+  auto ends = at.connect();
+  auto resets = at.connect();
+  for (const accepted_connection* one : {&ends, &resets}) {
+    one->peer->send("unread");
+    at.turn({one->receive(change::errors_only)});
+  }
+  ends.peer->shutdown();
+  at.rest();
+  CHECK(at.count(event_kind::received) == 0);
+  resets.peer->reset();
+  CHECK(at.until([&] { return at.count(resets.subject, event_kind::received) == 1; }));
+  CHECK(0 > at.last(event_kind::received).result);
+  CHECK(at.last(event_kind::received).buffer == no_buffer);
+  CHECK(sockets::pending_error(resets.fd) == ECONNRESET);
+  // The other one is still there, with its bytes and its end.
+  change stop = ends.receive();
+  stop.what = operation::stop_receive;
+  at.turn({stop});
+  CHECK(at.until([&] { return at.count(ends.subject, event_kind::received) == 1; }));
+  CHECK(at.last(event_kind::received).result == -ECANCELED);
+  at.turn({ends.receive()});
+  CHECK(at.until([&] { return at.last(event_kind::received).result == 0; }));
+  CHECK(at.text[ends.subject.bits()] == "unread");
+  CHECK(at.count(event_kind::failed) == 0);
+  at.turn(at.recycle_all());
 }
 
 TEMPLATE_LIST_TEST_CASE("rule 5: a stopped receive says so, and can start again", "",

@@ -40,6 +40,7 @@ struct operations {
   int fd = -1;
   bool receiving = false;       // the kernel receives
   bool told_receiving = false;  // as far as the loop can know
+  bool errors_only = false;     // what it receives
   bool stop_asked = false;
   bool sending = false;
   bool told_sending = false;
@@ -196,6 +197,7 @@ int completion_engine::start(const change& wanted) {
       if (net_.refuses_change()) return -ENOMEM;
       of.told_receiving = true;
       of.receiving = !of.over;
+      of.errors_only = (wanted.flags & change::errors_only) != 0;
       of.stop_asked = false;
       return 0;
     case operation::stop_receive:
@@ -251,6 +253,10 @@ void completion_engine::progress(token subject, operations& of) {
 void completion_engine::receive(token subject, operations& of) {
   if (of.stop_asked && !net_.random.chance(net_.with.delay)) {
     end_receive(subject, of, -ECANCELED);
+    return;
+  }
+  if (of.errors_only) {
+    if (net_.stream_of(of.fd)->dead) end_receive(subject, of, -ECONNRESET);
     return;
   }
   while (of.receiving && of.happened.size() < net_.with.ahead &&
