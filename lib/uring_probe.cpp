@@ -79,7 +79,7 @@ result<void> uring_self_test::run() noexcept {
       .connections = 1, .accepts_per_turn = 1, .receive_buffers = 4, .receive_buffer_bytes = 64};
   if (result<void> opened = poller_.open_untested(least); !opened) return opened;
   if (result<void> met = meet(); !met) return met;
-  // The first receive of a connection is for one answer, the second goes on (uring_receive::armed).
+  // The first receive is for one answer, the second goes on.
   constexpr std::array<step, 7> steps = {{
       {"accept", &uring_self_test::take_client},
       {"receive", &uring_self_test::receive},
@@ -154,9 +154,12 @@ int uring_self_test::receive() noexcept {
   if (const int failed = ask(); failed < 0) return failed;
   std::array<change, 2> changes;
   std::size_t count = 0;
-  if (answer_.kind == event_kind::received)
-    changes[count++] = {.buffer = answer_.buffer, .what = operation::recycle};
-  if (!receiving_) changes[count++] = of(operation::receive);
+  const bool again = answer_.kind == event_kind::received;
+  if (again) changes[count++] = {.buffer = answer_.buffer, .what = operation::recycle};
+  if (!receiving_) {
+    changes[count++] = of(operation::receive);
+    if (!again) changes[count - 1].flags = change::once;
+  }
   const int got = await(event_kind::received, std::span(changes).first(count));
   if (got < 0) return got;
   receiving_ = answer_.more;
