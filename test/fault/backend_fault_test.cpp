@@ -120,6 +120,44 @@ TEST_CASE("a ring that can't be made ready is refused") {
   check_refused("self-test: accept: EACCES: Permission denied");
 }
 
+TEST_CASE("a ring that may not be entered is refused") {
+  if (!usable()) SKIP("io_uring is refused here");
+  struct refusal {
+    int code;
+    std::string_view why;
+    bool passes;
+  };
+  const refusal one = GENERATE(refusal{EPERM, "EPERM: Operation not permitted", false},
+                               refusal{ENOSYS, "ENOSYS: Function not implemented", false},
+                               refusal{EINVAL, "EINVAL: Invalid argument", false},
+                               refusal{ENOMEM, "ENOMEM: Cannot allocate memory", true},
+                               // Nothing is ever submitted, and nobody waits longer than a second.
+                               refusal{EAGAIN, "ETIMEDOUT: Connection timed out", true});
+  CAPTURE(one.code);
+  const anew fresh;
+  {
+    const ring_hooks hooks({}, [&](ring_call_id made, std::uint64_t) {
+      const bool enters = made == ring_call_id::io_uring_submit ||
+                          made == ring_call_id::io_uring_submit_and_get_events ||
+                          made == ring_call_id::io_uring_submit_and_wait_timeout;
+      return enters ? -one.code : 0;
+    });
+    forget_uring_verdict();
+    check_refused("self-test: accept: " + std::string(one.why));
+  }
+  CHECK((backend_report().chosen == backend::io_uring) == one.passes);
+}
+
+TEST_CASE("a ring whose descriptor can't be registered serves all the same") {
+  if (!usable()) SKIP("io_uring is refused here");
+  const anew fresh;
+  const ring_hooks hooks({}, refusing(ring_call_id::io_uring_register_ring_fd, EINVAL));
+  forget_uring_verdict();
+  CHECK(served_by() == "uring");
+  CHECK(hooks.count(ring_call_id::io_uring_register_ring_fd) == 2);
+  CHECK(hooks.violations().empty());
+}
+
 TEST_CASE("each step of the self-test: epoll, and the step's name") {
   if (!usable()) SKIP("io_uring is refused here");
   struct failing {
