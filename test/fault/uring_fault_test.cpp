@@ -1,5 +1,5 @@
 // What only a ring can suffer: no room for a request, a completion queue that overflows, a listener
-// that ends where there is no room to say so.
+// that ends where there is no room to say so, a cancel that comes too late, a receive that stalls.
 #include <hinge/loop.hpp>
 #include <hinge/uring.hpp>
 
@@ -7,6 +7,7 @@
 #include "conformance/house.hpp"
 #include "conformance/seam.hpp"
 #include "uring_probe.hpp"
+#include "uring_token.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -26,7 +27,26 @@ struct small_ring : uring_poller {
 /// The world has no hooks of its own.
 using on_small_ring = plain<small_ring, real_world>;
 
+/// Nor has this one.
+using on_ring = plain<uring_poller, real_world>;
+
 bool usable() { return bool(uring_verdict()); }
+
+/// The place among completions where an answer to the connection stands; and where a cancel says
+/// that there is nothing of that name. Past the end: there is none.
+struct late_cancel {
+  std::size_t answer;
+  std::size_t cancel;
+};
+late_cancel look_for_late_cancel(const std::vector<completion_seen>& all, std::size_t from,
+                                 token subject) {
+  late_cancel found{all.size(), all.size()};
+  for (std::size_t i = all.size(); i-- > from;) {
+    if (all[i].name != 0 && subject_of(all[i].name) == subject) found.answer = i;
+    if (all[i].name == 0 && all[i].result == -ENOENT) found.cancel = i;
+  }
+  return found;
+}
 
 }  // namespace
 
@@ -45,6 +65,118 @@ TEST_CASE("ring: a cancel that finds no room is asked for later") {
   at.running->drain(nanoseconds(0));
   CHECK(at.until([&] { return at.running->finished(); }));
   CHECK(failing < asked);
+  CHECK(hooks.violations().empty());
+}
+
+TEST_CASE("ring: a submission that fails costs no more than whom it was for") {
+  if (!usable()) SKIP("io_uring is refused here");
+  constexpr std::size_t all = 60;
+  const int code = GENERATE(EAGAIN, EBUSY, ENOMEM, EINTR);
+  const std::uint64_t first = GENERATE(1U, 2U, 3U);
+  const std::uint64_t times = GENERATE(1U, 4U);
+  const bool last = GENERATE(false, true);
+  CAPTURE(errno_name(code), first, times, last);
+  bool in_force = false;
+  std::uint64_t made = 0;
+  const ring_hooks hooks({}, [&](ring_call_id call, std::uint64_t) {
+    if (!in_force || call != ring_call_id::io_uring_submit) return 0;
+    ++made;
+    return made >= first && made < first + times ? -code : 0;
+  });
+  house<on_small_ring> at({.data = [last](connection c, std::span<std::byte> bytes) {
+    last ? c.finish(bytes) : c.send(bytes);
+  }});
+  for (std::size_t i = 0; i < all; ++i) at.enter();
+  in_force = true;
+  for (const auto& one : at.peers) one->send("x");
+  const auto told = [&] {
+    std::size_t served = 0;
+    for (const auto& one : at.peers) served += one->received() == "x";
+    return served + at.closed(close_cause::error);
+  };
+  CHECK(at.until([&] { return told() == all; }));
+  in_force = false;
+  CHECK(made >= first);
+  CHECK(at.closed(close_cause::error) <= times);
+  if (last) CHECK(at.until([&] { return at.running->open_connections() == 0; }));
+  at.rest();
+  CHECK(told() == all);
+  client& next = at.enter();
+  next.send("y");
+  CHECK(at.until([&] { return next.received() == "y"; }));
+  CHECK(hooks.violations().empty());
+}
+
+TEST_CASE("ring: a cancel that finds nothing any more is no answer") {
+  if (!usable()) SKIP("io_uring is refused here");
+  struct pair {
+    operation asked;
+    operation ended;
+  };
+  const auto [asked, ended] = GENERATE(pair{operation::receive, operation::stop_receive},
+                                       pair{operation::receive, operation::detach},
+                                       pair{operation::send, operation::detach});
+  CAPTURE(static_cast<int>(asked), static_cast<int>(ended));
+  std::size_t before = 0;
+  std::size_t behind = 0;
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    CAPTURE(seed);
+    ring_hooks hooks;
+    seam<on_ring> at;
+    // More than there are buffers: each has to come back.
+    for (int i = 0; i < 10; ++i) {
+      const accepted_connection one = at.connect();
+      one.peer->send("x");
+      hooks.reorder(seed);
+      const std::size_t from = hooks.completions().size();
+      change first = asked == operation::send ? one.send("y") : one.receive();
+      at.turn({first, {.subject = one.subject, .fd = one.fd, .what = ended}});
+      at.rest();
+      const late_cancel found = look_for_late_cancel(hooks.completions(), from, one.subject);
+      REQUIRE(found.answer < hooks.completions().size());
+      REQUIRE(found.cancel < hooks.completions().size());
+      ++(found.cancel < found.answer ? before : behind);
+      CHECK(at.count(one.subject) == 1);
+      if (ended == operation::detach) {
+        CHECK(at.count(one.subject, event_kind::detached) == 1);
+      } else {
+        CHECK(at.last(event_kind::received).result == 1);
+        CHECK(at.last(event_kind::received).more == 0);
+        at.turn(at.recycle_all());
+      }
+    }
+    CHECK(hooks.violations().empty());
+  }
+  // Both orders have come to pass.
+  CHECK(before > 10);
+  CHECK(behind > 10);
+}
+
+TEST_CASE("ring: a receive that stalls is roused") {
+  if (!usable()) SKIP("io_uring is refused here");
+  const std::uint64_t times = GENERATE(1U, 5U);
+  const bool ends = GENERATE(false, true);
+  std::uint64_t left = times;
+  const ring_hooks hooks([&](const request_seen& seen, std::uint64_t) {
+    const bool goes_on =
+        seen.opcode == IORING_OP_RECV && (seen.ioprio & IORING_RECV_MULTISHOT) != 0;
+    return request_fate{.stalls = goes_on && left > 0 && left-- > 0};
+  });
+  house<on_ring> at({.data = echo});
+  client& peer = at.enter();
+  std::string all;
+  for (std::uint64_t i = 0; i < times + 3; ++i) {
+    const std::string more = pattern(1000, all.size());
+    all += more;
+    peer.send(more);
+    REQUIRE(at.until([&] { return at.about(0).data.size() == all.size(); }));
+  }
+  CHECK(left == 0);
+  CHECK((at.about(0).data == all));
+  CHECK(at.until([&] { return peer.received().size() == all.size(); }));
+  CHECK(hooks.count(IORING_OP_ASYNC_CANCEL) == times);
+  ends ? peer.shutdown() : peer.reset();
+  CHECK(at.until([&] { return at.about(0).closes == 1; }));
   CHECK(hooks.violations().empty());
 }
 

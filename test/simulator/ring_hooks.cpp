@@ -126,10 +126,10 @@ void ring_hooks::prepared(io_uring_sqe& request) {
   ring_state& of = ring_of(request);
   if (request.opcode == IORING_OP_CLOSE) {
     prepared_close(of, request, fate);
-  } else if (request.opcode != IORING_OP_ASYNC_CANCEL) {
+  } else if (request.opcode == IORING_OP_ASYNC_CANCEL) {
+    prepared_cancel(of, request, fate);
+  } else {
     prepared_other(of, request, fate);
-  } else if (fate.code != 0) {
-    prepared_unnamed(of, request, fate.code);
   }
 }
 
@@ -142,6 +142,18 @@ void ring_hooks::prepared_unnamed(ring_state& of, io_uring_sqe& request, int cod
                      .name = failing_unnamed,
                      .changed_name = failing_unnamed,
                      .to = -code});
+}
+
+void ring_hooks::prepared_cancel(ring_state& of, io_uring_sqe& request, const request_fate& fate) {
+  if (fate.code != 0) return prepared_unnamed(of, request, fate.code);
+  for (under_way& one : of.held) {
+    if (one.name != request.addr || !std::exchange(one.stalled, false)) continue;
+    // Of a receive that has stalled the kernel has nothing any more: what comes is its end.
+    io_uring_prep_nop(&request);
+    request.user_data = one.changed_name = one.name;
+    one.to = -ECANCELED;
+    return;
+  }
 }
 
 void ring_hooks::prepared_close(ring_state& of, io_uring_sqe& request, const request_fate& fate) {
@@ -185,7 +197,9 @@ void ring_hooks::prepared_other(ring_state& of, io_uring_sqe& request, const req
     of.link_broken = of.link_open;
     request.flags &= static_cast<std::uint8_t>(~(IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS));
   }
-  if (fate.lone) {
+  made.stalls = fate.stalls && request.opcode == IORING_OP_RECV &&
+                (request.ioprio & IORING_RECV_MULTISHOT) != 0;
+  if (fate.lone || made.stalls) {
     if (request.opcode == IORING_OP_ACCEPT)
       request.ioprio &= static_cast<std::uint16_t>(~IORING_ACCEPT_MULTISHOT);
     if (request.opcode == IORING_OP_RECV)
@@ -324,6 +338,10 @@ void ring_hooks::look_at(io_uring& ring, ring_state& of, io_uring_cqe& one) {
   if (held != of.held.end()) {
     if (held->changed_name == one.user_data && one.res == held->from && held->to != 0)
       one.res = held->to;
+    if (held->stalls && one.res > 0) {
+      one.flags |= IORING_CQE_F_MORE | IORING_CQE_F_SOCK_NONEMPTY;
+      held->stalled = std::exchange(held->stalls, false);
+    }
     if ((one.flags & IORING_CQE_F_MORE) == 0) {
       of.held.erase(held);
     } else if (held->opcode == ending_.opcode && ending_.nth != 0 && --ending_.nth == 0) {

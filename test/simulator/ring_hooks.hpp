@@ -62,6 +62,9 @@ struct request_fate {
   std::uint32_t length = 0;
   /// A multishot request ends with its first completion.
   bool lone = false;
+  /// A multishot receive says with its first bytes that it goes on and that more is there, and is
+  /// never heard of again before it is cancelled.
+  bool stalls = false;
 };
 
 /// In force while it lives, over the table that was in force before. The members are for the
@@ -126,6 +129,8 @@ private:
     std::uint64_t changed_name = 0;
     int from = 0;
     int to = 0;
+    bool stalls = false;   // with its first bytes
+    bool stalled = false;  // the kernel has nothing of it any more
   };
   struct ring_state {
     std::vector<under_way> held;
@@ -144,6 +149,7 @@ private:
 
   ring_state& ring_of(const io_uring_sqe& request);
   void prepared_unnamed(ring_state& of, io_uring_sqe& request, int code);
+  void prepared_cancel(ring_state& of, io_uring_sqe& request, const request_fate& fate);
   void prepared_close(ring_state& of, io_uring_sqe& request, const request_fate& fate);
   void prepared_other(ring_state& of, io_uring_sqe& request, const request_fate& fate);
   void must_not_be_held(int fd, const char* closer);
