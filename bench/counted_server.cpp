@@ -10,6 +10,8 @@
 //   --waiting 1   one connection after the other; the server sleeps between
 //   --waiting K   K connections wait (crr: with their bytes), then the server is let loose
 //   --work echo   K kept connections take turns; --connections counts the messages, --bytes theirs
+//   --work proxy  the same, but the answer comes by the next connection; K is even
+//   --work keep   the same, and the server keeps the message until its turn is over
 //   --list        the servers that can be counted here, one a line; "# ..." says what can't and why
 #include <poll.h>
 #include <sched.h>
@@ -88,13 +90,18 @@ void run_batches(const client_order& order) {
   }
 }
 
+/// The work is of messages on kept connections.
+bool keeps(server_work work) { return work != server_work::ac && work != server_work::crr; }
+
 void run_messages(const client_order& order) {
   std::vector<int> open(order.waiting);
   for (int& fd : open) fd = connect_to(order.port);
   for (std::uint64_t i = 0; i < order.connections; ++i) {
-    const int fd = open[i % open.size()];
-    send_request(fd, order.bytes);
-    receive_reply(fd, order.bytes, false);
+    const std::size_t answered = i % open.size();
+    // A proxy's second end first: when it is accepted so is the other one.
+    const std::size_t asked = order.work == server_work::echo ? answered : answered ^ 1;
+    send_request(open[asked], order.bytes);
+    receive_reply(open[answered], order.bytes, false);
   }
   for (const int fd : open) end_connection(fd, !order.fin);
 }
@@ -107,7 +114,7 @@ int run_client(char** given) {
                            std::stoull(given[4]),
                            std::stoull(given[5]),
                            *given[6] == '1'};
-  order.work == server_work::echo ? run_messages(order) : run_batches(order);
+  keeps(order.work) ? run_messages(order) : run_batches(order);
   return 0;
 }
 
@@ -173,9 +180,9 @@ bool wait_at_gate(hinge::bench::subject& server, int gate) {
 }
 
 void serve(hinge::bench::subject& server, const arguments& given, int gate) {
-  const bool echo = given.work == "echo";
-  const bool gated = !echo && given.waiting > 1;
-  const std::uint64_t all = echo ? given.waiting : given.connections;
+  const bool kept = keeps(hinge::bench::parse_work(given.work));
+  const bool gated = !kept && given.waiting > 1;
+  const std::uint64_t all = kept ? given.waiting : given.connections;
   const std::uint64_t batch = gated ? given.waiting : all;
   for (std::uint64_t total = batch; total <= all; total += batch) {
     if (gated && !wait_at_gate(server, gate)) throw std::runtime_error("the client has failed");
@@ -206,6 +213,8 @@ int run_server(const arguments& given) {
   if (shortage) throw std::runtime_error(*shortage);
   share_one_cpu();
   const server_work work = hinge::bench::parse_work(given.work);
+  if ((work == server_work::proxy || work == server_work::keep) && given.waiting % 2 != 0)
+    throw std::invalid_argument("--waiting must be even: a proxy joins two and two");
   hinge::listener_options options;
   options.defer_accept_s = work == server_work::crr ? 1 : 0;
   const auto server = hinge::bench::make_subject(given.server, work, options);
@@ -243,10 +252,11 @@ int main(int argc, char** argv) {
   arguments given;
   app.add_option("--server", given.server, "epoll, floor-epoll, ... (see --list)")
       ->type_name("NAME");
-  app.add_option("--work", given.work, "ac, crr or echo")->type_name("WORK");
-  app.add_option("--connections", given.connections, "in all; echo: messages")->type_name("N");
-  app.add_option("--waiting", given.waiting, "at once; echo: kept connections")->type_name("K");
-  app.add_option("--bytes", given.bytes, "of an echoed message (64)")
+  app.add_option("--work", given.work, "ac, crr, echo, proxy or keep")->type_name("WORK");
+  app.add_option("--connections", given.connections, "in all; of kept ones: messages")
+      ->type_name("N");
+  app.add_option("--waiting", given.waiting, "at once; kept connections")->type_name("K");
+  app.add_option("--bytes", given.bytes, "of a message (64)")
       ->check(CLI::Range(1, 4096))
       ->type_name("N");
   app.add_flag("--fin", given.fin, "clients end with a FIN instead of a reset");

@@ -1,7 +1,6 @@
 #include "subject.hpp"
 
 #include <hinge/epoll.hpp>
-#include <hinge/loop.hpp>
 
 #include <algorithm>
 #include <array>
@@ -9,6 +8,8 @@
 #include <stdexcept>
 
 #include "floor_epoll.hpp"
+#include "hinge_subject.hpp"
+#include "proxy_subject.hpp"
 
 #ifdef HINGE_HAVE_URING
 #include <hinge/uring.hpp>
@@ -19,12 +20,6 @@
 namespace hinge::bench {
 
 namespace {
-
-listener open_listener(const listener_options& options) {
-  auto opened = listener::open(address::loopback(0), options);
-  if (!opened) throw std::runtime_error(opened.error().text());
-  return std::move(*opened);
-}
 
 template <class Floor>
 class floor_subject final : public subject {
@@ -67,31 +62,6 @@ struct echo_handler {
   }
 };
 
-template <class Poller, class Handler>
-class hinge_subject final : public subject {
-public:
-  explicit hinge_subject(const listener_options& options) {
-    if (auto opened = loop_.open(); !opened) throw std::runtime_error(opened.error().text());
-    auto taken = loop_.listen(open_listener(options));
-    if (!taken) throw std::runtime_error(taken.error().text());
-  }
-
-  bool serve_until_closed(std::uint64_t total) override {
-    while (closed() < total) {
-      if (loop_.turn() < 0) return false;
-    }
-    return true;
-  }
-  bool turn_at_once() override { return loop_.turn(deadline::immediately()) >= 0; }
-  std::uint64_t closed() const noexcept override {
-    return loop_.counters().accepted - loop_.table().size();
-  }
-  std::uint16_t port() const noexcept override { return loop_.listener_at(0).local().port(); }
-
-private:
-  loop<Poller, Handler> loop_;
-};
-
 template <class Floor>
 std::unique_ptr<subject> make_floor(server_work work, const listener_options& options) {
   switch (work) {
@@ -100,9 +70,12 @@ std::unique_ptr<subject> make_floor(server_work work, const listener_options& op
     case server_work::crr:
       return std::make_unique<floor_subject<Floor>>(floor_work::crr, options);
     case server_work::echo:
+      return std::make_unique<floor_subject<Floor>>(floor_work::echo, options);
+    case server_work::proxy:
+    case server_work::keep:
       break;
   }
-  return std::make_unique<floor_subject<Floor>>(floor_work::echo, options);
+  throw std::invalid_argument("a floor is no proxy");
 }
 
 template <class Poller>
@@ -113,9 +86,12 @@ std::unique_ptr<subject> make_hinge(server_work work, const listener_options& op
     case server_work::crr:
       return std::make_unique<hinge_subject<Poller, crr_handler>>(options);
     case server_work::echo:
+      return std::make_unique<hinge_subject<Poller, echo_handler>>(options);
+    case server_work::proxy:
+    case server_work::keep:
       break;
   }
-  return std::make_unique<hinge_subject<Poller, echo_handler>>(options);
+  return make_proxy<Poller>(work, options);
 }
 
 /// A backend of this build.
@@ -164,7 +140,9 @@ server_work parse_work(std::string_view text) {
   if (text == "ac") return server_work::ac;
   if (text == "crr") return server_work::crr;
   if (text == "echo") return server_work::echo;
-  throw std::invalid_argument("no work '" + std::string(text) + "': ac, crr or echo");
+  if (text == "proxy") return server_work::proxy;
+  if (text == "keep") return server_work::keep;
+  throw std::invalid_argument("no work '" + std::string(text) + "': ac, crr, echo, proxy or keep");
 }
 
 }  // namespace hinge::bench

@@ -15,8 +15,10 @@
 namespace hinge::bench {
 
 /// ac: accept, close. crr: accept, receive, send the same (up to 64 bytes) back, close. echo: send
-/// back what comes until the client ends the connection.
-enum class server_work : std::uint8_t { ac, crr, echo };
+/// back what comes until the client ends the connection. proxy: two connections that follow one
+/// another are joined, what comes by one goes out by the other; keep: the same, kept in on_data and
+/// sent after the turn. Floors do the first three.
+enum class server_work : std::uint8_t { ac, crr, echo, proxy, keep };
 
 /// One server; one thread.
 class subject {
@@ -39,14 +41,15 @@ std::span<const std::string_view> subject_backends() noexcept;
 std::string floor_of(std::string_view backend);
 
 /// A backend's name or its floor's, on a listener with the options. Throws std::invalid_argument
-/// for another name, std::runtime_error with the reason when it can't be opened.
+/// for another name, or a work that a floor doesn't do; std::runtime_error with the reason when it
+/// can't be opened.
 std::unique_ptr<subject> make_subject(std::string_view name, server_work work,
                                       const listener_options& options = {});
 
 /// Why the backend can't be used on this machine, or nothing.
 std::optional<std::string> missing_here(std::string_view backend);
 
-/// "ac", "crr" or "echo"; throws std::invalid_argument.
+/// "ac", "crr", "echo", "proxy" or "keep"; throws std::invalid_argument.
 server_work parse_work(std::string_view text);
 
 }  // namespace hinge::bench
