@@ -1,5 +1,8 @@
 // The completion backend of Linux, on io_uring(7): accepts, receives, sends and closes are requests
 // in a ring, and a turn is one io_uring_enter(2).
+//
+// A build of hinge may lack it, and then nothing of this links. Where it is there a program that
+// finds hinge by pkg-config, CMake or Meson is compiled with HINGE_HAVE_URING.
 #pragma once
 
 #include <hinge/export.hpp>

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Installs hinge under DESTDIR, then builds and runs examples of docs/ as a stranger would: one on
-epoll, and one that chooses its backend and so links all that there are.
+"""Installs hinge under DESTDIR, then builds and runs programs as a stranger would: one on epoll,
+one that chooses its backend and so links all that there are, and one that names io_uring where the
+package says that it is there.
 
 check.py KIND SOURCE BUILD COMPILER...  where KIND is
 pkg-config, meson, cmake, cmake-static (against the installed tree), subproject (SOURCE inside), or
@@ -18,7 +19,12 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
-PROGRAMS = ("echo", "greeter")
+# A program a row: the folder of its source, and which script of test/example/ runs it.
+PROGRAMS = {
+    "echo": ("docs/examples", "echo"),
+    "greeter": ("docs/examples", "greeter"),
+    "echo_uring": ("test/package", "echo"),
+}
 
 
 def run(command, **settings):
@@ -45,9 +51,8 @@ def foreign_project(kind, folder):
         shutil.copytree(os.path.join(HERE, kind), folder)
     else:
         os.mkdir(folder)
-    for program in PROGRAMS:
-        shutil.copy(os.path.join(os.path.dirname(TESTS), "docs", "examples", program + ".cpp"),
-                    folder)
+    for program, (source, _) in PROGRAMS.items():
+        shutil.copy(os.path.join(os.path.dirname(TESTS), source, program + ".cpp"), folder)
     return folder
 
 
@@ -126,8 +131,8 @@ def main(kind, source, build, *compiler):
                                      f"-DHINGE_USE_STATIC={static}")
         if kind in ("cmake-static", "subproject"):
             environment.pop("LD_LIBRARY_PATH", None)  # the static library is inside
-        for program in PROGRAMS:
-            run([sys.executable, os.path.join(TESTS, "example", program + ".py"),
+        for program, (_, script) in PROGRAMS.items():
+            run([sys.executable, os.path.join(TESTS, "example", script + ".py"),
                  os.path.join(folder, program)], env=environment)
 
 
