@@ -23,6 +23,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "backend_option.hpp"
 #include "load.hpp"
 #include "own_server.hpp"
 #include "report.hpp"
@@ -44,7 +45,7 @@ void on_interrupt(int) { stop = true; }
 
 struct arguments {
   load_options load;
-  std::optional<hinge::backend> served_on;  // a server of its own; else load.target
+  std::optional<hinge::backend_list> served_on;  // a server of its own; else load.target
   std::string json_path;
 };
 
@@ -73,11 +74,6 @@ hinge::address parse_target(std::string_view text) {
   return *parsed;
 }
 
-hinge::backend parse_backend(std::string_view text) {
-  if (const auto named = hinge::backend_named(text)) return *named;
-  throw unit::unit_error(fmt::format("'{}': must be auto, epoll or uring", text));
-}
-
 void add_options(CLI::App& app, arguments& into, workload work) {
   load_options& load = into.load;
   const bool echo = work == workload::echo;
@@ -95,10 +91,11 @@ void add_options(CLI::App& app, arguments& into, workload work) {
       add("--target", "ADDR",
           "the server: 7000 (loopback), 10.0.0.1:7000, [::1]:7000, unix:/path, unix:@name",
           [&](const std::string& text) { load.target = parse_target(text); });
-  add("--backend", "NAME",
-      "in place of a target: a server in this process, on epoll, uring or auto; the client itself "
-      "is always on epoll",
-      [&](const std::string& text) { into.served_on = parse_backend(text); })
+  add("--backend", "NAMES",
+      "in place of a target: a server in this process, on epoll, uring, auto, or the first that "
+      "can "
+      "be used of several, as uring,epoll ($HINGE_BACKEND); the client itself is always on epoll",
+      [&](const std::string& text) { into.served_on = hinge::backends_of(text); })
       ->excludes(target);
   add("--connections", "N", "at once (64)",
       [&](const std::string& text) { load.connections = small_count(text, 1'000'000); });
@@ -120,6 +117,7 @@ void add_options(CLI::App& app, arguments& into, workload work) {
       ->type_name("FILE");
   app.callback([&into, target, work] {
     into.load.work = work;
+    if (target->count() == 0 && !into.served_on) into.served_on = hinge::backends_of_environment();
     if (target->count() == 0 && !into.served_on)
       throw CLI::ValidationError("--target or --backend: say whom to load");
   });
@@ -143,9 +141,8 @@ void serve_here(arguments& given, std::optional<hinge::bench::own_server>& serve
   const bool greets = given.load.bytes == 0;
   server.emplace(*given.served_on, given.load.connections, greets);
   given.load.target = server->where();
-  if (*given.served_on == hinge::backend::automatic &&
-      server->backend_used() != backend_name(hinge::built_backends().front()))
-    fmt::print(stderr, "hinge-bench: {}\n", hinge::backend_report().text());
+  const auto choice = hinge::backend_report(*given.served_on);
+  if (choice.fell_back()) fmt::print(stderr, "hinge-bench: {}\n", choice.text());
 }
 
 int run(arguments given) {
@@ -195,6 +192,9 @@ int main(int argc, char** argv) {
     return run(given);
   } catch (const CLI::ParseError& wrong) {
     if (wrong.get_exit_code() == 0) return app.exit(wrong);  // --help
+    fmt::print(stderr, "hinge-bench: {}\n", wrong.what());
+    return usage;
+  } catch (const unit::unit_error& wrong) {
     fmt::print(stderr, "hinge-bench: {}\n", wrong.what());
     return usage;
   } catch (const std::exception& wrong) {

@@ -9,16 +9,16 @@ namespace {
 
 constexpr std::uint32_t spare = 64;  // clients that have left and are not yet seen to have
 
-any_poller poller_of(backend which) {
-  result<any_poller> made = any_poller::of(which);
+any_poller poller_of(const backend_list& wanted) {
+  result<any_poller> made = any_poller::of(wanted);
   if (!made) throw std::runtime_error(made.error().text());
   return std::move(*made);
 }
 
 }  // namespace
 
-own_server::own_server(backend which, std::uint32_t connections, bool greets)
-    : loop_(poller_of(which), answering{greets}) {
+own_server::own_server(const backend_list& wanted, std::uint32_t connections, bool greets)
+    : loop_(poller_of(wanted), answering{greets}) {
   const auto opened = loop_.open({.max_connections = connections + spare});
   if (!opened) throw std::runtime_error(opened.error().text());
   const auto door = loop_.listen(address::loopback(0), {.no_delay = true});

@@ -15,7 +15,7 @@ class own_server {
 public:
   /// For so many clients at a time; `greets`: closes each at once, the answer to a client that has
   /// sent nothing. Throws std::runtime_error with the reason when it can't be had.
-  own_server(backend which, std::uint32_t connections, bool greets);
+  own_server(const backend_list& wanted, std::uint32_t connections, bool greets);
   ~own_server();
   own_server(const own_server&) = delete;
   own_server& operator=(const own_server&) = delete;

@@ -1,12 +1,18 @@
 #include <hinge/backend.hpp>
 
+#include <hinge/epoll.hpp>
+
 #include <sys/utsname.h>
 
 #include <algorithm>
 #include <cerrno>
 
+#include "backend_table.hpp"
+#include "fixed_text.hpp"
 #include "sys.hpp"
 #ifdef HINGE_HAVE_URING
+#include <hinge/uring.hpp>
+
 #include "uring_probe.hpp"
 #endif
 
@@ -14,46 +20,28 @@ namespace hinge {
 
 namespace {
 
-/// One row a backend: what it is, its name here, and what the system calls it. The preferred one
-/// first.
-struct row {
-  backend which;
-  std::string_view name;
-  std::string_view system_name;
+/// The preferred one first.
+constexpr std::array rows = {
+#ifdef HINGE_HAVE_URING
+    backend_row{backend::io_uring, "uring", "io_uring", &any_poller::make<uring_poller>,
+                &ask_uring},
+#else
+    backend_row{backend::io_uring, "uring", "io_uring"},
+#endif
+    backend_row{backend::epoll, "epoll", "epoll", &any_poller::make<epoll_poller>},
 };
-constexpr std::array<row, 2> rows = {{
-    {backend::io_uring, "uring", "io_uring"},
-    {backend::epoll, "epoll", "epoll"},
-}};
+static_assert(rows.size() == backend_count);
 constexpr std::string_view automatic_name = "auto";
 
-#ifdef HINGE_HAVE_URING
-constexpr std::array built = {backend::io_uring, backend::epoll};
-#else
-constexpr std::array built = {backend::epoll};
-result<void> uring_verdict() noexcept { return fail("backend", "uring: not built", EINVAL); }
-#endif
-
-std::string_view system_name_of(backend which) noexcept {
-  const auto found =
-      std::find_if(rows.begin(), rows.end(), [&](const row& one) { return one.which == which; });
-  return found == rows.end() ? automatic_name : found->system_name;
-}
-
-/// What an errno of io_uring_setup(2) means as a rule; empty where the errno says it.
-std::string_view cause_of(int code) noexcept {
-  switch (code) {
-    case EPERM:
-    case EACCES:
-      return " (kernel.io_uring_disabled, or a seccomp filter)";
-    case ENOSYS:
-      return " (a kernel without io_uring, or a seccomp filter)";
-    case ENOMEM:
-      return " (or RLIMIT_MEMLOCK is short)";
-    default:
-      return "";
-  }
-}
+constexpr std::size_t built_count = static_cast<std::size_t>(std::count_if(
+    rows.begin(), rows.end(), [](const backend_row& one) { return one.make != nullptr; }));
+constexpr auto built = [] {
+  std::array<backend, built_count> in_order{};
+  auto next = in_order.begin();
+  for (const backend_row& one : rows)
+    if (one.make != nullptr) *next++ = one.which;
+  return in_order;
+}();
 
 std::string kernel() {
   utsname system;
@@ -63,49 +51,120 @@ std::string kernel() {
 
 }  // namespace
 
+const backend_row* row_of(backend which) noexcept {
+  const auto found =
+      std::find_if(rows.begin(), rows.end(), [&](const auto& one) { return one.which == which; });
+  return found == rows.end() ? nullptr : &*found;
+}
+
 std::string_view backend_name(backend which) noexcept {
   if (which == backend::automatic) return automatic_name;
-  for (const row& one : rows)
-    if (one.which == which) return one.name;
-  return "unknown";
+  const backend_row* const row = row_of(which);
+  return row == nullptr ? "unknown" : row->name;
 }
 
 std::optional<backend> backend_named(std::string_view name) noexcept {
   if (name == automatic_name) return backend::automatic;
-  for (const row& one : rows)
+  for (const backend_row& one : rows)
     if (one.name == name) return one.which;
   return {};
 }
 
 std::span<const backend> built_backends() noexcept { return built; }
 
+// --- which are wanted ----------------------------------------------------------------------------
+
+backend_list::backend_list(backend which) noexcept { add(which); }
+
+backend_list::backend_list(std::span<const backend> wanted) noexcept {
+  for (const backend one : wanted) add(one);
+}
+
+void backend_list::add(backend which) noexcept {
+  if (which == backend::automatic) {
+    for (const backend_row& one : rows) add(one.which);
+  } else if (row_of(which) != nullptr && std::find(begin(), end(), which) == end()) {
+    wanted_[size_++] = which;
+  }
+}
+
+result<backend_list> backend_list::parse(std::string_view names) noexcept {
+  backend_list made(std::span<const backend>{});
+  for (bool more = true; more;) {
+    const std::size_t comma = std::min(names.find(','), names.size());
+    const std::string_view name = names.substr(0, comma);
+    const auto which = backend_named(name);
+    if (!which) return fail("backend", name, EINVAL);
+    made.add(*which);
+    more = comma != names.size();
+    names.remove_prefix(more ? comma + 1 : comma);
+  }
+  return made;
+}
+
+// --- what becomes of them ------------------------------------------------------------------------
+
 std::string backend_verdict::text() const {
   if (!built) return "not built";
-  if (!usable) {
-    const error& refusal = usable.error();
-    std::string said = "refused: " + refusal.text();
-    if (std::string_view(refusal.call()) == "io_uring_setup") said += cause_of(refusal.code());
-    return said;
+  const backend_row* const row = row_of(which);
+  if (usable) return row->ask == nullptr ? "usable" : "self-test passed on " + kernel();
+  const error& refusal = usable.error();
+  const std::string_view call = refusal.call();
+  std::string said;
+  // The backend's own sentence.
+  if (call == std::string(row->system_name).append(":")) {
+    said = refusal.argument();
+  } else {
+    said.append("refused: ").append(errno_name(refusal.code()));
+    if (call != "io_uring_setup")
+      said.append(" at ").append(call).append(" ").append(refusal.argument());
   }
-  return which == backend::io_uring ? "self-test passed on " + kernel() : "usable";
+  if (circumstances.front() != '\0') said.append(", ").append(circumstances.data());
+  return said;
+}
+
+std::string backend_verdict::line() const {
+  return std::string(row_of(which)->system_name).append(": ").append(text());
+}
+
+void backend_choice::add(const backend_verdict& next) noexcept {
+  if (size_ == verdicts_.size()) return;
+  verdicts_[size_++] = next;
+  if (next.built && next.usable && chosen_ == backend::automatic) chosen_ = next.which;
+}
+
+bool backend_choice::fell_back() const noexcept {
+  for (const backend_verdict& one : candidates()) {
+    if (one.which == chosen_) return false;
+    if (one.built) return true;
+  }
+  return false;
 }
 
 std::string backend_choice::text() const {
-  const backend_verdict& preferred = candidates.front();
-  std::string said(system_name_of(chosen));
-  said += ": ";
-  if (preferred.which != chosen) said.append(system_name_of(preferred.which)).append(" ");
-  return said += preferred.text();
+  std::string taken = "none can be used";
+  std::string preferred;
+  for (const backend_verdict& one : candidates()) {
+    if (one.which == chosen_) {
+      taken = one.line();
+      break;
+    }
+    preferred.append(preferred.empty() ? " (" : "; ").append(one.line());
+  }
+  if (!preferred.empty()) taken.append(preferred).append(")");
+  return taken;
 }
 
-backend_choice backend_report() noexcept {
+backend_choice backend_report(const backend_list& wanted) noexcept {
   backend_choice made;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    backend_verdict& one = made.candidates[i];
-    one.which = rows[i].which;
-    one.built = std::find(built.begin(), built.end(), one.which) != built.end();
-    if (one.which == backend::io_uring) one.usable = uring_verdict();
-    if (one.usable && made.chosen == backend::automatic) made.chosen = one.which;
+  for (const backend which : wanted) {
+    const backend_row& row = *row_of(which);
+    backend_verdict one{.which = which, .built = row.make != nullptr};
+    if (!one.built)
+      one.usable = fail("backend", fixed_text<32>().add(row.name, ": not built").view(), EINVAL);
+    else if (row.ask != nullptr)
+      row.ask(one);
+    made.add(one);
   }
   return made;
 }

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -49,6 +50,8 @@
   X(int, epoll_ctl, (int epoll, int what, int fd, epoll_event* wanted), (epoll, what, fd, wanted))\
   X(int, epoll_wait, (int epoll, epoll_event* into, int room, int milliseconds),                 \
     (epoll, into, room, milliseconds))                                                           \
+  X(int, poll, (pollfd* of, nfds_t count, int milliseconds), (of, count, milliseconds))          \
+  X(long, syscall, (long number, long a, long b, long c, long d), (number, a, b, c, d))          \
   X(int, eventfd, (unsigned count, int flags), (count, flags))                                   \
   X(int, unlink, (const char* path), (path))                                                     \
   X(int, lstat, (const char* path, struct stat* into), (path, into))                             \

@@ -8,6 +8,7 @@
 #include <hinge/socket.hpp>
 #include <hinge/uring.hpp>
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -20,6 +21,8 @@
 
 #include "fixed_text.hpp"
 #include "sys.hpp"
+#include "uring_filter.hpp"
+#include "uring_ring.hpp"
 
 namespace hinge {
 
@@ -45,6 +48,7 @@ private:
   struct step {
     const char* name;
     int (uring_self_test::*make)() noexcept;
+    const char* lacking = nullptr;  // what it means that the kernel knows no such request
   };
 
   result<void> meet() noexcept;
@@ -62,7 +66,7 @@ private:
   int ask() noexcept;
   int await(event_kind wanted, std::span<const change> changes) noexcept;
 
-  const deadline until_ = deadline::after(now(), patience);
+  deadline until_ = deadline::never();  // once the ring is open
   const token door_ = token(role::listener, 0, 1);
   const token connection_ = token(role::connection, 0, 1);
   listener listener_;
@@ -78,20 +82,25 @@ result<void> uring_self_test::run() noexcept {
   constexpr poller_options least = {
       .connections = 1, .accepts_per_turn = 1, .receive_buffers = 4, .receive_buffer_bytes = 64};
   if (result<void> opened = poller_.open_untested(least); !opened) return opened;
+  until_ = deadline::after(now(), patience);
   if (result<void> met = meet(); !met) return met;
   // The first receive is for one answer, the second goes on.
+  constexpr const char* no_multishot_receive = "no multishot receive on this kernel";
   constexpr std::array<step, 7> steps = {{
-      {"accept", &uring_self_test::take_client},
+      {"accept", &uring_self_test::take_client, "no multishot accept on this kernel"},
       {"receive", &uring_self_test::receive},
-      {"receive again", &uring_self_test::receive},
-      {"stop receiving", &uring_self_test::stop_receiving},
+      {"receive again", &uring_self_test::receive, no_multishot_receive},
+      {"stop receiving", &uring_self_test::stop_receiving, no_multishot_receive},
       {"send and close", &uring_self_test::send},
       {"the reply", &uring_self_test::read_reply},
       {"stop accepting", &uring_self_test::stop_accepting},
   }};
-  for (const step& next : steps)
-    if (const int failed = (this->*next.make)(); failed < 0)
-      return fail("self-test:", next.name, -failed);
+  for (const step& next : steps) {
+    const int failed = (this->*next.make)();
+    if (next.lacking != nullptr && (failed == -EINVAL || failed == -EOPNOTSUPP))
+      return fail(uring_says, next.lacking, -failed);
+    if (failed < 0) return fail("self-test:", next.name, -failed);
+  }
   return {};
 }
 
@@ -220,27 +229,57 @@ int uring_self_test::stop_accepting() noexcept {
 namespace {
 
 bool may_pass(int code) noexcept {
-  constexpr std::array passing = {ENOMEM, ENOBUFS, EMFILE, ENFILE, EAGAIN, EINTR, ETIMEDOUT};
+  constexpr std::array passing = {ENOMEM, ENOBUFS, EMFILE,    ENFILE,
+                                  EAGAIN, EINTR,   ETIMEDOUT, ECHILD};
   return std::find(passing.begin(), passing.end(), code) != passing.end();
 }
 
+void add_limit(text_writer& out, const char* name, int which) noexcept {
+  rlimit limit;
+  if (sys::getrlimit(which, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  out.add(out.view().empty() ? "" : ", ", name, '=', limit.rlim_cur);
+}
+
+/// What may be why it was refused, as far as this thread can see.
+void look_around(backend_verdict& refused) noexcept {
+  // The last character stays null.
+  text_writer out(std::span(refused.circumstances).first(refused.circumstances.size() - 1));
+  const int code = refused.usable.error().code();
+  if (const int disabled = uring_disabled(); code == EPERM && disabled > 0)
+    out.add("kernel.io_uring_disabled=", disabled);
+  if (code == ENOMEM) add_limit(out, "RLIMIT_MEMLOCK", RLIMIT_MEMLOCK);
+  if (code == EMFILE) add_limit(out, "RLIMIT_NOFILE", RLIMIT_NOFILE);
+  if (seccomp_mode() == seccomp_filtered) out.add(out.view().empty() ? "" : ", ", "seccomp mode 2");
+}
+
 std::mutex guard;
-std::optional<result<void>> known;
+std::optional<backend_verdict> known;
 
 }  // namespace
 
-result<void> uring_verdict() noexcept {
+void ask_uring(backend_verdict& into) noexcept {
   const std::lock_guard lock(guard);
-  if (known) return *known;
-  const result<void> said = uring_self_test().run();
-  if (said || !may_pass(said.error().code())) known = said;
-  return said;
+  if (known) {
+    into = *known;
+    return;
+  }
+  into.usable = uring_survives();
+  if (into.usable) into.usable = uring_self_test().run();
+  if (!into.usable) look_around(into);
+  if (into.usable || !may_pass(into.usable.error().code())) known = into;
+}
+
+result<void> uring_verdict() noexcept {
+  backend_verdict said{.which = backend::io_uring, .built = true};
+  ask_uring(said);
+  return said.usable;
 }
 
 #ifdef HINGE_SYS_SEAM
 void forget_uring_verdict() noexcept {
   const std::lock_guard lock(guard);
   known.reset();
+  uring_ring::forget_shortage();
 }
 #endif
 

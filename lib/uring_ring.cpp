@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 
 #include "sys.hpp"
 
@@ -23,27 +25,52 @@ constexpr std::array<unsigned, 3> setups = {
     IORING_SETUP_R_DISABLED,
 };
 constexpr unsigned least_entries = 32;
+// What an ended process had locked is given back up to a second later (seen on Linux 6.18).
+constexpr nanoseconds patience = std::chrono::milliseconds(1400);
+constexpr int nap_ms = 10;
 // What waits behind a link is deferred work, of which a call does so much (IO_LOCAL_TW_DEFAULT_MAX
 // in the kernel's io_uring/io_uring.c, 6.13), or as much as it is to wait for.
 constexpr unsigned deferred_at_once = 20;
 constexpr unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL |
                             IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
 
+// Since when memory is short, or 0. A shortage ends when a ring is had at once: as long as it
+// lasts, the process waits once, and not for each of its rings.
+std::atomic<instant> short_since = 0;
+
+/// A moment later, or false when the patience is at its end.
+bool memory_may_come() noexcept {
+  const instant at = now();
+  instant since = 0;
+  if (short_since.compare_exchange_strong(since, at)) since = at;
+  if (at - since >= patience.count()) return false;
+  sys::poll(nullptr, 0, nap_ms);
+  return true;
+}
+
 }  // namespace
+
+#ifdef HINGE_SYS_SEAM
+void uring_ring::forget_shortage() noexcept { short_since = 0; }
+#endif
 
 result<void> uring_ring::open(const uring_options& options, std::uint32_t cancels) noexcept {
   most_owed_ = cancels;
   if (!owed_cancels_.open(cancels)) return fail("open io_uring", "memory for cancels", ENOMEM);
   unsigned entries = std::max(options.submissions, least_entries);
   unsigned completions = std::max(options.completions, 2 * entries);
+  bool was_short = false;
   for (auto setup = setups.begin();;) {
     io_uring_params terms{};
     terms.flags = *setup | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
     terms.cq_entries = completions;
     const int failed = sys::io_uring_queue_init_params(entries, &ring_, &terms);
     if (failed == 0) break;
+    was_short |= failed == -ENOMEM;
     if (failed == -EINVAL && setup + 1 != setups.end()) {
       ++setup;
+    } else if (failed == -ENOMEM && memory_may_come()) {
+      continue;
     } else if (failed == -ENOMEM && entries > least_entries) {
       entries /= 2;
       completions /= 2;
@@ -51,10 +78,11 @@ result<void> uring_ring::open(const uring_options& options, std::uint32_t cancel
       return fail("io_uring_setup", "a ring", -failed);
     }
   }
+  if (!was_short) short_since = 0;
   open_ = true;
   if ((ring_.features & needed) == needed) return {};
   close();
-  return fail("io_uring_setup", "features of Linux 5.17", EOPNOTSUPP);
+  return fail(uring_says, "no features of Linux 5.17 on this kernel", EOPNOTSUPP);
 }
 
 void uring_ring::close() noexcept {
@@ -149,8 +177,11 @@ result<void> buffer_ring::open(uring_ring& ring, std::uint32_t count,
   wanted.ring_addr = reinterpret_cast<std::uintptr_t>(pages_.data());
   wanted.ring_entries = count;
   wanted.bgid = group;
-  const int failed = sys::io_uring_register_buf_ring(&ring.raw(), &wanted, 0);
-  if (failed < 0) return fail("io_uring_register", "a ring of buffers (Linux 5.19)", -failed);
+  int failed;
+  do failed = sys::io_uring_register_buf_ring(&ring.raw(), &wanted, 0);
+  while (failed == -ENOMEM && memory_may_come());
+  if (failed == -EINVAL) return fail(uring_says, "no rings of buffers on this kernel", EINVAL);
+  if (failed < 0) return fail("io_uring_register", "a ring of buffers", -failed);
   count_ = count;
   mask_ = io_uring_buf_ring_mask(count);
   for (std::uint32_t i = 0; i < count; ++i) give(static_cast<std::uint16_t>(i));

@@ -16,6 +16,9 @@
 
 namespace hinge {
 
+/// The call of an error whose argument says all: "no multishot accept on this kernel".
+inline constexpr const char* uring_says = "io_uring:";
+
 /// A submission and a completion queue. Belongs to the thread that calls start().
 class uring_ring {
 public:
@@ -24,12 +27,17 @@ public:
   uring_ring(const uring_ring&) = delete;
   uring_ring& operator=(const uring_ring&) = delete;
 
-  /// Any thread. The best setup that this kernel has; smaller queues when memory is short.
-  /// `cancels`: how many may be owed at a time.
+  /// Any thread. The best setup that this kernel has. While memory is short it is tried again, for
+  /// at most 1.5 s in a row in this process, and then with smaller queues. `cancels`: how many may
+  /// be owed at a time.
   result<void> open(const uring_options& options, std::uint32_t cancels) noexcept;
   /// Ends all requests. Descriptors whose close was not submitted are closed.
   void close() noexcept;
   bool is_open() const noexcept { return open_; }
+#ifdef HINGE_SYS_SEAM
+  /// The next that finds memory short waits for it again.
+  static void forget_shortage() noexcept;
+#endif
 
   /// Makes the calling thread the owner. 0 or -errno.
   int start() noexcept;

@@ -46,26 +46,35 @@ void announce(const hinge::loop_base& loop, std::string_view backend) {
 }
 
 /// What the loop has opened. Another one than the preferred is told on stderr.
-poller_in_use poller_of(std::string_view name, hinge::backend asked) {
-  if (asked != hinge::backend::automatic) return {std::string(name), "asked for"};
-  const hinge::backend_choice choice = hinge::backend_report();
+poller_in_use poller_of(std::string_view name, const hinge::backend_list& wanted) {
+  if (wanted.size() == 1) return {std::string(name), "asked for"};
+  const hinge::backend_choice choice = hinge::backend_report(wanted);
   poller_in_use found{std::string(name), choice.text()};
-  if (name != backend_name(choice.chosen))
-    found.reason = fmt::format("{}: no room for a ring of {}", name, backend_name(choice.chosen));
-  if (name != backend_name(hinge::built_backends().front()))
-    fmt::print(stderr, "hinge-serve: {}\n", found.reason);
+  const bool opened = name == backend_name(choice.chosen());
+  if (!opened)
+    found.reason = fmt::format("{}: no room for a ring of {}", name, backend_name(choice.chosen()));
+  if (!opened || choice.fell_back()) fmt::print(stderr, "hinge-serve: {}\n", found.reason);
   return found;
+}
+
+/// Why none of them opens.
+exit_code complain_of(const hinge::backend_list& wanted, const hinge::error& reason) {
+  const hinge::backend_choice choice = hinge::backend_report(wanted);
+  if (choice.chosen() != hinge::backend::automatic) return complain(reason);
+  fmt::print(stderr, "hinge-serve: {}\n", choice.text());
+  return failed;
 }
 
 template <class Protocol>
 exit_code serve(const serve_options& options) {
-  hinge::result<hinge::any_poller> poller = hinge::any_poller::of(options.backend);
+  hinge::result<hinge::any_poller> poller = hinge::any_poller::of(options.backends);
   if (!poller) return complain(poller.error());
   hinge::loop<hinge::any_poller, Protocol> loop(std::move(*poller), Protocol());
   loop.handler().loop = &loop;
-  if (const auto opened = loop.open(options.limits); !opened) return complain(opened.error());
+  if (const auto opened = loop.open(options.limits); !opened)
+    return complain_of(options.backends, opened.error());
   if (const auto listening = listen(loop, options); !listening) return complain(listening.error());
-  const poller_in_use used = poller_of(loop.poller().name(), options.backend);
+  const poller_in_use used = poller_of(loop.poller().name(), options.backends);
 
   const hinge::nanoseconds wait = options.limits.drain_timeout;
   const auto drain_wait = wait.count() == 0 ? hinge::nanoseconds::max() : wait;

@@ -6,11 +6,14 @@
 #include <cstddef>
 #include <cstdio>
 #include <limits>
+#include <span>
 #include <string>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
+#include "backend_option.hpp"
 #include "http.hpp"
 #include "units.hpp"
 
@@ -58,22 +61,28 @@ address listen_address(const std::string& text) {
   return *parsed;
 }
 
-hinge::backend backend_of(std::string_view text) {
-  const auto named = backend_named(text);
-  const auto built = built_backends();
-  if (named == hinge::backend::automatic) return *named;
-  if (named && std::find(built.begin(), built.end(), *named) != built.end()) return *named;
-  throw refuse(text, "not in this build; --backend list shows what is");
-}
-
-/// The name of each that can be used, and why, on stdout; the others on stderr.
-void print_backends() {
-  for (const backend_verdict& one : backend_report().candidates) {
-    if (one.usable)
-      fmt::print("{:<7}{}\n", backend_name(one.which), one.text());
-    else
-      fmt::print(stderr, "hinge-serve: {}: {}\n", backend_name(one.which), one.text());
+/// All backends with their verdicts, the preferred one first.
+void print_backends(const backend_list& preferred, bool as_json) {
+  std::vector<backend> all(preferred.begin(), preferred.end());
+  all.push_back(backend::automatic);
+  const backend_choice report = backend_report(std::span<const backend>(all));
+  if (!as_json) {
+    for (const backend_verdict& one : report.candidates())
+      fmt::print("{:<8}{}\n", backend_name(one.which), one.line());
+    return;
   }
+  nlohmann::ordered_json candidates = nlohmann::json::array();
+  for (const backend_verdict& one : report.candidates())
+    candidates.push_back({{"name", backend_name(one.which)},
+                          {"built", one.built},
+                          {"usable", one.usable.has_value()},
+                          {"verdict", one.text()}});
+  const nlohmann::ordered_json shown = {
+      {"chosen", backend_name(report.chosen())},
+      {"reason", report.text()},
+      {"candidates", candidates},
+  };
+  fmt::print("{}\n", shown.dump());
 }
 
 protocol_name protocol_of(std::string_view text) {
@@ -85,7 +94,8 @@ protocol_name protocol_of(std::string_view text) {
 
 /// `store` takes the text, and throws unit_error when it can't be used.
 template <class Store>
-void add(CLI::App& app, const std::string& name, const char* type, const char* help, Store store) {
+CLI::Option* add(CLI::App& app, const std::string& name, const char* type, const char* help,
+                 Store store) {
   const auto checked = [name, store](const std::string& text) {
     try {
       store(text);
@@ -93,7 +103,7 @@ void add(CLI::App& app, const std::string& name, const char* type, const char* h
       throw CLI::ValidationError(name, wrong.what());
     }
   };
-  app.add_option_function<std::string>(name, checked, help)->type_name(type);
+  return app.add_option_function<std::string>(name, checked, help)->type_name(type);
 }
 
 void add_limits(CLI::App& app, loop_options& limits) {
@@ -191,6 +201,7 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
   serve_options options;
   options.limits.drain_timeout = std::chrono::seconds(10);
   bool list_backends = false;
+  bool as_json = false;
   app.set_version_flag("--version", "hinge-serve " HINGE_VERSION);
   const auto add_address = [&](const std::vector<std::string>& texts) {
     try {
@@ -205,25 +216,38 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
       ->type_name("ADDR");
   add(app, "--protocol", "NAME", "echo, discard or http (echo)",
       [&](const auto& text) { options.protocol = protocol_of(text); });
-  add(app, "--backend", "NAME", "epoll, uring or auto (auto); list shows those that can be used",
-      [&](const auto& text) {
-        list_backends = text == "list";
-        if (!list_backends) options.backend = backend_of(text);
-      });
+  const CLI::Option* const asked =
+      add(app, "--backend", "NAMES",
+          "epoll, uring, auto, or several as uring,epoll: the first that can be used "
+          "($HINGE_BACKEND, or auto); list shows what can be, and why",
+          [&](const auto& text) {
+            list_backends = text == "list";
+            if (!list_backends) options.backends = backends_of(text);
+          });
   add_listener_options(app, options.door);
   add_limits(app, options.limits);
   app.add_flag("--stats-json", options.stats_json,
                "print all counters at the end, as SIGUSR1 does");
+  app.add_flag("--json", as_json, "with --backend list: print it as JSON");
   try {
     app.parse(argc, argv);
+    if (asked->count() == 0 || list_backends)
+      options.backends = backends_of_environment().value_or(backend_list());
+  } catch (const unit::unit_error& wrong) {
+    fmt::print(stderr, "hinge-serve: {}\n", wrong.what());
+    return usage;
   } catch (const CLI::ParseError& wrong) {
     if (wrong.get_exit_code() == 0) return app.exit(wrong), served;
     fmt::print(stderr, "hinge-serve: {}\n", wrong.what());
     return usage;
   }
   if (list_backends) {
-    print_backends();
+    print_backends(options.backends, as_json);
     return served;
+  }
+  if (as_json) {
+    fmt::print(stderr, "hinge-serve: --json: only with --backend list\n");
+    return usage;
   }
   if (const std::string wrong = contradiction(options); !wrong.empty()) {
     fmt::print(stderr, "hinge-serve: {}\n", wrong);

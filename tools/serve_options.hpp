@@ -22,7 +22,7 @@ inline constexpr std::string_view protocol_names[] = {"echo", "discard", "http"}
 struct serve_options {
   std::vector<address> listen;
   protocol_name protocol = protocol_name::echo;
-  hinge::backend backend = hinge::backend::automatic;
+  backend_list backends;
   /// How each address is listened on; what is for TCP or for Unix paths alone is taken out for the
   /// others by door_for().
   listener_options door;

@@ -26,9 +26,9 @@ int complain(const hinge::error& reason) {
 }
 
 hinge::result<hinge::any_poller> poller_named(std::string_view name) {
-  const auto which = hinge::backend_named(name);
-  if (!which) return hinge::fail("backend", name, EINVAL);
-  return hinge::any_poller::of(*which);
+  const auto wanted = hinge::backend_list::parse(name);
+  if (!wanted) return hinge::fail(wanted);
+  return hinge::any_poller::of(*wanted);
 }
 
 int main(int count, char** arguments) {

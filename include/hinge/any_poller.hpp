@@ -14,14 +14,14 @@ namespace hinge {
 
 /// Owns any poller. Empty after construction: open() then takes the first backend of
 /// built_backends() that is usable (backend_report()) and opens, and says EINVAL of an option at
-/// once. A failed open() leaves it empty.
+/// once. When none opens, the error is that of the preferred one, and it stays empty.
 class any_poller {
 public:
   any_poller() noexcept = default;
 
-  /// One of the built backends, not yet open; for `automatic` an empty any_poller. EINVAL: not in
-  /// this build. ENOMEM.
-  HINGE_API static result<any_poller> of(backend which) noexcept;
+  /// The only backend of the list, not yet open; of a longer list (`automatic` is one) an empty
+  /// any_poller that chooses among them. EINVAL: none of them is in this build. ENOMEM.
+  HINGE_API static result<any_poller> of(const backend_list& wanted) noexcept;
 
   /// Any other model of `poller`, not yet open; an empty any_poller when memory is short.
   template <poller Concrete>
@@ -90,6 +90,7 @@ private:
   owner object_{nullptr, [](void*) {}};
   const table* calls_ = nullptr;
   bool completes_ = false;
+  backend_list wanted_;  // while it is empty
 };
 
 static_assert(poller<any_poller>);

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,10 +17,12 @@ namespace hinge {
 
 /// All that hinge knows, also those that a build leaves out.
 enum class backend : std::uint8_t {
-  automatic,  ///< the first of built_backends() that can be used
+  automatic,  ///< in a list: all that it doesn't name, in hinge's own order
   epoll,
   io_uring,
 };
+/// Without `automatic`.
+inline constexpr std::size_t backend_count = 2;
 
 /// "auto", "epoll", "uring"; of a poller the same as its name().
 HINGE_API std::string_view backend_name(backend which) noexcept;
@@ -31,33 +34,80 @@ HINGE_API std::optional<backend> backend_named(std::string_view name) noexcept;
 /// elsewhere the two are alike.
 HINGE_API std::span<const backend> built_backends() noexcept;
 
+/// Which backends are wanted, the preferred one first, each once. `automatic` is never among them:
+/// it stands for all that there are, built or not.
+class backend_list {
+public:
+  /// Those of `automatic`.
+  backend_list() noexcept : backend_list(backend::automatic) {}
+  HINGE_API backend_list(backend which) noexcept;
+  HINGE_API backend_list(std::span<const backend> wanted) noexcept;
+  backend_list(std::initializer_list<backend> wanted) noexcept
+      : backend_list(std::span(wanted.begin(), wanted.size())) {}
+  /// "uring,epoll", "auto", "epoll,auto". EINVAL: the argument is no backend's name.
+  HINGE_API static result<backend_list> parse(std::string_view names) noexcept;
+
+  const backend* begin() const noexcept { return wanted_.data(); }
+  const backend* end() const noexcept { return wanted_.data() + size_; }
+  std::size_t size() const noexcept { return size_; }
+
+private:
+  void add(backend which) noexcept;
+
+  std::array<backend, backend_count> wanted_{};
+  std::uint8_t size_ = 0;
+};
+
 /// What became of one backend as a candidate.
 struct backend_verdict {
   backend which = backend::automatic;
   bool built = false;
   /// Not usable: what was refused, and with which errno. Of what isn't built EINVAL.
-  result<void> usable;
+  result<void> usable = {};
+  /// What the system says of itself that may be why: "seccomp mode 2", "RLIMIT_MEMLOCK=0",
+  /// "kernel.io_uring_disabled=2". Ends with a null character.
+  std::array<char, 96> circumstances{};
 
-  /// "self-test passed on Linux 6.1.0", "refused: io_uring_setup a ring: EPERM: Operation not
-  /// permitted (kernel.io_uring_disabled, or a seccomp filter)", "not built".
+  /// "self-test passed on Linux 6.1.0", "refused: EPERM, seccomp mode 2", "killed by SIGSYS,
+  /// seccomp mode 2", "no multishot accept on this kernel", "not built".
   HINGE_API std::string text() const;
+  /// With the system's name of the backend before it: "io_uring: not built".
+  HINGE_API std::string line() const;
 };
 
-/// Which backend is taken for `automatic`, and why.
-struct backend_choice {
+/// Which backend of a list is taken, and why.
+class backend_choice {
+public:
   /// All candidates, the preferred one first.
-  std::array<backend_verdict, 2> candidates;
-  backend chosen = backend::automatic;
+  std::span<const backend_verdict> candidates() const noexcept {
+    return std::span(verdicts_).first(size_);
+  }
+  /// `automatic` when none can be used.
+  backend chosen() const noexcept { return chosen_; }
+  /// Whether one of this build was preferred, and can't be used.
+  HINGE_API bool fell_back() const noexcept;
 
-  /// One sentence: "io_uring: self-test passed on Linux 6.1.0", "epoll: io_uring refused: ...",
-  /// "epoll: io_uring not built".
+  /// The verdict of the chosen one, and of those that were preferred: "io_uring: self-test passed
+  /// on Linux 6.1.0", "epoll: usable (io_uring: refused: EPERM, seccomp mode 2)".
   HINGE_API std::string text() const;
+
+  HINGE_API void add(const backend_verdict& next) noexcept;
+
+private:
+  std::array<backend_verdict, backend_count> verdicts_;
+  std::uint8_t size_ = 0;
+  backend chosen_ = backend::automatic;
 };
 
 /// Asks each candidate. io_uring is tried by use: a ring accepts a connection on loopback, receives
-/// and sends (a fraction of a millisecond, at most a second). Done once a process and remembered,
-/// unless it was refused for what may pass (memory, descriptors, time): that is tried again when
-/// asked again. Any thread. What only opening tells is not in it: epoll is always usable here.
-HINGE_API backend_choice backend_report() noexcept;
+/// and sends (a fraction of a millisecond; at most a second, and 1.5 s more while memory is short).
+/// Done once a process and remembered, unless it was refused for what may pass (memory,
+/// descriptors, time): that is tried again when asked again. Any thread. What only opening tells is
+/// not in it: epoll is always usable here.
+///
+/// Under a seccomp filter, which might kill, a child process makes io_uring's system calls first:
+/// without SIGCHLD, for at most a second, and waited for. It takes clone(2), wait4(2) and poll(2):
+/// a process that is killed for those has to name its backend.
+HINGE_API backend_choice backend_report(const backend_list& wanted = {}) noexcept;
 
 }  // namespace hinge

@@ -1,133 +1,152 @@
 #!/usr/bin/env python3
-"""hinge-serve's own choice of a backend, here and where the system really refuses io_uring."""
+"""hinge-serve's choice of a backend: as it is told, and where the system refuses io_uring."""
 
-import ctypes
-import errno
+import functools
+import json
 import os
 import platform
-import resource
-import struct
 import subprocess
+import sys
 import unittest
 
 import serve
 from serve import Server, echoed
 
-NOBODY = 65534
-IO_URING_SETUP = 425  # on every architecture but alpha
-SWITCH = "/proc/sys/kernel/io_uring_disabled"
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import refused  # noqa: E402  (support/ isn't on the path before)
 
 
-def refusing(code):
-    """For a child: io_uring_setup(2) fails with that errno, by a seccomp filter (seccomp(2))."""
-    # ld [nr]; jeq io_uring_setup, 0, 1; ret ERRNO | code; ret ALLOW
-    rows = [(0x20, 0, 0, 0), (0x15, 0, 1, IO_URING_SETUP), (0x06, 0, 0, 0x00050000 | code),
-            (0x06, 0, 0, 0x7fff0000)]
-    filters = b"".join(struct.pack("HBBI", *row) for row in rows)
-    room = ctypes.create_string_buffer(filters)
-    program = struct.pack("HxxxxxxP", len(rows), ctypes.addressof(room))
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def install():
-        assert room
-        if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
-            raise OSError(ctypes.get_errno(), "prctl")
-    return install
+def said(arguments, before=None, **variables):
+    """hinge-serve to its end: exit code, stdout, stderr."""
+    done = subprocess.run([serve.PROGRAM, *arguments], capture_output=True, text=True,
+                          timeout=serve.PATIENCE, preexec_fn=before,
+                          env={**os.environ, **variables})
+    return done.returncode, done.stdout, done.stderr
 
 
-def without_locked_memory():
-    """For a child: an unprivileged user with `ulimit -l 0`."""
-    resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+def in_use(server):
+    """What it says of itself, after it has served somebody."""
+    with server.connect() as peer:
+        assert echoed(peer)
+    found = server.statistics()
+    assert f"backend={found['backend']} " in server.greetings[0]
+    return found["backend"], found["backend_reason"]
 
 
 class Choice(unittest.TestCase):
     def setUp(self):
-        self.usable, self.refused = serve.backends()
+        self.report = serve.backends()
+        self.names = [one["name"] for one in self.report["candidates"]]
+        self.built = [one["name"] for one in self.report["candidates"] if one["built"]]
+        self.usable = [one["name"] for one in self.report["candidates"] if one["usable"]]
 
     def test_the_best_that_can_be_used(self):
-        expected = ""
-        if self.usable[0] == "epoll" and "not built" not in self.refused:
-            expected = self.refused.replace("uring: ", "epoll: io_uring ")
+        fell_back = self.built[0] != self.usable[0]
+        expected = f"hinge-serve: {self.report['reason']}\n" if fell_back else ""
         with Server(stderr=expected) as server:
-            with server.connect() as peer:
-                self.assertTrue(echoed(peer))
-            found = server.statistics()
-        self.assertEqual(found["backend"], self.usable[0])
-        self.assertIn(f"backend={self.usable[0]} ", server.greetings[0])
+            self.assertEqual(in_use(server), (self.usable[0], self.report["reason"]))
         if self.usable[0] == "uring":
-            self.assertEqual(found["backend_reason"], "io_uring: self-test passed on Linux "
+            self.assertEqual(self.report["reason"], "io_uring: self-test passed on Linux "
                              + platform.release())
 
     def test_what_is_listed(self):
-        self.assertIn(self.usable, (["uring", "epoll"], ["epoll"]))
-        self.assertEqual(self.refused.count("\n"), 2 - len(self.usable))
-        if len(self.usable) == 1:
-            self.assertTrue(self.refused.startswith("hinge-serve: uring: "), self.refused)
+        self.assertEqual(self.report["chosen"], self.usable[0])
+        self.assertEqual([one["name"] for one in self.report["candidates"]
+                          if one["verdict"] == "not built"],
+                         [name for name in self.names if name not in self.built])
+        code, out, error = said(["--backend", "list"])
+        self.assertEqual((code, error), (0, ""))
+        self.assertEqual([line.split()[0] for line in out.splitlines()], self.names)
+        for line, one in zip(out.splitlines(), self.report["candidates"]):
+            self.assertRegex(line, r"^\w+ +\w+: ")
+            self.assertTrue(line.endswith(": " + one["verdict"]), line)
+        self.assertEqual(said(["--listen", "0", "--json"])[0], 2)
+
+    def test_a_list_of_preferences(self):
+        for names in "epoll,uring", "epoll,auto":
+            with Server(backend=names) as server:
+                self.assertEqual(in_use(server), ("epoll", "epoll: usable"))
+
+    def test_the_variable_stands_for_the_option(self):
+        code, out, _ = said(["--backend", "list", "--json"], HINGE_BACKEND="epoll")
+        found = json.loads(out)
+        self.assertEqual((code, found["chosen"]), (0, "epoll"))
+        self.assertEqual([one["name"] for one in found["candidates"]],
+                         ["epoll"] + [name for name in self.names if name != "epoll"])
+        wrong = ["--listen", "unix:/nowhere/socket"]
+        code, _, error = said(wrong, HINGE_BACKEND="epoll,select")
+        self.assertEqual((code, error), (2, "hinge-serve: HINGE_BACKEND: 'select': not in this "
+                                         f"build, which has auto, {', '.join(self.built)}\n"))
+        for variable in "", "auto":
+            self.assertEqual(said(wrong, HINGE_BACKEND=variable)[0], 1)
+        # The option is stronger.
+        self.assertEqual(said(wrong + ["--backend", "epoll"], HINGE_BACKEND="select")[0], 1)
 
 
 class Refused(unittest.TestCase):
     """What the system refuses in earnest: epoll serves and says why, and io_uring isn't had."""
 
     def setUp(self):
-        usable, refused = serve.backends()
-        if "uring" not in usable:
-            self.skipTest(refused.strip())
+        if "uring" not in serve.usable_backends():
+            self.skipTest(serve.backends()["reason"])
 
-    def serves_on_epoll(self, before, why):
-        with Server(before=before, stderr=f"hinge-serve: epoll: io_uring {why}\n") as server:
-            with server.connect() as peer:
-                self.assertTrue(echoed(peer))
-            found = server.statistics()
-        self.assertEqual(found["backend"], "epoll")
-        self.assertEqual(found["backend_reason"], f"epoll: io_uring {why}")
-        self.assertEqual(serve.backends(before), (["epoll"], f"hinge-serve: uring: {why}\n"))
-        asked = subprocess.run(
-            [serve.PROGRAM, "--listen", "127.0.0.1:0", "--backend", "uring"], preexec_fn=before,
-            capture_output=True, text=True, timeout=serve.PATIENCE)
-        self.assertEqual((asked.returncode, asked.stdout), (1, ""))
-        # The same without the words before it, and the guess behind it.
-        self.assertIn(asked.stderr.removeprefix("hinge-serve: ").strip(), why)
+    def serves_on_epoll(self, before, verdict):
+        why = f"epoll: usable (io_uring: {verdict})"
+        with Server(before=before, stderr=f"hinge-serve: {why}\n") as server:
+            self.assertEqual(in_use(server), ("epoll", why))
+        report = serve.backends(before)
+        self.assertEqual((report["chosen"], report["reason"]), ("epoll", why))
+        self.assertEqual(report["candidates"][0]["verdict"], verdict)
+        self.assertEqual(said(["--listen", "127.0.0.1:0", "--backend", "uring"], before),
+                         (1, "", f"hinge-serve: none can be used (io_uring: {verdict})\n"))
+
+    def by(self, how, verdict):
+        before = functools.partial(refused.refuse, how)
+        try:
+            subprocess.run(["true"], preexec_fn=before, check=True)
+        except (PermissionError, subprocess.SubprocessError) as wrong:
+            self.skipTest(f"{how} can't be had here: {wrong}")
+        self.serves_on_epoll(before, verdict)
 
     def test_by_seccomp(self):
-        for code, words in (
-                (errno.EPERM, "EPERM: Operation not permitted "
-                              "(kernel.io_uring_disabled, or a seccomp filter)"),
-                (errno.ENOSYS, "ENOSYS: Function not implemented "
-                               "(a kernel without io_uring, or a seccomp filter)")):
-            before = refusing(code)
-            try:
-                subprocess.run(["true"], preexec_fn=before, check=True)
-            except subprocess.SubprocessError:
-                self.skipTest("no seccomp filter can be installed here")
-            self.serves_on_epoll(before, f"refused: io_uring_setup a ring: {words}")
+        for how in "ENOSYS", "EPERM", "EACCES", "EINVAL":
+            with self.subTest(how):
+                self.by(how, f"refused: {how}, seccomp mode 2")
+
+    def test_by_death(self):
+        for how in "kill", "kill-thread", "trap":
+            with self.subTest(how):
+                self.by(how, "killed by SIGSYS, seccomp mode 2")
+
+    def test_by_the_death_of_another_call(self):
+        before = functools.partial(refused.refuse, "kill", call=refused.IO_URING_SETUP + 1)
+        self.serves_on_epoll(before, "killed by SIGSYS at io_uring_enter, seccomp mode 2")
+
+    def test_a_filter_that_forbids_nothing(self):
+        before = functools.partial(refused.refuse, "kill", call=refused.IO_URING_SETUP + 1000)
+        with Server(before=before) as server:
+            self.assertEqual(in_use(server)[0], "uring")
+
+    def test_a_list_of_one_that_is_refused(self):
+        before = functools.partial(refused.refuse, "EPERM")
+        self.assertEqual(said(["--listen", "127.0.0.1:0"], before, HINGE_BACKEND="uring")[0], 1)
 
     def test_by_the_limit_of_locked_memory(self):
+        before = functools.partial(refused.refuse, "memlock")
         try:
-            usable, _ = serve.backends(without_locked_memory)
+            usable = serve.backends(before)["chosen"]
         except (PermissionError, subprocess.SubprocessError) as wrong:
             self.skipTest(f"can't be run as somebody else: {wrong}")
-        if "uring" in usable:
+        if usable == "uring":
             self.skipTest("this kernel doesn't count rings as locked memory")
-        self.serves_on_epoll(without_locked_memory, "refused: io_uring_setup a ring: ENOMEM: "
-                             "Cannot allocate memory (or RLIMIT_MEMLOCK is short)")
+        self.serves_on_epoll(before, "refused: ENOMEM, RLIMIT_MEMLOCK=0")
 
-    @unittest.skipUnless("HINGE_TEST_IO_URING_DISABLED" in os.environ,
-                         "HINGE_TEST_IO_URING_DISABLED isn't set: it is the whole machine's")
     def test_by_the_administrator(self):
-        with open(SWITCH, "r+", encoding="ascii") as switch:
-            was = switch.read()
-            try:
-                switch.write("2")
-                switch.flush()
-                self.serves_on_epoll(None, "refused: io_uring_setup a ring: EPERM: Operation not "
-                                     "permitted (kernel.io_uring_disabled, or a seccomp filter)")
-            finally:
-                switch.seek(0)
-                switch.write(was)
+        try:
+            with refused.switched_off():
+                self.serves_on_epoll(None, "refused: EPERM, kernel.io_uring_disabled=2")
+        except OSError as wrong:
+            self.skipTest(str(wrong))
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ def run_tests():
     """Exit code 77 when every test was skipped, or the backend can't be used here."""
     global PROGRAM, BACKEND
     PROGRAM, BACKEND = sys.argv.pop(1), sys.argv.pop(1)
-    usable, refused = backends()
-    if BACKEND != "auto" and BACKEND not in usable:
-        print(refused or f"{BACKEND}: not in this build")
+    os.environ.pop("HINGE_BACKEND", None)
+    if BACKEND != "auto" and BACKEND not in usable_backends():
+        print(backends())
         sys.exit(77)
     program = unittest.main(module="__main__", exit=False, verbosity=2)
     result = program.result
@@ -49,10 +49,15 @@ def run(*arguments):
 
 
 def backends(before=None):
-    """The names of those that can be used, the best first; and what is said of the others."""
-    done = subprocess.run([PROGRAM, "--backend", "list"], capture_output=True, text=True,
+    """The report: what is chosen, and each candidate's verdict."""
+    done = subprocess.run([PROGRAM, "--backend", "list", "--json"], capture_output=True, text=True,
                           timeout=PATIENCE, check=True, preexec_fn=before)
-    return [line.split()[0] for line in done.stdout.splitlines()], done.stderr
+    return json.loads(done.stdout)
+
+
+def usable_backends():
+    """The names of those that can be used, the preferred one first."""
+    return [one["name"] for one in backends()["candidates"] if one["usable"]]
 
 
 class Server:
@@ -60,7 +65,7 @@ class Server:
     when it has not ended well; after an exception it is killed."""
 
     def __init__(self, *arguments, protocol="echo", listen="127.0.0.1:0", descriptors=None,
-                 stderr="", before=None):
+                 stderr="", before=None, backend=None):
         """`listen`: one or more addresses, blanks between; `descriptors`: its limit; `stderr`: what
         it is expected to have said at the end; `before`: called in its process first."""
         self.expected_stderr = stderr
@@ -69,7 +74,8 @@ class Server:
         if descriptors is not None:
             before = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
         self.process = subprocess.Popen(
-            [PROGRAM, "--listen", *listen.split(), "--protocol", protocol, "--backend", BACKEND,
+            [PROGRAM, "--listen", *listen.split(), "--protocol", protocol, "--backend",
+             backend or BACKEND,
              "--stats-json", *arguments], stdout=subprocess.PIPE, stderr=self.stderr, text=True,
             preexec_fn=before)
         self.lines = queue.Queue()

@@ -157,7 +157,7 @@ TEST_CASE("an empty any_poller says so, and opens what the report has chosen") {
   CHECK(poller.name() == "none");
   REQUIRE(poller.open({}));
   CHECK(static_cast<bool>(poller));
-  CHECK(poller.name() == hinge::backend_name(hinge::backend_report().chosen));
+  CHECK(poller.name() == hinge::backend_name(hinge::backend_report().chosen()));
 }
 
 TEST_CASE("the automatic choice is made by opening it") {
@@ -165,11 +165,26 @@ TEST_CASE("the automatic choice is made by opening it") {
   REQUIRE(poller.has_value());
   CHECK(poller->name() == "none");
   REQUIRE(poller->open({}));
-  CHECK(poller->name() == hinge::backend_name(hinge::backend_report().chosen));
+  CHECK(poller->name() == hinge::backend_name(hinge::backend_report().chosen()));
+}
+
+TEST_CASE("of a list the first that can be used is opened, and of one its name is known") {
+  hinge::result<any_poller> poller = any_poller::of({backend::epoll, backend::io_uring});
+  REQUIRE(poller.has_value());
+  CHECK(poller->name() == "none");
+  REQUIRE(poller->open({}));
+  CHECK(poller->name() == "epoll");
+  poller = any_poller::of(hinge::built_backends());
+  REQUIRE(poller.has_value());
+  REQUIRE(poller->open({}));
+  CHECK(poller->name() == hinge::backend_name(hinge::backend_report().chosen()));
+  poller = any_poller::of(backend::epoll);
+  REQUIRE(poller.has_value());
+  CHECK(poller->name() == "epoll");
 }
 
 TEST_CASE("a wrong option is refused, not dodged by another backend") {
-  const bool uring = hinge::backend_report().chosen == backend::io_uring;
+  const bool uring = hinge::backend_report().chosen() == backend::io_uring;
   any_poller poller;
   const hinge::result<void> refused = poller.open({.accepts_per_turn = 0});
   REQUIRE_FALSE(refused.has_value());
@@ -180,7 +195,8 @@ TEST_CASE("a wrong option is refused, not dodged by another backend") {
 }
 
 TEST_CASE("each backend that is usable can be had by its name, opened, and woken") {
-  for (const hinge::backend_verdict& verdict : hinge::backend_report().candidates) {
+  const hinge::backend_choice report = hinge::backend_report();
+  for (const hinge::backend_verdict& verdict : report.candidates()) {
     CAPTURE(hinge::backend_name(verdict.which));
     hinge::result<any_poller> poller = any_poller::of(verdict.which);
     CHECK(poller.has_value() == verdict.built);

@@ -10,11 +10,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using hinge::backend;
 using hinge::backend_choice;
+using hinge::backend_list;
 using hinge::backend_named;
 using hinge::backend_verdict;
 
@@ -42,7 +45,7 @@ TEST_CASE("what is built stands in the order of preference") {
 TEST_CASE("the report has all candidates in order, and the first usable one is chosen") {
   const backend_choice report = hinge::backend_report();
   std::vector<backend> built;
-  for (const backend_verdict& one : report.candidates) {
+  for (const backend_verdict& one : report.candidates()) {
     CAPTURE(hinge::backend_name(one.which));
     if (one.built) built.push_back(one.which);
     CHECK(one.built == (one.text() != "not built"));
@@ -50,10 +53,11 @@ TEST_CASE("the report has all candidates in order, and the first usable one is c
   }
   CHECK(std::equal(built.begin(), built.end(), hinge::built_backends().begin(),
                    hinge::built_backends().end()));
-  const auto first = std::find_if(report.candidates.begin(), report.candidates.end(),
+  CHECK(report.candidates().size() == hinge::backend_count);
+  const auto first = std::find_if(report.candidates().begin(), report.candidates().end(),
                                   [](const backend_verdict& one) { return bool(one.usable); });
-  REQUIRE(first != report.candidates.end());
-  CHECK(report.chosen == first->which);
+  REQUIRE(first != report.candidates().end());
+  CHECK(report.chosen() == first->which);
 }
 
 TEST_CASE("the report is one sentence that says why") {
@@ -63,26 +67,98 @@ TEST_CASE("the report is one sentence that says why") {
   CHECK(said.find('\n') == std::string::npos);
   utsname system;
   REQUIRE(::uname(&system) == 0);
-  if (report.chosen == backend::io_uring) {
+  if (report.chosen() == backend::io_uring) {
     CHECK(said == "io_uring: self-test passed on Linux " + std::string(system.release));
-  } else if (hinge::built_backends().front() == backend::io_uring) {
-    CHECK(said.starts_with("epoll: io_uring refused: "));
   } else {
-    CHECK(said == "epoll: io_uring not built");
+    CHECK(said == "epoll: usable (" + report.candidates().front().line() + ")");
   }
 }
 
-TEST_CASE("a refusal says what was refused, and what that means as a rule") {
-  backend_choice made;
-  made.candidates[0] = {backend::io_uring, true, hinge::fail("io_uring_setup", "a ring", EPERM)};
-  made.candidates[1] = {backend::epoll, true, {}};
-  made.chosen = backend::epoll;
-  CHECK(made.text() ==
-        "epoll: io_uring refused: io_uring_setup a ring: EPERM: Operation not permitted "
-        "(kernel.io_uring_disabled, or a seccomp filter)");
-  made.candidates[0].usable = hinge::fail("self-test:", "receive", EPERM);
-  CHECK(made.text() ==
-        "epoll: io_uring refused: self-test: receive: EPERM: Operation not permitted");
+TEST_CASE("a verdict says what was refused, and what may be why") {
+  backend_verdict one{.which = backend::io_uring, .built = true};
+  CHECK(one.text().starts_with("self-test passed on "));
+  one.usable = hinge::fail("io_uring_setup", "a ring", EPERM);
+  CHECK(one.line() == "io_uring: refused: EPERM");
+  one.circumstances = {"seccomp mode 2"};
+  CHECK(one.line() == "io_uring: refused: EPERM, seccomp mode 2");
+  one.usable = hinge::fail("self-test:", "receive", EACCES);
+  CHECK(one.text() == "refused: EACCES at self-test: receive, seccomp mode 2");
+  one.usable = hinge::fail("io_uring:", "killed by SIGSYS", EPERM);
+  CHECK(one.text() == "killed by SIGSYS, seccomp mode 2");
+  one.built = false;
+  CHECK(one.line() == "io_uring: not built");
+}
+
+TEST_CASE("a choice tells of the one that is taken, and of those before it") {
+  const backend_verdict epoll{.which = backend::epoll, .built = true};
+  const backend_verdict missing{.which = backend::io_uring};
+  backend_verdict refused{.which = backend::io_uring, .built = true};
+  refused.usable = hinge::fail("io_uring_setup", "a ring", EPERM);
+  const auto choice_of = [](const backend_verdict& first, const backend_verdict& second) {
+    backend_choice made;
+    made.add(first);
+    made.add(second);
+    return made;
+  };
+  CHECK(choice_of(epoll, refused).text() == "epoll: usable");
+  CHECK_FALSE(choice_of(epoll, refused).fell_back());
+  CHECK(choice_of(refused, epoll).text() == "epoll: usable (io_uring: refused: EPERM)");
+  CHECK(choice_of(refused, epoll).chosen() == backend::epoll);
+  CHECK(choice_of(refused, epoll).fell_back());
+  CHECK(choice_of(missing, epoll).text() == "epoll: usable (io_uring: not built)");
+  CHECK_FALSE(choice_of(missing, epoll).fell_back());
+  backend_choice none;
+  none.add(refused);
+  CHECK(none.text() == "none can be used (io_uring: refused: EPERM)");
+  CHECK(none.chosen() == backend::automatic);
+}
+
+TEST_CASE("a list has each backend once, in the order in which they are wanted") {
+  const auto in = [](const backend_list& list) {
+    return std::vector<backend>(list.begin(), list.end());
+  };
+  const std::vector<backend> all = in({});
+  CHECK(all.size() == hinge::backend_count);
+  CHECK(in(backend::automatic) == all);
+  CHECK(in(backend::epoll) == std::vector{backend::epoll});
+  CHECK(in({backend::epoll, backend::io_uring, backend::epoll}) ==
+        std::vector{backend::epoll, backend::io_uring});
+  const std::vector<backend> first = in({backend::epoll, backend::automatic});
+  CHECK(first.front() == backend::epoll);
+  CHECK(std::is_permutation(first.begin(), first.end(), all.begin(), all.end()));
+  CHECK(in(hinge::built_backends()).size() == hinge::built_backends().size());
+  CHECK(in(static_cast<backend>(200)).empty());
+}
+
+TEST_CASE("a list is read from the names, and the wrong one is told") {
+  const auto in = [](std::string_view names) {
+    const auto list = backend_list::parse(names);
+    REQUIRE(list);
+    return std::vector<backend>(list->begin(), list->end());
+  };
+  CHECK(in("epoll") == std::vector{backend::epoll});
+  CHECK(in("epoll,uring") == std::vector{backend::epoll, backend::io_uring});
+  CHECK(in("auto").size() == hinge::backend_count);
+  CHECK(in("epoll,auto").front() == backend::epoll);
+  for (const auto& [names, wrong] : {std::pair{"", ""},
+                                     {"epoll,", ""},
+                                     {"uring, epoll", " epoll"},
+                                     {"epoll,select,poll", "select"}}) {
+    const auto list = backend_list::parse(names);
+    REQUIRE_FALSE(list);
+    CHECK(list.error().code() == EINVAL);
+    CHECK(list.error().argument() == wrong);
+  }
+}
+
+TEST_CASE("only what is wanted is asked, in that order") {
+  const backend_choice one = hinge::backend_report(backend::epoll);
+  CHECK(one.candidates().size() == 1);
+  CHECK(one.chosen() == backend::epoll);
+  const backend_choice two = hinge::backend_report({backend::epoll, backend::io_uring});
+  CHECK(two.candidates().size() == 2);
+  CHECK(two.chosen() == backend::epoll);
+  CHECK(two.text() == "epoll: usable");
 }
 
 TEST_CASE("asking leaves nothing open, and any thread may ask") {

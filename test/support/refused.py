@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Runs a program to which the system refuses io_uring: refused.py HOW PROGRAM [ARGUMENT]...
+
+HOW is the errno that a seccomp filter answers (EPERM), what it does instead (kill, kill-thread,
+trap, silent), or memlock: an unprivileged user with `ulimit -l 0`. Exit code 77: can't be done.
+switched_off() is for tests: it holds for the whole machine.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import resource
+import struct
+import sys
+
+NOBODY = 65534
+SWITCH = "/proc/sys/kernel/io_uring_disabled"
+IO_URING_SETUP = 425  # on every architecture but alpha
+SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277}
+
+# What a filter says (seccomp(2)); in place of an errno.
+VERDICTS = {"kill": 0x80000000, "kill-thread": 0, "trap": 0x00030000, "silent": 0x7fc00000}
+ERRNOS = ("ENOSYS", "EPERM", "EACCES", "EINVAL", "ENOMEM", "EMFILE")
+HOWS = (*ERRNOS, *VERDICTS, "memlock")
+
+
+def _filter(verdict, listens, call):
+    """From here on that system call ends so, in this process and what it becomes."""
+    # ld [nr]; jeq call, 0, 1; ret verdict; ret ALLOW
+    rows = [(0x20, 0, 0, 0), (0x15, 0, 1, call), (0x06, 0, 0, verdict), (0x06, 0, 0, 0x7fff0000)]
+    filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *row) for row in rows))
+    program = struct.pack("HxxxxxxP", len(rows), ctypes.addressof(filters))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+    if not listens:
+        if libc.prctl(22, 2, program, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl")
+        return
+    # With a listener that never answers, and lives as long as the program.
+    listener = libc.syscall(SECCOMP[os.uname().machine], 1, 8, program)
+    if listener < 0:
+        raise OSError(ctypes.get_errno(), "seccomp")
+    fcntl.fcntl(listener, fcntl.F_SETFD, 0)
+
+
+def refuse(how, call=IO_URING_SETUP):
+    """For the child of a fork, before exec. Raises OSError when it can't be done."""
+    if how == "memlock":
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+    elif how in VERDICTS:
+        _filter(VERDICTS[how], how == "silent", call)
+    else:
+        _filter(0x00050000 | getattr(errno, how), False, call)
+
+
+@contextlib.contextmanager
+def switched_off():
+    """kernel.io_uring_disabled is 2, and afterwards what it was, also when this process is killed.
+    Raises OSError when it can't be done, or isn't to be."""
+    if "HINGE_TEST_IO_URING_DISABLED" not in os.environ:
+        raise PermissionError("HINGE_TEST_IO_URING_DISABLED isn't set: it is the whole machine's")
+    with open(SWITCH, "r+", encoding="ascii") as switch:
+        was = switch.read()
+        alive, end = os.pipe()
+        guard = os.fork()
+        if guard == 0:
+            os.setsid()
+            os.close(end)
+            os.read(alive, 1)  # returns when nobody can write any more
+            switch.seek(0)
+            switch.write(was)
+            switch.flush()
+            os._exit(0)
+        os.close(alive)
+        try:
+            switch.seek(0)
+            switch.write("2")
+            switch.flush()
+            yield
+        finally:
+            os.close(end)
+            os.waitpid(guard, 0)
+
+
+def main(how, *command):
+    try:
+        refuse(how)
+        os.execvp(command[0], command)
+    except (OSError, KeyError) as wrong:
+        print(f"{how}: {wrong}")
+        sys.exit(77)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,44 @@
+// How the programs are told of a backend: --backend, and the variable that stands for it.
+#pragma once
+
+#include <hinge/backend.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "units.hpp"
+
+namespace hinge {
+
+inline constexpr const char* backend_variable = "HINGE_BACKEND";
+
+/// "uring", "uring,epoll", "auto". Throws units::unit_error when that is none, or none of them is
+/// in this build.
+inline backend_list backends_of(std::string_view text) {
+  const auto built = built_backends();
+  const auto is_built = [&](backend one) {
+    return std::find(built.begin(), built.end(), one) != built.end();
+  };
+  const result<backend_list> wanted = backend_list::parse(text);
+  if (wanted && std::any_of(wanted->begin(), wanted->end(), is_built)) return *wanted;
+  const std::string_view wrong = wanted ? text : wanted.error().argument();
+  std::string why = "'" + std::string(wrong) + "': not in this build, which has auto";
+  for (const backend one : built) why.append(", ").append(backend_name(one));
+  throw units::unit_error(why);
+}
+
+/// What HINGE_BACKEND says; nothing when it isn't set, or empty. Throws as backends_of().
+inline std::optional<backend_list> backends_of_environment() {
+  const char* const text = std::getenv(backend_variable);
+  if (text == nullptr || *text == '\0') return {};
+  try {
+    return backends_of(text);
+  } catch (const units::unit_error& wrong) {
+    throw units::unit_error(std::string(backend_variable) + ": " + wrong.what());
+  }
+}
+
+}  // namespace hinge
