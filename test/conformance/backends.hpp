@@ -12,14 +12,27 @@
 #include "conformance/world.hpp"
 #include "simulator/sim_poller.hpp"
 
+#include <catch2/catch_test_macros.hpp>
+
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 namespace hinge::test {
+
+/// Whether this run is about the poller that hinge chooses by itself, which is epoll's because
+/// io_uring is refused: fallback.py. The other rows are skipped then.
+inline bool only_automatic() {
+  static const bool asked = std::getenv("HINGE_TEST_AUTOMATIC") != nullptr;
+  return asked;
+}
+inline void skip_unless_automatic() {
+  if (only_automatic()) SKIP("not the automatic choice");
+}
 
 /// Whether a receive goes on by itself, unless one answer alone is wanted.
 template <class Poller>
@@ -49,24 +62,34 @@ struct traits {
 template <class Poller, class World>
 struct plain : traits<Poller, World> {
   using poller = Poller;
-  static std::unique_ptr<poller> make() { return std::make_unique<poller>(); }
+  static std::unique_ptr<poller> make() {
+    skip_unless_automatic();
+    return std::make_unique<poller>();
+  }
   template <class Handler>
   static auto make_loop(Handler handler) {
+    skip_unless_automatic();
     return std::make_unique<loop<poller, Handler>>(std::move(handler));
   }
 };
 
-/// The same poller chosen at run time.
+/// The same poller chosen at run time, by the caller or by hinge.
 template <class Poller, class World>
 struct chosen : traits<Poller, World> {
   using poller = any_poller;
-  static std::unique_ptr<poller> make() {
-    return std::make_unique<any_poller>(any_poller::make<Poller>());
-  }
+  static std::unique_ptr<poller> make() { return std::make_unique<any_poller>(choose()); }
   template <class Handler>
   static auto make_loop(Handler handler) {
-    return std::make_unique<loop<any_poller, Handler>>(any_poller::make<Poller>(),
-                                                       std::move(handler));
+    return std::make_unique<loop<any_poller, Handler>>(choose(), std::move(handler));
+  }
+
+private:
+  static any_poller choose() {
+    if (!std::is_same_v<Poller, epoll_poller>) skip_unless_automatic();
+    if (!only_automatic()) return any_poller::make<Poller>();
+    REQUIRE(backend_report().chosen() == backend::epoll);
+    REQUIRE(backend_report().fell_back());
+    return any_poller();
   }
 };
 
