@@ -7,7 +7,8 @@
 //   5.15 a core dump kills all processes that share it. No handlers of pthread_atfork(3) run.
 // - System calls alone: other threads may have held any lock. With all signals blocked but SIGSYS,
 //   so that no handler of the program runs twice.
-// - No core dump, and no descriptor: the ring that it asks for can't be made.
+// - No core dump, and no descriptor: the ring that it asks for can't be made. It ends with its
+//   parent.
 #include "uring_filter.hpp"
 
 #include <hinge/fd.hpp>
@@ -57,14 +58,14 @@ struct kernel_call {
   long second = 0;
 };
 /// With arguments that are refused by every kernel. A filter goes by the number.
-constexpr std::array<kernel_call, 5> calls = {{
+constexpr std::array<kernel_call, 6> calls = {{
     {"prctl", SYS_prctl, PR_SET_DUMPABLE, 0},
+    {"prctl", SYS_prctl, PR_SET_PDEATHSIG, SIGKILL},
     {"io_uring_setup", SYS_io_uring_setup, 0},
     {"io_uring_register", SYS_io_uring_register, -1},
     {"io_uring_enter", SYS_io_uring_enter, -1},
     {"connect", SYS_connect, -1},
 }};
-constexpr std::size_t setup_call = 1;  // the usual one, which goes without saying
 
 /// A child that makes these calls and ends; its number, or -errno.
 long start_child(std::span<const kernel_call> made) noexcept {
@@ -127,7 +128,9 @@ result<void> uring_survives() noexcept {
     said.add("SIGSYS");
   else
     said.add("signal ", fate);
-  if (made != 1 + setup_call) said.add(" at ", calls[made - 1].name);
+  // The usual one goes without saying.
+  if (const kernel_call& last = calls[made - 1]; last.number != SYS_io_uring_setup)
+    said.add(" at ", last.name);
   return fail(uring_says, said.view(), EPERM);
 }
 
