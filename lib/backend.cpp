@@ -1,6 +1,11 @@
 #include <hinge/backend.hpp>
 
+#ifdef HINGE_HAVE_EPOLL
 #include <hinge/epoll.hpp>
+#endif
+#ifdef HINGE_HAVE_KQUEUE
+#include <hinge/kqueue.hpp>
+#endif
 
 #include <sys/utsname.h>
 
@@ -28,7 +33,16 @@ constexpr std::array rows = {
 #else
     backend_row{backend::io_uring, "uring", "io_uring"},
 #endif
+#ifdef HINGE_HAVE_EPOLL
     backend_row{backend::epoll, "epoll", "epoll", &any_poller::make<epoll_poller>},
+#else
+    backend_row{backend::epoll, "epoll", "epoll"},
+#endif
+#ifdef HINGE_HAVE_KQUEUE
+    backend_row{backend::kqueue, "kqueue", "kqueue", &any_poller::make<kqueue_poller>},
+#else
+    backend_row{backend::kqueue, "kqueue", "kqueue"},
+#endif
 };
 static_assert(rows.size() == backend_count);
 constexpr std::string_view automatic_name = "auto";

@@ -7,6 +7,11 @@
 
 namespace hinge {
 
+void loop_base::give_back(connection_id id, std::uint16_t buffer) noexcept {
+  if (hot_entry* const h = table_.find(id)) --h->lent;
+  unreference(buffer);
+}
+
 void kept_bytes::drop() noexcept {
   if (in_place()) {
     loop_->give_back(owner_, buffer_);

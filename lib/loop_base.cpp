@@ -306,6 +306,26 @@ void loop_base::stale(const event& e) noexcept {
   unreference(e.buffer);
 }
 
+bool loop_base::error_told(std::uint32_t slot, std::int32_t hints) noexcept {
+  hot_entry& h = table_.hot(slot);
+  const int told = readiness::cause(hints);
+  // Nobody will read, so nobody else would find out.
+  if (paused(h) || h.has(connection_flag::peer_ended)) {
+    fail_broken(slot, -told);
+    return true;
+  }
+  if (sockets::peer_gone(-told)) h.set(connection_flag::gone_told);
+  return false;
+}
+
+/// A short read that brought less than there was has stopped at urgent data: it was not the last.
+void loop_base::read_of(std::uint32_t slot, std::uint64_t bytes, std::uint16_t announced) noexcept {
+  if (announced != readiness::many && bytes >= announced) return;
+  hot_entry& h = table_.hot(slot);
+  h.set(connection_flag::unread | connection_flag::partial_reads);
+  list_ready(slot, h);
+}
+
 bool loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept {
   hot_entry& h = table_.hot(slot);
   if (h.state == connection_state::draining) [[likely]] {

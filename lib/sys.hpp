@@ -7,8 +7,6 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,11 +17,53 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef HINGE_HAVE_EPOLL
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#endif
+#ifdef HINGE_HAVE_KQUEUE
+#include <sys/event.h>
+#endif
+
 #include <cerrno>
 #include <cstddef>
 
+#ifdef HINGE_HAVE_KQUEUE
+namespace hinge::sys {
+/// A struct that has the name of a function.
+using kernel_event = struct ::kevent;
+template <class Count>
+Count count_type(int (*)(int, const kernel_event*, Count, kernel_event*, Count, const timespec*));
+/// What kevent(2) counts in: int, and on NetBSD std::size_t.
+using kernel_count = decltype(count_type(&::kevent));
+}  // namespace hinge::sys
+#endif
+
 // One row a call: what it returns, its name, its parameters, its arguments.
 // clang-format off
+#ifdef HINGE_HAVE_EPOLL
+#define HINGE_SYS_EPOLL_CALLS(X) \
+  X(int, epoll_create1, (int flags), (flags))                                                    \
+  X(int, epoll_ctl, (int epoll, int what, int fd, epoll_event* wanted), (epoll, what, fd, wanted))\
+  X(int, epoll_wait, (int epoll, epoll_event* into, int room, int milliseconds),                 \
+    (epoll, into, room, milliseconds))                                                           \
+  X(int, eventfd, (unsigned count, int flags), (count, flags))                                   \
+  X(long, syscall, (long number, long a, long b, long c, long d), (number, a, b, c, d))          \
+
+#else
+#define HINGE_SYS_EPOLL_CALLS(X)
+#endif
+#ifdef HINGE_HAVE_KQUEUE
+#define HINGE_SYS_KQUEUE_CALLS(X) \
+  X(int, kqueue, (), ())                                                                         \
+  X(int, kevent,                                                                                 \
+    (int queue, const hinge::sys::kernel_event* changes, hinge::sys::kernel_count change_count,  \
+     hinge::sys::kernel_event* into, hinge::sys::kernel_count room, const timespec* wait),       \
+    (queue, changes, change_count, into, room, wait))                                            \
+
+#else
+#define HINGE_SYS_KQUEUE_CALLS(X)
+#endif
 #define HINGE_SYS_CALLS(X) \
   X(int, socket, (int domain, int type, int protocol), (domain, type, protocol))                 \
   X(int, bind, (int fd, const sockaddr* name, socklen_t length), (fd, name, length))             \
@@ -46,13 +86,8 @@
   X(ssize_t, read, (int fd, void* into, std::size_t length), (fd, into, length))                 \
   X(ssize_t, write, (int fd, const void* from, std::size_t length), (fd, from, length))          \
   X(int, fcntl, (int fd, int what, int argument), (fd, what, argument))                          \
-  X(int, epoll_create1, (int flags), (flags))                                                    \
-  X(int, epoll_ctl, (int epoll, int what, int fd, epoll_event* wanted), (epoll, what, fd, wanted))\
-  X(int, epoll_wait, (int epoll, epoll_event* into, int room, int milliseconds),                 \
-    (epoll, into, room, milliseconds))                                                           \
+  X(int, pipe, (int* ends), (ends))                                                              \
   X(int, poll, (pollfd* of, nfds_t count, int milliseconds), (of, count, milliseconds))          \
-  X(long, syscall, (long number, long a, long b, long c, long d), (number, a, b, c, d))          \
-  X(int, eventfd, (unsigned count, int flags), (count, flags))                                   \
   X(int, unlink, (const char* path), (path))                                                     \
   X(int, lstat, (const char* path, struct stat* into), (path, into))                             \
   X(int, open, (const char* path, int flags), (path, flags))                                     \
@@ -64,7 +99,10 @@
   X(char*, if_indextoname, (unsigned index, char* into), (index, into))                          \
   X(int, getrlimit, (int what, rlimit* into), (what, into))                                      \
   X(int, uname, (utsname* into), (into))                                                         \
-  X(int, clock_gettime, (clockid_t clock, timespec* into), (clock, into))
+  X(int, clock_gettime, (clockid_t clock, timespec* into), (clock, into))                        \
+  HINGE_SYS_EPOLL_CALLS(X)                                                                       \
+  HINGE_SYS_KQUEUE_CALLS(X)
+
 // clang-format on
 
 namespace hinge::sys {

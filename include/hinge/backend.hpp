@@ -20,11 +20,12 @@ enum class backend : std::uint8_t {
   automatic,  ///< in a list: all that it doesn't name, in hinge's own order
   epoll,
   io_uring,
+  kqueue,
 };
 /// Without `automatic`.
-inline constexpr std::size_t backend_count = 2;
+inline constexpr std::size_t backend_count = 3;
 
-/// "auto", "epoll", "uring"; of a poller the same as its name().
+/// "auto", "epoll", "uring", "kqueue"; of a poller the same as its name().
 HINGE_API std::string_view backend_name(backend which) noexcept;
 /// The other way round; nothing for another name. The backend need not be in this build.
 HINGE_API std::optional<backend> backend_named(std::string_view name) noexcept;

@@ -50,6 +50,8 @@ inline constexpr std::uint32_t unsent = 1U << 10;         ///< the socket may ta
 inline constexpr std::uint32_t reset = 1U << 11;          ///< the close is to be a reset
 inline constexpr std::uint32_t has_queue = 1U << 12;      ///< something may be queued or held
 inline constexpr std::uint32_t partial_reads = 1U << 13;  ///< a short read may leave bytes behind
+/// Readiness: the peer has gone, as an event said; a read may say no more than that it has ended.
+inline constexpr std::uint32_t gone_told = 1U << 21;
 // Of completion backends:
 inline constexpr std::uint32_t receiving = 1U << 14;  ///< a receive is armed
 inline constexpr std::uint32_t stopping = 1U << 15;   ///< stop_receive was sent

@@ -54,12 +54,26 @@ enum class event_kind : std::uint8_t {
 };
 
 /// Bits of event::result for `readable` and `writable`. Each is a hint to try, never a promise.
+/// `readable` may also say in event::buffer how many bytes wait (no_buffer: it doesn't say).
 namespace readiness {
 inline constexpr std::int32_t in = 1;
 inline constexpr std::int32_t out = 2;
 inline constexpr std::int32_t end = 4;      ///< the peer has ended its side, or more
 inline constexpr std::int32_t urgent = 16;  ///< TCP urgent data: a short read need not be the last
 inline constexpr std::int32_t error = 8;    ///< an error is pending: receive or SO_ERROR tells it
+
+/// The bits above these are the errno, where the kernel tells it with the event; it may then be
+/// told nowhere else (libkqueue takes it from the socket).
+inline constexpr unsigned cause_shift = 8;
+constexpr std::int32_t with_cause(int code) noexcept { return code << cause_shift; }
+/// A positive errno, or 0.
+constexpr int cause(std::int32_t hints) noexcept { return hints >> cause_shift; }
+
+/// So many bytes that no event::buffer says it; also: who knows how many.
+inline constexpr std::uint16_t many = no_buffer - 1;
+constexpr std::uint16_t at_least(std::uint64_t bytes) noexcept {
+  return bytes < many ? static_cast<std::uint16_t>(bytes) : many;
+}
 }  // namespace readiness
 
 /// event::result of `detached`: who owns the descriptor now.

@@ -65,7 +65,7 @@ private:
   bool accepted_unusually(const event& e) noexcept;
   void first_turn(connection_id id) noexcept;
   void door_failed(std::size_t index, int code, bool tell) noexcept;
-  void ready(std::uint32_t slot, hot_entry& h, std::int32_t hints) noexcept;
+  void ready(std::uint32_t slot, hot_entry& h, const event& e) noexcept;
   void read(std::uint32_t slot) noexcept;
   void received(std::uint32_t slot, hot_entry& h, const event& e) noexcept;
   void deliver(std::uint32_t slot, std::span<std::byte> bytes, std::uint16_t buffer) noexcept;
@@ -180,7 +180,7 @@ void loop<P, H>::dispatch_connection(const event& e) noexcept {
   switch (e.kind) {
     case event_kind::readable:
     case event_kind::writable:
-      ready(slot, *h, e.result);
+      ready(slot, *h, e);
       break;
     case event_kind::received:
       received(slot, *h, e);
@@ -267,7 +267,8 @@ void loop<P, H>::door_failed(std::size_t index, int code, bool tell) noexcept {
 
 /// Readiness: a hint that something can be done.
 template <poller P, handler H>
-void loop<P, H>::ready(std::uint32_t slot, hot_entry& h, std::int32_t hints) noexcept {
+void loop<P, H>::ready(std::uint32_t slot, hot_entry& h, const event& e) noexcept {
+  const std::int32_t hints = e.result;
   if ((hints & readiness::end) != 0) h.set(connection_flag::end_unread);
   if ((hints & readiness::urgent) != 0) h.set(connection_flag::partial_reads);
   if ((hints & readiness::out) != 0 && h.queued != 0) {
@@ -277,12 +278,11 @@ void loop<P, H>::ready(std::uint32_t slot, hot_entry& h, std::int32_t hints) noe
   }
   if ((hints & ~readiness::out) == 0) return;
   h.set(connection_flag::unread);
-  // Nobody will read, so nobody else would find out.
-  if ((hints & readiness::error) != 0 && (paused(h) || h.has(connection_flag::peer_ended))) {
-    fail_broken(slot, 0);
-    return;
-  }
+  if ((hints & readiness::error) != 0 && error_told(slot, hints)) return;
+  const connection_id id = table_.id(slot);
+  const std::uint64_t before = h.bytes_in;
   read(slot);
+  if (e.buffer != no_buffer && alive(id)) read_of(slot, h.bytes_in - before, e.buffer);
 }
 
 /// Readiness: receives until the socket is empty, at most receives_per_event full buffers.
@@ -293,7 +293,7 @@ void loop<P, H>::read(std::uint32_t slot) noexcept {
   const std::span buffer(receive_buffer_.data(), options_.receive_buffer_bytes);
   for (std::uint32_t i = 0; i < options_.receives_per_event; ++i) {
     if (paused(h) || h.has(connection_flag::peer_ended)) return;
-    const int count = sockets::receive(h.fd, buffer);
+    int count = sockets::receive(h.fd, buffer);
     if (count > 0) [[likely]] {
       count_in(h, static_cast<std::uint32_t>(count));
       if (h.state == connection_state::open) {
@@ -311,6 +311,7 @@ void loop<P, H>::read(std::uint32_t slot) noexcept {
       continue;
     }
     h.clear(connection_flag::unread);
+    if (count == 0 && h.has(connection_flag::gone_told)) count = -ECONNRESET;
     if (count == 0) {
       peer_ended(slot);
     } else if (!sockets::would_block(count)) {

@@ -29,7 +29,6 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <thread>
 #include <vector>
@@ -214,6 +213,10 @@ protected:
     if (buffers_.release(buffer)) changes_.recycle(buffer);
   }
   HINGE_API void stale(const event& e) noexcept;
+  /// Readiness: an event said that there is an error. True: the connection's end, nobody will read.
+  HINGE_API bool error_told(std::uint32_t slot, std::int32_t hints) noexcept;
+  /// Readiness: so many bytes were read after an event that announced some.
+  HINGE_API void read_of(std::uint32_t slot, std::uint64_t bytes, std::uint16_t announced) noexcept;
   HINGE_API segment_pool::piece take_held(hot_entry& h) noexcept;
   /// A detach that could not be made: the backend holds nothing then. False: another change failed.
   HINGE_API bool detach_failed(const event& e) noexcept;
@@ -231,10 +234,7 @@ protected:
     --h.lent;
     unreference(buffer);
   }
-  void give_back(connection_id id, std::uint16_t buffer) noexcept {
-    if (hot_entry* const h = table_.find(id)) --h->lent;
-    unreference(buffer);
-  }
+  void give_back(connection_id id, std::uint16_t buffer) noexcept;
   void lend_once_more(hot_entry& h, std::uint16_t buffer) noexcept {
     buffers_.refer(buffer);
     ++h.lent;

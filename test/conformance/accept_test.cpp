@@ -180,7 +180,8 @@ TEMPLATE_LIST_TEST_CASE("rule 4: no event reaches a connection that another one'
   at.rest();
   CHECK(at.about(0).calls + at.about(1).calls == 1);
   CHECK(at.about(0).closes + at.about(1).closes == 1);
-  if (!TestType::completes) CHECK(at.counters().stale_events == 1);
+  // kqueue tells of reading and of writing.
+  if (!TestType::completes) CHECK(at.counters().stale_events >= 1);
 }
 
 TEST_CASE("rule 5: a close in another loop of the process lets the next one in") {

@@ -3,12 +3,14 @@
 
 #include <hinge/any_poller.hpp>
 #include <hinge/epoll.hpp>
+#include <hinge/kqueue.hpp>
 #include <hinge/loop.hpp>
 #ifdef HINGE_HAVE_URING
 #include <hinge/uring.hpp>
 
 #include "conformance/uring_world.hpp"
 #endif
+#include "conformance/kqueue_world.hpp"
 #include "conformance/world.hpp"
 #include "simulator/sim_poller.hpp"
 
@@ -122,11 +124,14 @@ using uring_backends = std::tuple<>;
 /// The pollers of all backends, by their names in hinge.
 #define HINGE_TEST_POLLERS(X) \
   X(epoll_poller)             \
+  X(kqueue_poller)            \
   X(any_poller) X(sim::readiness_poller) X(sim::completion_poller) HINGE_TEST_URING_POLLERS(X)
 
 using portable_backends = std::tuple<                //
     plain<epoll_poller, real_world>,                 //
     chosen<epoll_poller, real_world>,                //
+    plain<kqueue_poller, kqueue_world>,              //
+    chosen<kqueue_poller, lean_kqueue_world>,        //
     plain<sim::readiness_poller, simulated_world>,   //
     plain<sim::completion_poller, simulated_world>,  //
     chosen<sim::readiness_poller, simulated_world>,  //

@@ -67,6 +67,30 @@ struct on_epoll : plain<epoll_poller, real_world> {
   }
 };
 
+struct on_kqueue : plain<kqueue_poller, kqueue_world> {
+  static constexpr std::uint64_t places = 12;
+  static bool usable() { return true; }
+  static fault_rows while_opening() {
+    return {{call_id::kqueue, {EMFILE, ENFILE, ENOMEM}},
+            {call_id::fcntl, {ENOMEM}},
+            {call_id::kevent, {EACCES, ENOMEM}}};
+  }
+  static fault_rows while_serving() {
+    fault_rows rows = on_epoll::while_serving();
+    std::erase_if(rows, [](const fault_row& row) {
+      return row.what == call_id::epoll_ctl || row.what == call_id::epoll_wait;
+    });
+    rows.push_back({call_id::kevent, {EINTR, EINVAL, ENOMEM}});
+    return rows;
+  }
+  static std::vector<fault> several() {
+    std::vector<fault> made = on_epoll::several();
+    // No EVFILT_USER: a pipe.
+    made.push_back({call_id::kevent, EINVAL, 1, 1});
+    return made;
+  }
+};
+
 #ifdef HINGE_HAVE_URING
 constexpr fault_site accepting(IORING_OP_ACCEPT, "an accept");
 constexpr fault_site receiving(IORING_OP_RECV, "a receive");
@@ -159,12 +183,12 @@ struct on_uring : plain<Poller, uring_world> {
     }
   }
 };
-using fault_backends = std::tuple<on_epoll, on_uring<uring_poller>, on_uring<uring_polls_first>,
-                                  on_uring<uring_accepts_one>>;
+using fault_backends = std::tuple<on_epoll, on_kqueue, on_uring<uring_poller>,
+                                  on_uring<uring_polls_first>, on_uring<uring_accepts_one>>;
 using stirred_backends =
     std::tuple<on_uring<uring_poller>, on_uring<uring_polls_first>, on_uring<uring_accepts_one>>;
 #else
-using fault_backends = std::tuple<on_epoll>;
+using fault_backends = std::tuple<on_epoll, on_kqueue>;
 #endif
 
 template <class Backend>

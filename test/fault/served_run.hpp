@@ -197,8 +197,8 @@ public:
 /// Whether a turn may tell of the fault.
 template <class Backend>
 bool served_run<Backend>::may_break() const {
-  return wrong_ &&
-         (wrong_->what == call_id::epoll_wait || wrong_->what.of == fault_site::kind::ring_call);
+  return wrong_ && (wrong_->what == call_id::epoll_wait || wrong_->what == call_id::kevent ||
+                    wrong_->what.of == fault_site::kind::ring_call);
 }
 
 template <class Backend>
@@ -246,8 +246,8 @@ bool served_run<Backend>::open() {
   CHECK(opened.error().code() == wrong_->code);
   CHECK(std::string_view(opened.error().call()) != "");
   // The first turn of the poller, an option, and calls to a ring are named by what they are for.
-  if (wrong_->what.of == fault_site::kind::call && wrong_->what != call_id::epoll_wait &&
-      wrong_->what != call_id::setsockopt)
+  const bool waits = wrong_->what == call_id::epoll_wait || wrong_->what == call_id::kevent;
+  if (wrong_->what.of == fault_site::kind::call && !waits && wrong_->what != call_id::setsockopt)
     CHECK(opened.error().call() == wrong_->what.name);
   return false;
 }

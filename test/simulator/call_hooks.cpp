@@ -1,6 +1,7 @@
 #include "simulator/call_hooks.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <type_traits>
 
 namespace hinge::test {
@@ -35,15 +36,33 @@ Returned failure_of(int code) {
     return {};
 }
 
-#define HINGE_HOOKED(returned, name, parameters, arguments)                                 \
-  [] parameters noexcept -> returned {                                                      \
-    call_hooks& hooks = call_hooks::current();                                              \
-    const int failed = hooks.before(call_id::name);                                         \
-    if (failed != 0 && call_id::name == call_id::close) (void)hooks.under().name arguments; \
-    returned const result =                                                                 \
-        failed != 0 ? failure_of<returned>(failed) : hooks.under().name arguments;          \
-    hooks.after(call_id::name, numbers arguments, as_number(result));                       \
-    return result;                                                                          \
+/// What a call does although it fails.
+template <call_id What, class... Arguments>
+void fail_late(const sys::call_table& under, [[maybe_unused]] int code, Arguments... arguments) {
+  if constexpr (What == call_id::close) (void)under.close(arguments...);
+#ifdef HINGE_HAVE_KQUEUE
+  if constexpr (What == call_id::kevent) {
+    const auto make = [&](int queue, const auto* changes, auto count, auto*, auto, auto*) {
+      const timespec at_once{};
+      if (code == -EINTR) (void)under.kevent(queue, changes, count, nullptr, 0, &at_once);
+    };
+    make(arguments...);
+  }
+#endif
+}
+
+#define HINGE_HOOKED(returned, name, parameters, arguments)                                  \
+  [] parameters noexcept -> returned {                                                       \
+    call_hooks& hooks = call_hooks::current();                                               \
+    const int failed = hooks.before(call_id::name);                                          \
+    if (failed != 0)                                                                         \
+      std::apply(                                                                            \
+          [&](auto... given) { fail_late<call_id::name>(hooks.under(), failed, given...); }, \
+          std::make_tuple arguments);                                                        \
+    returned const result =                                                                  \
+        failed != 0 ? failure_of<returned>(failed) : hooks.under().name arguments;           \
+    hooks.after(call_id::name, numbers arguments, as_number(result));                        \
+    return result;                                                                           \
   },
 const sys::call_table hooked = {HINGE_SYS_CALLS(HINGE_HOOKED)};
 #undef HINGE_HOOKED

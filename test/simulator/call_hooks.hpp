@@ -28,7 +28,7 @@ inline constexpr std::array call_names = {
 
 struct call_seen {
   call_id what;
-  std::array<std::int64_t, 5> arguments;  // pointers as 0
+  std::array<std::int64_t, 6> arguments;  // pointers as 0
   std::int64_t result;                    // pointers as 1 and 0
 };
 
@@ -38,7 +38,7 @@ class call_hooks {
 public:
   /// Asked before each call with its number, counted from 1 for each kind of call: 0, or the
   /// -errno with which it fails instead of being made. A close that fails has closed all the same,
-  /// as on Linux.
+  /// as on Linux; a kevent that is interrupted has made its changes.
   using decision = std::function<int(call_id, std::uint64_t nth)>;
 
   explicit call_hooks(decision decide = {});

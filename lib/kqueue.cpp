@@ -1,0 +1,422 @@
+// Layout of a turn: changes become kevents, one kevent(2) takes them and waits, and what it returns
+// becomes events. Two kinds come back: changes that failed (EV_ERROR in the flags, and an errno in
+// `data`), and what is ready. A kernel returns the second kind only when there is none of the first
+// (FreeBSD, NetBSD, OpenBSD, macOS); libkqueue returns both together. Either way a turn with a
+// failed change ends at once, and what is ready and not told comes with the next one.
+//
+// Room: a failed change takes a slot of the kernel's array, and without one the changes behind it
+// are not applied. So the call has at least as many slots as changes, or the changes go ahead in a
+// call of their own, with a receipt each.
+
+#include <hinge/kqueue.hpp>
+
+#include <hinge/fd.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdlib>
+#include <new>
+#include <utility>
+
+#include "accept_sources.hpp"
+#include "sys.hpp"
+
+namespace hinge {
+
+namespace {
+
+using sys::kernel_count;
+using sys::kernel_event;
+using udata = decltype(kernel_event::udata);    // void*; NetBSD: also intptr_t
+using filter = decltype(kernel_event::filter);  // short; NetBSD: unsigned
+using flags = decltype(kernel_event::flags);    // unsigned short; NetBSD: unsigned
+
+static_assert(sizeof(udata) == sizeof(std::uint64_t), "a token is 64 bits, and lies in udata");
+
+constexpr std::uint32_t most_kernel_events = 512;
+constexpr std::uint32_t most_of_one_change = 2;  // reading and writing are two filters
+// Those of a turn, or what takes them all back; and what its accepts have stopped.
+constexpr std::uint32_t most_kernel_changes = most_kernel_events + most_accept_sources;
+constexpr timespec at_once{};
+// NetBSD, OpenBSD and macOS refuse more than 100,000,000 s.
+constexpr instant longest_wait_s = 10'000'000;
+
+#ifdef EVFILT_LIBKQUEUE
+// There a trigger takes locks, which a signal handler must not, and `data` doesn't count what lies
+// behind urgent data.
+constexpr bool user_events = false;
+constexpr bool counts_bytes = false;
+#else
+constexpr bool counts_bytes = true;
+#ifdef EVFILT_USER
+constexpr bool user_events = true;
+#endif
+#endif
+#ifndef EVFILT_USER
+constexpr bool user_events = false;
+#endif
+
+kernel_event kernel_change(int fd, filter what, unsigned does, token subject) noexcept {
+  kernel_event made{};
+  made.ident = static_cast<decltype(made.ident)>(fd);
+  made.filter = what;
+  made.flags = static_cast<flags>(does);
+  made.udata = std::bit_cast<udata>(subject.bits());
+  return made;
+}
+
+/// Under this name a registration is taken back, which may fail as it likes: the descriptor may be
+/// closed, and with it all of its registrations have gone.
+token taken_back(token subject) noexcept {
+  return {role::none, subject.slot(), subject.generation()};
+}
+
+event answer(token subject, int code, operation what) noexcept {
+  return {.subject = subject,
+          .result = code,
+          .buffer = static_cast<std::uint16_t>(what),
+          .kind = event_kind::failed};
+}
+
+/// What a connection's report says.
+event told(const kernel_event& one, token subject) noexcept {
+  const bool ended = (one.flags & EV_EOF) != 0;
+  const int cause = ended ? static_cast<int>(one.fflags) : 0;
+  const std::int32_t failed =
+      cause == 0 ? 0 : readiness::end | readiness::error | readiness::with_cause(cause);
+  // Writing has ended after a shutdown of our own, too: without a cause that is no news.
+  if (one.filter == EVFILT_WRITE)
+    return {.subject = subject,
+            .result = readiness::out | failed,
+            .kind = failed == 0 ? event_kind::writable : event_kind::readable};
+  const auto bytes = static_cast<std::uint64_t>(one.data);
+  return {.subject = subject,
+          .result = readiness::in | (ended ? readiness::end : 0) | failed,
+          .buffer = counts_bytes ? readiness::at_least(bytes) : readiness::many,
+          .kind = event_kind::readable};
+}
+
+/// How long from now on; null: for ever. The clock is asked: since the turn before, handlers have
+/// taken their time.
+const timespec* wait_until(deadline until, timespec& into) noexcept {
+  if (until.is_never()) return nullptr;
+  if (until.is_immediate()) return &at_once;
+  const instant wait = until.when() - now();
+  if (wait <= 0) return &at_once;
+  into.tv_sec = static_cast<time_t>(std::min(wait / 1'000'000'000, longest_wait_s));
+  into.tv_nsec = static_cast<long>(wait % 1'000'000'000);
+  return &into;
+}
+
+struct freed {
+  void operator()(void* memory) const noexcept { std::free(memory); }
+};
+
+}  // namespace
+
+struct kqueue_poller::state : accept_sources<kqueue_poller::state> {
+  static constexpr bool reports_waiting = true;
+
+  unique_fd queue;
+  unique_fd wake_reads;  // without user events: a pipe
+  unique_fd wake_writes;
+  std::uint32_t slots = 0;
+  std::unique_ptr<std::uint32_t[], freed> registered;  // by slot: a generation, or 0
+  std::uint32_t asked = 0;                             // of these
+  std::array<kernel_event, most_kernel_changes> changes;
+  std::array<kernel_event, most_kernel_changes> ready;
+
+  result<void> open_queue() noexcept;
+  result<void> open_wake() noexcept;
+  result<void> open_pipe() noexcept;
+  int call(std::uint32_t room, const timespec* wait) noexcept;
+
+  void ask(int fd, filter what, unsigned does, token subject) noexcept {
+    changes[asked++] = kernel_change(fd, what, does, subject);
+  }
+  void disarm(const accept_source& source) noexcept {
+    ask(source.fd, EVFILT_READ, EV_DELETE, taken_back(source.subject));
+  }
+  void unregister(int fd, token subject) noexcept;
+  int start_receiving(const change& wanted) noexcept;
+  void detach(const change& wanted) noexcept;
+  int apply(const change& wanted) noexcept;
+  int apply_all(std::span<const change> wanted, event*& out) noexcept;
+  int apply_ahead(event*& out) noexcept;
+  void refused(const kernel_event& one, event*& out) noexcept;
+  bool woken() noexcept;
+  event* tell(std::uint32_t count, instant since_last, std::uint32_t accept_room, event* out,
+              const event* end) noexcept;
+};
+
+static_assert(kqueue_poller::max_listeners == most_accept_sources);
+
+kqueue_poller::kqueue_poller() noexcept = default;
+kqueue_poller::~kqueue_poller() = default;
+
+// --- opening -------------------------------------------------------------------------------------
+
+result<void> kqueue_poller::open(const poller_options& options) noexcept {
+  if (options.connections == 0) return fail("open kqueue", "connections must not be 0", EINVAL);
+  std::unique_ptr<state> made(new (std::nothrow) state);
+  if (!made) return fail("open kqueue", "memory for events", ENOMEM);
+  if (result<void> opened = made->open_sources("open kqueue", options); !opened) return opened;
+  made->slots = options.connections;
+  made->registered.reset(  // touches no page
+      static_cast<std::uint32_t*>(std::calloc(options.connections, sizeof(std::uint32_t))));
+  if (!made->registered) return fail("open kqueue", "memory for connections", ENOMEM);
+  if (result<void> opened = made->open_queue(); !opened) return opened;
+  if (result<void> opened = made->open_wake(); !opened) return opened;
+  state_ = std::move(made);
+  return {};
+}
+
+result<void> kqueue_poller::state::open_queue() noexcept {
+  const int opened = sys::kqueue();
+  if (opened < 0) return fail("kqueue", "", -opened);
+  queue.reset(opened);
+  const int set = sys::fcntl(opened, F_SETFD, FD_CLOEXEC);
+  if (set < 0) return fail("fcntl", "FD_CLOEXEC of the queue", -set);
+  return {};
+}
+
+result<void> kqueue_poller::state::open_wake() noexcept {
+#ifdef EVFILT_USER
+  if (user_events) {
+    const kernel_event wanted = kernel_change(0, EVFILT_USER, EV_ADD | EV_CLEAR, token());
+    const int added = sys::kevent(queue.get(), &wanted, 1, nullptr, 0, &at_once);
+    if (added >= 0) return {};
+    // A kernel that is older than its headers.
+    if (added != -EINVAL) return fail("kevent", "EV_ADD of EVFILT_USER", -added);
+  }
+#endif
+  return open_pipe();
+}
+
+result<void> kqueue_poller::state::open_pipe() noexcept {
+  int ends[2];
+  const int made = sys::pipe(ends);
+  if (made < 0) return fail("pipe", "to wake by", -made);
+  wake_reads.reset(ends[0]);
+  wake_writes.reset(ends[1]);
+  for (const int fd : ends) {
+    int set = sys::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (set >= 0) set = sys::fcntl(fd, F_SETFL, O_NONBLOCK);
+    if (set < 0) return fail("fcntl", "of the pipe to wake by", -set);
+  }
+  const kernel_event wanted = kernel_change(ends[0], EVFILT_READ, EV_ADD | EV_CLEAR, token());
+  const int added = sys::kevent(queue.get(), &wanted, 1, nullptr, 0, &at_once);
+  if (added < 0) return fail("kevent", "EV_ADD of the pipe to wake by", -added);
+  return {};
+}
+
+void kqueue_poller::wake() const noexcept {
+#ifdef EVFILT_USER
+  if (!state_->wake_writes) {
+    kernel_event trigger = kernel_change(0, EVFILT_USER, 0, token());
+    trigger.fflags = NOTE_TRIGGER;
+    sys::kevent(state_->queue.get(), &trigger, 1, nullptr, 0, &at_once);
+    return;
+  }
+#endif
+  // A pipe that is full has woken already.
+  sys::write(state_->wake_writes.get(), "", 1);
+}
+
+/// The report of what wakes: true when somebody has called.
+bool kqueue_poller::state::woken() noexcept {
+  if (!wake_reads) return true;
+  std::array<std::byte, 512> written;
+  constexpr auto all = static_cast<ssize_t>(written.size());
+  const ssize_t first = sys::read(wake_reads.get(), written.data(), written.size());
+  for (ssize_t count = first; count == all;)
+    count = sys::read(wake_reads.get(), written.data(), written.size());
+  return first > 0;
+}
+
+poller_limits kqueue_poller::limits() const noexcept { return {.peers = state_->peers.get()}; }
+
+// --- changes -------------------------------------------------------------------------------------
+
+void kqueue_poller::state::unregister(int fd, token subject) noexcept {
+  ask(fd, EVFILT_READ, EV_DELETE, taken_back(subject));
+  ask(fd, EVFILT_WRITE, EV_DELETE, taken_back(subject));
+}
+
+/// A second EV_ADD would change the registration and, on some systems, report again what was told.
+int kqueue_poller::state::start_receiving(const change& wanted) noexcept {
+  const token subject = wanted.subject;
+  if (subject.slot() >= slots) return -ENOSPC;
+  if (registered[subject.slot()] == subject.generation()) return -EEXIST;
+  registered[subject.slot()] = subject.generation();
+  ask(wanted.fd, EVFILT_READ, EV_ADD | EV_CLEAR, subject);
+  ask(wanted.fd, EVFILT_WRITE, EV_ADD | EV_CLEAR, subject);
+  return 0;
+}
+
+void kqueue_poller::state::detach(const change& wanted) noexcept {
+  const token subject = wanted.subject;
+  if (accept_source* const source = source_of(wanted)) {
+    stop_accepting(*source);
+  } else if (subject.slot() < slots && registered[subject.slot()] == subject.generation()) {
+    registered[subject.slot()] = 0;
+    unregister(wanted.fd, subject);
+  }
+}
+
+int kqueue_poller::state::apply(const change& wanted) noexcept {
+  switch (wanted.what) {
+    case operation::accept: {
+      if (const int refused = may_start(wanted); refused < 0) return refused;
+      started(wanted);
+      ask(wanted.fd, EVFILT_READ, EV_ADD, wanted.subject);
+      return 0;
+    }
+    case operation::stop_accept:
+      if (accept_source* const source = source_of(wanted)) stop_accepting(*source);
+      return 0;
+    case operation::receive:
+      return start_receiving(wanted);
+    case operation::detach:
+      detach(wanted);
+      return 0;
+    case operation::send:
+    case operation::stop_receive:
+    case operation::recycle:
+    case operation::close:
+      break;
+  }
+  return -EOPNOTSUPP;
+}
+
+/// What can be told before the kernel has been asked, and what it refused ahead, is written to
+/// `out`. 0, or -errno of a kevent that failed altogether.
+int kqueue_poller::state::apply_all(std::span<const change> wanted, event*& out) noexcept {
+  for (const change& one : wanted) {
+    while (asked > most_kernel_events - most_of_one_change) {
+      if (const int failed = apply_ahead(out); failed < 0) return failed;
+    }
+    if (const int code = apply(one); code < 0) *out++ = answer(one.subject, code, one.what);
+  }
+  return 0;
+}
+
+/// EV_RECEIPT: each change is answered, so that no slot is left for what is ready. What failed may
+/// leave something to take back, which asks for nothing more.
+int kqueue_poller::state::apply_ahead(event*& out) noexcept {
+  for (std::uint32_t i = 0; i < asked; ++i) changes[i].flags |= EV_RECEIPT;
+  const int count = call(asked, &at_once);
+  if (count < 0 && count != -EINTR) return count;
+  asked = 0;
+  for (int i = 0; i < count; ++i) refused(ready[static_cast<std::size_t>(i)], out);
+  return 0;
+}
+
+/// What came of a change, if it failed. A connection whose two filters failed is told once; one
+/// with only one of them is of no use.
+void kqueue_poller::state::refused(const kernel_event& one, event*& out) noexcept {
+  if ((one.flags & EV_ERROR) == 0 || one.data == 0) return;
+  const token subject = token::from_bits(std::bit_cast<std::uint64_t>(one.udata));
+  const int code = -static_cast<int>(one.data);
+  if (subject.what() == role::listener) {
+    accept_source& source = sources[subject.slot()];
+    if (!std::exchange(source.armed, false)) return;
+    *out++ = answer(subject, code, operation::accept);
+  } else if (subject.what() == role::connection) {
+    // Nobody reads what would be written: reading tells why (seen on macOS).
+    if (one.filter == EVFILT_WRITE && code == -EPIPE) return;
+    if (registered[subject.slot()] != subject.generation()) return;
+    registered[subject.slot()] = 0;
+    unregister(static_cast<int>(one.ident), subject);
+    *out++ = answer(subject, code, operation::receive);
+  }
+}
+
+/// kevent(2) with all that was asked and `room` slots.
+int kqueue_poller::state::call(std::uint32_t room, const timespec* wait) noexcept {
+  return sys::kevent(queue.get(), changes.data(), static_cast<kernel_count>(asked), ready.data(),
+                     static_cast<kernel_count>(room), wait);
+}
+
+// --- a turn --------------------------------------------------------------------------------------
+
+/// What is ready. Connections come first, as what they say exists here alone: a listener is
+/// reported again.
+event* kqueue_poller::state::tell(std::uint32_t count, instant since_last,
+                                  std::uint32_t accept_room, event* out,
+                                  const event* end) noexcept {
+  accept_source* source = nullptr;
+  std::uint64_t reported = 0;
+  for (const kernel_event *one = ready.data(), *last = one + count; one != last; ++one) {
+    if ((one->flags & EV_ERROR) != 0) [[unlikely]]
+      continue;
+    const token subject = token::from_bits(std::bit_cast<std::uint64_t>(one->udata));
+    if (subject.what() == role::listener) {
+      source = &sources[subject.slot()];
+      source->reported = static_cast<std::uint32_t>(
+          std::clamp<std::int64_t>(static_cast<std::int64_t>(one->data), 1, no_buffer));
+      reported |= std::uint64_t{1} << subject.slot();
+    } else if (subject.what() == role::connection) {
+      *out++ = told(*one, subject);
+    } else if (woken()) {
+      *out++ = {.kind = event_kind::woken};
+    }
+  }
+  accept_room = std::min(accept_room, static_cast<std::uint32_t>(end - out));
+  if (reported == 0 || accept_room == 0) return out;
+  std::uint32_t used = 0;
+  out = std::has_single_bit(reported) ? serve(*source, since_last, accept_room, out, used)
+                                      : serve_several(reported, since_last, accept_room, out, used);
+  accepted = used + 1;
+  return out;
+}
+
+int kqueue_poller::turn(std::span<const change> changes, std::span<event> events,
+                        turn_terms& terms) noexcept {
+  state& s = *state_;
+  event* out = events.data();
+  if (events.size() < changes.size() + least_event_room) return -EINVAL;
+  if (const int failed = s.apply_all(changes, out); failed < 0) return failed;
+
+  const auto room = static_cast<std::uint32_t>(events.size() - changes.size());
+  const std::uint32_t accept_room = std::min(std::min(terms.accept_room, s.accept_slots), room / 2);
+  // A kevent with a single slot could be filled by the same descriptor again and again.
+  const std::uint32_t most =
+      std::clamp(room - accept_room, std::uint32_t{least_event_room}, most_kernel_events);
+  while (s.asked > most) {
+    if (const int failed = s.apply_ahead(out); failed < 0) return failed;
+  }
+  const bool detaches = std::any_of(changes.begin(), changes.end(), [](const change& one) {
+    return one.what == operation::detach;
+  });
+  timespec wait;
+  const timespec* const until =
+      detaches || out != events.data() ? &at_once : wait_until(terms.until, wait);
+  const std::uint32_t asked = s.asked;
+  const int count = s.call(most, until);
+  timespec clock;
+  sys::clock_gettime(CLOCK_MONOTONIC, &clock);
+  const instant before = terms.now;
+  terms.now = clock.tv_sec * instant{1'000'000'000} + clock.tv_nsec;
+  // Interrupted: the changes have been applied (kevent(2)). Otherwise they are asked for again.
+  if (count < 0 && count != -EINTR) [[unlikely]]
+    return count;
+  s.asked = 0;
+  ++s.turn;
+  const auto returned = static_cast<std::uint32_t>(std::max(count, 0));
+  if (asked != 0) {
+    for (std::uint32_t i = 0; i < returned; ++i) s.refused(s.ready[i], out);
+  }
+  if (detaches) {
+    for (const change& one : changes)
+      if (one.what == operation::detach)
+        *out++ = {.subject = one.subject,
+                  .result = detach_result::released,
+                  .kind = event_kind::detached};
+  }
+  out = s.tell(returned, terms.now - before, accept_room, out, events.data() + events.size());
+  return static_cast<int>(out - events.data());
+}
+
+}  // namespace hinge

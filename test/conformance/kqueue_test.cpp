@@ -1,0 +1,129 @@
+// What kqueue alone can get wrong, and what it costs beside epoll.
+#include "conformance/house.hpp"
+#include "conformance/seam.hpp"
+
+using namespace hinge;
+using namespace hinge::test;
+
+namespace {
+
+using on_epoll = plain<epoll_poller, real_world>;
+/// Without surprises: they cost calls.
+struct calm_kqueue_world final : kqueue_world {
+  calm_kqueue_world() : kqueue_world(kevent_model::calm()) {}
+};
+using on_kqueue = plain<kqueue_poller, calm_kqueue_world>;
+
+/// System calls of the library since `before`.
+std::uint64_t calls_of(const world& at) {
+  std::uint64_t all = 0;
+  for (std::size_t i = 0; i < call_names.size(); ++i) {
+    const auto what = static_cast<call_id>(i);
+    if (what != call_id::clock_gettime) all += at.calls().count(what);
+  }
+  return all;
+}
+
+struct cost {
+  std::uint64_t all = 0;
+  std::uint64_t kevents = 0;
+};
+
+/// A house that serves until `done`; it never turns but when something is there.
+template <class Backend, class Work>
+cost of(Work work) {
+  house<Backend> at({.data = echo});
+  at.rest();
+  const std::uint64_t before = calls_of(at.where);
+  const std::uint64_t kevents_before = at.where.calls().count(call_id::kevent);
+  work(at);
+  return {calls_of(at.where) - before, at.where.calls().count(call_id::kevent) - kevents_before};
+}
+
+constexpr int repeats = 50;
+
+/// Connections, one after the other, that send nothing and are closed by the server.
+template <class Backend>
+cost of_accepting() {
+  return of<Backend>([](auto& at) {
+    at.notes().does.accept = [](connection c) { c.close(); };
+    for (int i = 0; i < repeats; ++i) {
+      at.enter();
+      at.peers.clear();
+    }
+  });
+}
+
+/// Messages on a kept connection.
+template <class Backend>
+cost of_echoing() {
+  return of<Backend>([](auto& at) {
+    client& peer = at.enter();
+    for (std::size_t i = 1; i <= repeats; ++i) {
+      peer.send("message");
+      REQUIRE(at.until([&] { return peer.received().size() == 7 * i; }));
+    }
+  });
+}
+
+}  // namespace
+
+TEST_CASE("kqueue: accepting and echoing take no more calls than on epoll") {
+  for (const auto& [kqueue, epoll] :
+       {std::pair(of_accepting<on_kqueue>(), of_accepting<on_epoll>()),
+        std::pair(of_echoing<on_kqueue>(), of_echoing<on_epoll>())}) {
+    CAPTURE(kqueue.all, kqueue.kevents, epoll.all);
+    CHECK(kqueue.all <= epoll.all);
+    CHECK(kqueue.kevents >= repeats);
+    CHECK(kqueue.kevents <= epoll.all / 3 + 3);
+  }
+}
+
+TEST_CASE("kqueue: a turn is one kevent, with its changes") {
+  seam<on_kqueue> at;
+  auto one = at.connect();
+  const std::uint64_t before = at.where.calls().count(call_id::kevent);
+  at.turn({one.receive(), on_listener(at.door, operation::stop_accept)});
+  CHECK(at.where.calls().count(call_id::kevent) == before + 1);
+}
+
+// EV_ADD is two changes a connection, and each may need a slot to say why it failed.
+TEST_CASE("kqueue: more changes than room for events are all applied") {
+  seam<plain<kqueue_poller, kqueue_world>> at;
+  std::vector<accepted_connection> all;
+  for (int i = 0; i < 40; ++i) all.push_back(at.connect());
+  std::vector<change> changes;
+  const int closed = ::dup(0);
+  ::close(closed);
+  for (std::uint32_t i = 0; i < 600; ++i)
+    changes.push_back({.subject = token(role::connection, 100 + i, 1), .fd = closed});
+  for (std::size_t i = 0; i < all.size(); ++i)
+    changes.insert(changes.begin() + static_cast<std::ptrdiff_t>(i * 15), all[i].receive());
+  at.turn(changes, changes.size() + least_event_room, 0);
+  CHECK(at.count(event_kind::failed) == 600);
+  for (std::uint32_t i = 0; i < 600; ++i)
+    CHECK(at.count(token(role::connection, 100 + i, 1), event_kind::failed) == 1);
+  for (const auto& one : all) one.peer->send("here");
+  CHECK(at.until([&] {
+    return std::all_of(all.begin(), all.end(),
+                       [&](const auto& one) { return at.text[one.subject.bits()] == "here"; });
+  }));
+  for (const auto& one : all) at.turn({one.detach()});
+  CHECK(at.count(event_kind::detached) == all.size());
+}
+
+TEST_CASE("kqueue: a call that failed as a whole is made again with its changes") {
+  seam<on_kqueue> at;
+  auto one = at.connect();
+  std::array<event, 8> events;
+  turn_terms terms{.now = at.now};
+  const std::array changes = {one.receive()};
+  const auto kevent = std::exchange(
+      sys::current.kevent, [](int, const sys::kernel_event*, sys::kernel_count, sys::kernel_event*,
+                              sys::kernel_count, const timespec*) noexcept { return -ENOMEM; });
+  const int turned = at.poller->turn(changes, events, terms);
+  sys::current.kevent = kevent;
+  CHECK(turned == -ENOMEM);
+  one.peer->send("not lost");
+  CHECK(at.until([&] { return at.text[one.subject.bits()] == "not lost"; }));
+}

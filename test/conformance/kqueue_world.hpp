@@ -1,0 +1,40 @@
+// Loopback TCP as the kqueue backend sees it: through the model of kevent(2).
+#pragma once
+
+#include "conformance/world.hpp"
+#include "kevent_model/model.hpp"
+
+#include <algorithm>
+
+namespace hinge::test {
+
+/// The harshest of all kernels.
+class kqueue_world : public real_world {
+public:
+  explicit kqueue_world(const kevent_model::behaviour& how = {}) {
+    kevent_model::behave(how);
+    kevent_model::forget_changes();
+  }
+  ~kqueue_world() override { kevent_model::behave({}); }
+
+  std::uint64_t registrations() const override {
+    const auto& all = kevent_model::changes();
+    return static_cast<std::uint64_t>(std::count_if(all.begin(), all.end(), [](const auto& one) {
+      return one.filter == EVFILT_WRITE && (one.flags & EV_ADD) != 0;
+    }));
+  }
+};
+
+/// One without EVFILT_USER, which doesn't say how many wait, and tells errors with what is ready.
+class lean_kqueue_world final : public kqueue_world {
+public:
+  lean_kqueue_world()
+      : kqueue_world({.seed = 2,
+                      .counts_waiting = false,
+                      .has_user_events = false,
+                      .adding_again_reports = true,
+                      .takes_error = false,
+                      .errors_come_alone = false}) {}
+};
+
+}  // namespace hinge::test
