@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """hinge-bench from outside: what it counts, what it refuses, how it ends.
 
-bench_test.py HINGE_BENCH FLOOR... [unittest arguments]
+bench_test.py HINGE_BENCH HINGE_BENCH_KQUEUE FLOOR... [unittest arguments]
+
+The second one has the model of kqueue.
 """
 
 import functools
@@ -20,6 +22,7 @@ import unittest
 import unittest.mock
 
 BENCH = None
+BENCH_KQUEUE = None
 FLOORS = []
 KINDS = ["refused", "reset", "timed_out", "unreachable", "early_end", "mismatch", "no_descriptor",
          "no_port", "other"]
@@ -94,14 +97,14 @@ def silent(connection):
         pass
 
 
-def bench(*arguments, before=None):
+def bench(*arguments, before=None, program=None):
     """Runs hinge-bench; its exit code, the JSON object (or None) and stderr."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "result.json")
         server = {"--target", "--backend"} & set(arguments) or "HINGE_BACKEND" in os.environ
         more = ["--json", path] if server else []
-        done = subprocess.run([BENCH, *arguments, *more], capture_output=True, text=True,
-                              timeout=60, preexec_fn=before)
+        done = subprocess.run([program or BENCH, *arguments, *more], capture_output=True,
+                              text=True, timeout=60, preexec_fn=before)
         found = None
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:
@@ -247,12 +250,13 @@ class Measuring(unittest.TestCase):
         self.assertGreaterEqual(len(seen), 16)
 
     def test_a_server_of_its_own(self):
-        here = ("--backend", "epoll", "--connections", "30", "--warmup", "50ms", "--duration",
-                "300ms")
-        for workload, size in ("accept", 64), ("accept", 0), ("echo", 64), ("echo", 1_000_000):
-            found = self.check(bench(workload, *here, "--bytes", str(size)), workload=workload,
-                               bytes=size, connections=30, backend="epoll")
-            self.assertTrue(found["target"].startswith("127.0.0.1:"), found)
+        here = ("--connections", "30", "--warmup", "50ms", "--duration", "300ms")
+        for program, backend in (BENCH, "epoll"), (BENCH_KQUEUE, "kqueue"):
+            for workload, size in ("accept", 64), ("accept", 0), ("echo", 64), ("echo", 1_000_000):
+                found = self.check(bench(workload, "--backend", backend, *here, "--bytes",
+                                         str(size), program=program), workload=workload,
+                                   bytes=size, connections=30, backend=backend)
+                self.assertTrue(found["target"].startswith("127.0.0.1:"), found)
 
     def test_a_server_of_its_own_on_what_can_be_used(self):
         short = ("--warmup", "0", "--duration", "200ms")
@@ -443,6 +447,7 @@ class Refusals(unittest.TestCase):
 if __name__ == "__main__":
     BENCH = sys.argv.pop(1)
     os.environ.pop("HINGE_BACKEND", None)
+    BENCH_KQUEUE = sys.argv.pop(1)
     while len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
         FLOORS.append(sys.argv.pop(1))
     unittest.main()
