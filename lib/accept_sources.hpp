@@ -17,6 +17,7 @@
 #include <new>
 
 #include "peer_name.hpp"
+#include "stream_socket.hpp"
 #include "sys.hpp"
 
 namespace hinge {
@@ -137,10 +138,7 @@ struct accept_sources {
     std::uint32_t at = used;
     for (const std::uint32_t end = used + want; at != end; ++at) {
       sockaddr_storage from;
-      from.ss_family = AF_UNSPEC;
-      socklen_t length = sizeof from;
-      const int fd = sys::accept4(source.fd, reinterpret_cast<sockaddr*>(&from), &length,
-                                  SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int fd = stream_socket::accept_one(source.fd, from);
       if (fd < 0) [[unlikely]] {
         if (accept_failed(source, fd, out)) break;
         continue;

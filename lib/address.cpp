@@ -2,6 +2,7 @@
 
 #include "fixed_text.hpp"
 #include "sys.hpp"
+#include "unix_names.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -13,7 +14,6 @@
 namespace hinge {
 
 static_assert(sizeof(sockaddr_storage) == address::kernel_capacity);
-static_assert(sizeof(sockaddr_un::sun_path) == address::unix_capacity + 1);
 static_assert(sizeof(address) == 132);
 
 namespace {
@@ -89,19 +89,20 @@ address address::unix_named(hinge::family family, std::string_view name) noexcep
 result<address> address::unix_path(std::string_view path) noexcept {
   if (path.empty()) return fail("unix path", "(empty)", EINVAL);
   if (path.find('\0') != path.npos) return fail("unix path with a 0 byte", path, EINVAL);
-  if (path.size() > unix_capacity) return fail("unix path", path, ENAMETOOLONG);
+  if (path.size() > longest_unix_name) return fail("unix path", path, ENAMETOOLONG);
   return unix_named(hinge::family::unix_path, path);
 }
 
 result<address> address::unix_abstract(std::string_view name) noexcept {
   if (name.empty()) return fail("unix abstract name", "(empty)", EINVAL);
-  if (name.size() > unix_capacity) return fail("unix abstract name", name, ENAMETOOLONG);
+  if (!has_abstract_names) return fail("unix abstract name", name, EAFNOSUPPORT);
+  if (name.size() > longest_unix_name) return fail("unix abstract name", name, ENAMETOOLONG);
   return unix_named(hinge::family::unix_abstract, name);
 }
 
 address address::from_kernel(const sockaddr* from, std::size_t length) noexcept {
   address made;
-  if (length < sizeof(sa_family_t)) return made;
+  if (length < offsetof(sockaddr, sa_family) + sizeof(sa_family_t)) return made;
   sockaddr_storage storage{};
   std::memcpy(&storage, from, std::min(length, sizeof storage));
   if (storage.ss_family == AF_INET && length >= sizeof(sockaddr_in)) {
@@ -119,7 +120,11 @@ address address::from_kernel(const sockaddr* from, std::size_t length) noexcept 
     const char* path = reinterpret_cast<const char*>(&storage) + path_offset;
     if (length <= path_offset) return unix_named(hinge::family::unix_unnamed, {});
     const std::size_t bytes = std::min(length, sizeof(sockaddr_un)) - path_offset;
-    if (path[0] == '\0') return unix_named(hinge::family::unix_abstract, {path + 1, bytes - 1});
+    if (path[0] == '\0') {
+      // A BSD gives 0 bytes for no name.
+      if (!has_abstract_names) return unix_named(hinge::family::unix_unnamed, {});
+      return unix_named(hinge::family::unix_abstract, {path + 1, bytes - 1});
+    }
     return unix_named(hinge::family::unix_path, {path, strnlen(path, bytes)});
   }
   return made;

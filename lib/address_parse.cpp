@@ -2,6 +2,7 @@
 
 #include "fixed_text.hpp"
 #include "sys.hpp"
+#include "unix_names.hpp"
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -204,7 +205,8 @@ bool parser::read_scope(std::size_t begin, std::size_t end) noexcept {
 
 bool parser::read_unix(std::size_t begin) noexcept {
   const bool abstract = text_.substr(begin).starts_with('@');
-  std::array<char, address::unix_capacity> name;
+  if (abstract && !has_abstract_names) return wrong(begin, "this system has no abstract names");
+  std::array<char, longest_unix_name> name;
   std::size_t length = 0;
   for (std::size_t index = begin + abstract; index < text_.size(); ++index, ++length) {
     const std::size_t start = index;

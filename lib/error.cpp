@@ -12,12 +12,12 @@ namespace {
 constexpr std::size_t message_capacity = 128;
 
 // The two shapes of strerror_r(3): GNU's returns the text, POSIX's returns 0 and fills the room.
-const char* meaning_from(const char* text, const char*) noexcept { return text; }
+[[maybe_unused]] const char* meaning_from(const char* text, const char*) noexcept { return text; }
 [[maybe_unused]] const char* meaning_from(int returned, const char* room) noexcept {
   return returned == 0 ? room : "Unknown error";
 }
 
-#if defined(__GLIBC__) && (__GLIBC__ > 2 || (__GLIBC__ == 2 && __GLIBC_MINOR__ >= 32))
+#ifdef HINGE_HAVE_STRERRORNAME_NP
 
 const char* symbol_of(int code) noexcept { return strerrorname_np(code); }
 
@@ -75,6 +75,7 @@ const char* symbol_of(int code) noexcept {
     HINGE_SYMBOL(EPROTONOSUPPORT)
     HINGE_SYMBOL(EPROTOTYPE)
     HINGE_SYMBOL(EROFS)
+    HINGE_SYMBOL(ESOCKTNOSUPPORT)
     HINGE_SYMBOL(ETIMEDOUT)
   }
 #undef HINGE_SYMBOL

@@ -3,6 +3,7 @@
 #include "fixed_text.hpp"
 #include "listener_options.hpp"
 #include "listener_path.hpp"
+#include "stream_socket.hpp"
 #include "sys.hpp"
 
 #include <hinge/socket.hpp>
@@ -25,11 +26,6 @@ failure refused(int fd, std::string_view why, int code) noexcept {
   return fail("adopt", fixed_text<96>().add("descriptor ", fd, why).view(), code);
 }
 
-int domain_of(const address& at) noexcept {
-  if (at.family() == family::ipv4) return AF_INET;
-  return at.family() == family::ipv6 ? AF_INET6 : AF_UNIX;
-}
-
 int ask_number(int fd, int level, int option, int& into) noexcept {
   socklen_t length = sizeof into;
   return sys::getsockopt(fd, level, option, &into, &length);
@@ -37,15 +33,21 @@ int ask_number(int fd, int level, int option, int& into) noexcept {
 
 result<void> set_flags(int fd) noexcept {
   const int flags = sys::fcntl(fd, F_GETFL, 0);
-  int code = flags < 0 ? flags : sys::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-  if (code >= 0) code = sys::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  int code = flags < 0 ? flags : stream_socket::set_flags(fd, flags);
   if (code < 0) return refused(fd, ": fcntl", -code);
+  code = stream_socket::forbid_signal(fd);
+  if (code < 0) return refused(fd, ": SO_NOSIGPIPE", -code);
   return {};
 }
 
 // What listen(2) has made of the asked backlog.
-int backlog_in_force([[maybe_unused]] int fd, int asked, bool tcp) noexcept {
-#ifdef __linux__
+int backlog_in_force([[maybe_unused]] int fd, [[maybe_unused]] int asked,
+                     [[maybe_unused]] bool tcp) noexcept {
+#ifdef SO_LISTENQLIMIT  // FreeBSD
+  int limit = 0;
+  return ask_number(fd, SOL_SOCKET, SO_LISTENQLIMIT, limit) < 0 ? -1 : limit;
+#else
+#ifdef HINGE_HAVE_TCPI_SACKED  // Linux
   if (tcp) {
     tcp_info facts{};
     socklen_t length = sizeof facts;
@@ -56,6 +58,7 @@ int backlog_in_force([[maybe_unused]] int fd, int asked, bool tcp) noexcept {
 #endif
   const int limit = tcp ? -1 : read_setting("/proc/sys/net/core/somaxconn");
   return limit < 0 ? -1 : std::min(asked, limit);
+#endif
 }
 
 }  // namespace
@@ -67,7 +70,7 @@ result<listener> listener::open(const address& at, const listener_options& optio
     return fail(fine.error());
 
   listener made;
-  made.fd_.reset(sys::socket(domain_of(at), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  made.fd_.reset(sockets::open_stream(at.family()));
   if (!made.fd_) return failed("socket", at, made.fd());
   made.local_ = at;
   if (const auto set = apply_options(made.fd(), options, at, listener_source::opened); !set)

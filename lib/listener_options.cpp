@@ -25,7 +25,17 @@ constexpr int elsewhere = -2;  // no socket option: another call does it
 #define TCP_FASTOPEN missing
 #endif
 #ifndef TCP_KEEPIDLE
+#ifdef TCP_KEEPALIVE  // macOS
+#define TCP_KEEPIDLE TCP_KEEPALIVE
+#else
 #define TCP_KEEPIDLE missing
+#endif
+#endif
+#ifndef TCP_KEEPINTVL
+#define TCP_KEEPINTVL missing
+#endif
+#ifndef TCP_KEEPCNT
+#define TCP_KEEPCNT missing
 #endif
 #ifndef TCP_USER_TIMEOUT
 #define TCP_USER_TIMEOUT missing
@@ -41,6 +51,11 @@ constexpr int elsewhere = -2;  // no socket option: another call does it
 #endif
 #ifndef SO_BINDTODEVICE
 #define SO_BINDTODEVICE missing
+#endif
+#ifdef SO_REUSEPORT_LB  // FreeBSD: SO_REUSEPORT shares the port there, and doesn't balance
+#define HINGE_REUSE_PORT HINGE_OPTION(SOL_SOCKET, SO_REUSEPORT_LB)
+#else
+#define HINGE_REUSE_PORT HINGE_OPTION(SOL_SOCKET, SO_REUSEPORT)
 #endif
 
 enum class fits : std::uint8_t { all, tcp, ipv6, unix_path };
@@ -72,7 +87,7 @@ auto rows_of(const listener_options& wanted, const address& at, listener_source 
       {"backlog", HINGE_OPTION(0, elsewhere), all, always, wanted.backlog},
       {"reuse_address", HINGE_OPTION(SOL_SOCKET, SO_REUSEADDR), tcp, before_bind, 1,
        wanted.reuse_address && opened && at.is_inet()},
-      {"reuse_port", HINGE_OPTION(SOL_SOCKET, SO_REUSEPORT), tcp, before_bind, wanted.reuse_port},
+      {"reuse_port", HINGE_REUSE_PORT, tcp, before_bind, wanted.reuse_port},
       {"v6_only", HINGE_OPTION(IPPROTO_IPV6, IPV6_V6ONLY), ipv6, before_bind, wanted.v6_only,
        wanted.v6_only || (is_ipv6 && opened)},
       {"defer_accept_s", HINGE_OPTION(IPPROTO_TCP, TCP_DEFER_ACCEPT), tcp, always,

@@ -23,6 +23,11 @@ int identify(const address& at, struct stat& into) noexcept {
   return sys::lstat(path_of(at).data(), &into);
 }
 
+// dev_t is signed on some systems.
+path_identity identity_of(const struct stat& found) noexcept {
+  return {static_cast<std::uint64_t>(found.st_dev), static_cast<std::uint64_t>(found.st_ino)};
+}
+
 failure failed(const char* call, std::string_view what, const address& at, int code) noexcept {
   std::array<char, address::text_capacity> room;
   fixed_text<error::argument_capacity> argument;
@@ -32,7 +37,7 @@ failure failed(const char* call, std::string_view what, const address& at, int c
 // Whether somebody listens behind a socket's path: -ECONNREFUSED says no; 0, -EAGAIN (the backlog
 // is full) and -EPROTOTYPE (a datagram socket) say yes.
 int try_connect(const address& at) noexcept {
-  const unique_fd probe(sys::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const unique_fd probe(sockets::open_stream(family::unix_path));
   return probe ? sockets::connect(probe.get(), at) : probe.get();
 }
 
@@ -44,7 +49,7 @@ result<void> remove_stale(const address& at) noexcept {
   if (!S_ISSOCK(found.st_mode)) return failed("remove_stale_path", "", at, -ENOTSOCK);
   switch (const int connected = try_connect(at)) {
     case -ECONNREFUSED: {
-      const int code = unlink_path(at, {found.st_dev, found.st_ino});
+      const int code = unlink_path(at, identity_of(found));
       if (code < 0) return failed("unlink", "", at, code);
       return {};
     }
@@ -105,7 +110,7 @@ result<path_identity> bind_path(int fd, const address& at,
     sys::unlink(path_of(at).data());  // bind(2) has just made it
     return failed("lstat", "", at, code);
   }
-  const path_identity identity{made.st_dev, made.st_ino};
+  const path_identity identity = identity_of(made);
   if (const auto set = set_permissions(at, options); !set) {
     unlink_path(at, identity);
     return fail(set.error());
@@ -117,7 +122,7 @@ int unlink_path(const address& at, path_identity made) noexcept {
   struct stat found;
   const int code = identify(at, found);
   if (code < 0) return code == -ENOENT ? 0 : code;
-  if (found.st_dev != made.device || found.st_ino != made.inode) return 0;
+  if (identity_of(found) != made) return 0;
   return sys::unlink(path_of(at).data());
 }
 

@@ -9,6 +9,8 @@ namespace hinge {
 struct path_identity {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
+
+  friend bool operator==(const path_identity&, const path_identity&) noexcept = default;
 };
 
 /// bind(2) to a path, stale paths removed and permissions set as the options say. On failure no

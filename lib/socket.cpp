@@ -1,6 +1,7 @@
 #include <hinge/socket.hpp>
 
 #include "fixed_text.hpp"
+#include "stream_socket.hpp"
 #include "sys.hpp"
 
 #include <netinet/in.h>
@@ -9,8 +10,19 @@
 namespace hinge::sockets {
 namespace {
 
+#ifdef MSG_NOSIGNAL
+constexpr int no_signal = MSG_NOSIGNAL;
+#else
+constexpr int no_signal = 0;  // see stream_socket::forbid_signal
+#endif
+#ifdef MSG_MORE
+constexpr int more = MSG_MORE;
+#else
+constexpr int more = 0;       // a last reply and the FIN are two packets then
+#endif
+
 constexpr int sending_flags(bool more_follows) noexcept {
-  return MSG_DONTWAIT | MSG_NOSIGNAL | (more_follows ? MSG_MORE : 0);
+  return MSG_DONTWAIT | no_signal | (more_follows ? more : 0);
 }
 
 int set_number(int fd, int level, int option, int number) noexcept {
@@ -38,6 +50,22 @@ struct kernel_name {
 
 }  // namespace
 
+int open_stream(family of) noexcept {
+  switch (of) {
+    case family::none:
+      return -EAFNOSUPPORT;
+    case family::ipv4:
+      return stream_socket::open(AF_INET);
+    case family::ipv6:
+      return stream_socket::open(AF_INET6);
+    case family::unix_path:
+    case family::unix_abstract:
+    case family::unix_unnamed:
+      break;
+  }
+  return stream_socket::open(AF_UNIX);
+}
+
 int bind(int fd, const address& to) noexcept {
   const kernel_name name(to);
   return sys::bind(fd, name.get(), name.length);
@@ -59,7 +87,7 @@ int send(int fd, std::span<const std::byte> bytes, bool more_follows) noexcept {
 int send_pieces(int fd, std::span<const iovec> pieces, bool more_follows) noexcept {
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(pieces.data());  // sendmsg(2) only reads it
-  message.msg_iovlen = pieces.size();
+  message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(pieces.size());
   return static_cast<int>(sys::sendmsg(fd, &message, sending_flags(more_follows)));
 }
 

@@ -4,11 +4,13 @@
 // simulated network underneath.
 #pragma once
 
+// Some systems' <net/if.h> needs it before.
+#include <sys/socket.h>
+
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -64,13 +66,21 @@ using kernel_count = decltype(count_type(&::kevent));
 #else
 #define HINGE_SYS_KQUEUE_CALLS(X)
 #endif
+#ifdef HINGE_HAVE_ACCEPT4
+#define HINGE_SYS_ACCEPT(X) \
+  X(int, accept4, (int fd, sockaddr* name, socklen_t* length, int flags),                        \
+    (fd, name, length, flags))
+#else
+#define HINGE_SYS_ACCEPT(X) \
+  X(int, accept, (int fd, sockaddr* name, socklen_t* length), (fd, name, length))
+#endif
+
 #define HINGE_SYS_CALLS(X) \
   X(int, socket, (int domain, int type, int protocol), (domain, type, protocol))                 \
   X(int, bind, (int fd, const sockaddr* name, socklen_t length), (fd, name, length))             \
   X(int, connect, (int fd, const sockaddr* name, socklen_t length), (fd, name, length))          \
   X(int, listen, (int fd, int backlog), (fd, backlog))                                           \
-  X(int, accept4, (int fd, sockaddr* name, socklen_t* length, int flags),                        \
-    (fd, name, length, flags))                                                                   \
+  HINGE_SYS_ACCEPT(X)                                                                            \
   X(int, getsockname, (int fd, sockaddr* name, socklen_t* length), (fd, name, length))           \
   X(int, getpeername, (int fd, sockaddr* name, socklen_t* length), (fd, name, length))           \
   X(int, setsockopt, (int fd, int level, int option, const void* value, socklen_t length),       \

@@ -36,7 +36,7 @@ static_assert(sizeof(inet_name) == 24);
 /// here enters the kernel, but for the names of interfaces behind a `%`.
 class address {
 public:
-  static constexpr std::size_t unix_capacity = 107;  ///< sun_path, less its terminating 0 (unix(7))
+  static constexpr std::size_t unix_capacity = 107;  ///< of Linux, the longest (unix(7)); BSD: 103
   static constexpr std::size_t kernel_capacity = 128;                  ///< sizeof(sockaddr_storage)
   static constexpr std::size_t text_capacity = 6 + 4 * unix_capacity;  ///< the longest text()
 
@@ -52,10 +52,11 @@ public:
   /// [::]:port; IPv4 too, unless listener_options::v6_only says otherwise.
   HINGE_API static address any6(std::uint16_t port) noexcept;
   /// A Unix socket in the file system. EINVAL: empty or with a 0 byte; ENAMETOOLONG: over
-  /// unix_capacity.
+  /// what the system takes.
   HINGE_API static result<address> unix_path(std::string_view path) noexcept;
   /// A Linux abstract name, without the leading 0 byte that the kernel sees; may hold any bytes.
-  /// EINVAL: empty (as a rule a variable that was not set); ENAMETOOLONG: over unix_capacity.
+  /// EINVAL: empty (as a rule a variable that was not set); ENAMETOOLONG: over unix_capacity;
+  /// EAFNOSUPPORT: the system has no such names.
   HINGE_API static result<address> unix_abstract(std::string_view name) noexcept;
   /// Back from the compact form. A Unix family comes back without its name.
   HINGE_API static address from(const inet_name& name) noexcept;

@@ -29,9 +29,9 @@ struct listener_options {
   /// SO_REUSEADDR, at open: bind although old connections of the port are in TIME_WAIT. On Unix
   /// sockets it means nothing and isn't set.
   bool reuse_address = true;
-  /// SO_REUSEPORT, at open: several sockets share the port, if all of them ask. Linux spreads new
-  /// connections over them, FreeBSD and macOS take the option and don't. Two programs can share a
-  /// port by accident: hence off.
+  /// SO_REUSEPORT (FreeBSD: SO_REUSEPORT_LB), at open: several sockets share the port, if all of
+  /// them ask. Linux and FreeBSD spread new connections over them, other systems take the option
+  /// and don't. Two programs can share a port by accident: hence off.
   bool reuse_port = false;
   /// IPV6_V6ONLY, at open, for IPv6: false takes IPv4 too (as ::ffff:a.b.c.d), whatever the
   /// system's default is; OpenBSD refuses false.
@@ -47,9 +47,9 @@ struct listener_options {
   bool no_delay = false;
   /// SO_KEEPALIVE: probe silent peers.
   bool keepalive = false;
-  /// TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT: silence before the first probe, time between probes,
-  /// unanswered probes that end the connection. Also for connections that switch keepalive on
-  /// later.
+  /// TCP_KEEPIDLE (macOS: TCP_KEEPALIVE), TCP_KEEPINTVL, TCP_KEEPCNT: silence before the first
+  /// probe, time between probes, unanswered probes that end the connection. Also for connections
+  /// that switch keepalive on later.
   int keepalive_idle_s = 0;
   int keepalive_interval_s = 0;
   int keepalive_count = 0;
@@ -119,8 +119,8 @@ public:
   bool tcp() const noexcept { return local_.is_inet(); }
 
   /// listener_options::backlog, and what the kernel made of it when listen(2) was called:
-  /// TCP_INFO's word on Linux, for Unix sockets the smaller of asked and net.core.somaxconn; -1
-  /// where it isn't known.
+  /// TCP_INFO's word on Linux, for Unix sockets the smaller of asked and net.core.somaxconn;
+  /// SO_LISTENQLIMIT's on FreeBSD; -1 where it isn't known.
   int asked_backlog() const noexcept { return asked_backlog_; }
   int effective_backlog() const noexcept { return effective_backlog_; }
 

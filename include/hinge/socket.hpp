@@ -17,6 +17,10 @@ struct iovec;  // <sys/uio.h>
 
 namespace hinge::sockets {
 
+/// A new SOCK_STREAM socket for addresses of a family: non-blocking and closed on exec. The caller
+/// owns it. -EAFNOSUPPORT for family::none.
+HINGE_API int open_stream(family of) noexcept;
+
 /// bind(2), connect(2): 0 or -errno. On a non-blocking socket connect says -EINPROGRESS (TCP) or
 /// -EAGAIN (Unix, the backlog is full).
 HINGE_API int bind(int fd, const address& to) noexcept;
@@ -27,7 +31,8 @@ HINGE_API int receive(int fd, std::span<std::byte> into) noexcept;
 
 /// send(2), without waiting and without SIGPIPE: bytes taken, or -errno. `more_follows` is
 /// MSG_MORE: the bytes wait for a full packet or the close, so that a last reply and the FIN share
-/// one packet.
+/// one packet; without effect where the system has no such flag (BSD, macOS). Where it has no
+/// MSG_NOSIGNAL either, only sockets that hinge has made or accepted raise no SIGPIPE.
 HINGE_API int send(int fd, std::span<const std::byte> bytes, bool more_follows = false) noexcept;
 
 /// sendmsg(2) of several pieces at once; as send().

@@ -103,7 +103,7 @@ std::unique_ptr<client> connect_client(const address& to) {
 
 real_world::real_world()
     : world([this](call_id what, std::uint64_t) {
-        return what == call_id::accept4 ? -std::exchange(accept_failure_, 0) : 0;
+        return what == call_that_accepts ? -std::exchange(accept_failure_, 0) : 0;
       }),
       limit_before_(limit_descriptors()) {
   calls().start_log();
@@ -135,7 +135,7 @@ void real_world::exhaust_descriptors() {
 void real_world::restore_descriptors() { limit_descriptors(limit_before_); }
 
 std::uint64_t real_world::empty_accepts() const {
-  return calls().logged(call_id::accept4, -EAGAIN);
+  return calls().logged(call_that_accepts, -EAGAIN);
 }
 
 std::uint64_t real_world::registrations() const {
@@ -143,7 +143,7 @@ std::uint64_t real_world::registrations() const {
   return static_cast<std::uint64_t>(std::count_if(log.begin(), log.end(), [&](const auto& seen) {
     if (seen.what != call_id::epoll_ctl || seen.arguments[1] == EPOLL_CTL_DEL) return false;
     // Connections alone: what accept4 gave.
-    return calls().logged(call_id::accept4, seen.arguments[2]) != 0;
+    return calls().logged(call_that_accepts, seen.arguments[2]) != 0;
   }));
 }
 

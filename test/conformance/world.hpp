@@ -101,7 +101,7 @@ public:
   void exhaust_descriptors() override;
   void restore_descriptors() override;
   void fail_next_accept(int code) override { accept_failure_ = code; }
-  std::uint64_t accepts() const override { return calls().count(call_id::accept4); }
+  std::uint64_t accepts() const override { return calls().count(call_that_accepts); }
   std::uint64_t empty_accepts() const override;
   std::uint64_t registrations() const override;
   bool end_was_joined(const client& with, int fd) const override;

@@ -48,7 +48,7 @@ struct on_epoll : plain<epoll_poller, real_world> {
             {call_id::epoll_wait, {EINVAL}}};
   }
   static fault_rows while_serving() {
-    return {{call_id::accept4, codes_of_accept},
+    return {{call_that_accepts, codes_of_accept},
             {call_id::recv, {ECONNRESET, ECONNREFUSED, EINTR, ENOMEM, ENOTCONN, ETIMEDOUT}},
             {call_id::send, {ECONNRESET, EPIPE, EINTR, ENOBUFS, ENOMEM, EACCES, EMSGSIZE}},
             {call_id::sendmsg, {ECONNRESET, EPIPE, EINTR, ENOBUFS, ENOMEM}},
@@ -62,7 +62,7 @@ struct on_epoll : plain<epoll_poller, real_world> {
   static std::vector<fault> several() {
     std::vector<fault> made;
     for (const int code : {EMFILE, ECONNABORTED, EPERM})
-      for (const std::uint64_t nth : {1, 2, 3}) made.push_back({call_id::accept4, code, nth, 3});
+      for (const std::uint64_t nth : {1, 2, 3}) made.push_back({call_that_accepts, code, nth, 3});
     return made;
   }
 };

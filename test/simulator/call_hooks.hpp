@@ -26,6 +26,13 @@ inline constexpr std::array call_names = {
 #undef HINGE_CALL_TEXT
 };
 
+/// The call that accepts.
+#ifdef HINGE_HAVE_ACCEPT4
+inline constexpr call_id call_that_accepts = call_id::accept4;
+#else
+inline constexpr call_id call_that_accepts = call_id::accept;
+#endif
+
 struct call_seen {
   call_id what;
   std::array<std::int64_t, 6> arguments;  // pointers as 0

@@ -47,13 +47,22 @@ int sim_listen(int fd, int backlog) noexcept {
   return ours(fd) ? net().listen(fd, backlog) : sys::real.listen(fd, backlog);
 }
 
-int sim_accept4(int fd, sockaddr* name, socklen_t* length, int flags) noexcept {
-  if (!ours(fd)) return sys::real.accept4(fd, name, length, flags);
+int accept_simulated(int fd, sockaddr* name, socklen_t* length) {
   inet_name who;
   const int accepted = net().accept(fd, who);
   if (accepted >= 0) give_name(address::from(who), name, length);
   return accepted;
 }
+
+#ifdef HINGE_HAVE_ACCEPT4
+int sim_accept4(int fd, sockaddr* name, socklen_t* length, int flags) noexcept {
+  return ours(fd) ? accept_simulated(fd, name, length) : sys::real.accept4(fd, name, length, flags);
+}
+#else
+int sim_accept(int fd, sockaddr* name, socklen_t* length) noexcept {
+  return ours(fd) ? accept_simulated(fd, name, length) : sys::real.accept(fd, name, length);
+}
+#endif
 
 int sim_getsockname(int fd, sockaddr* name, socklen_t* length) noexcept {
   if (!ours(fd)) return sys::real.getsockname(fd, name, length);
@@ -128,6 +137,10 @@ int sim_shutdown(int fd, int how) noexcept {
   return ours(fd) ? net().shutdown_write(fd) : sys::real.shutdown(fd, how);
 }
 
+int sim_fcntl(int fd, int what, int argument) noexcept {
+  return ours(fd) ? 0 : sys::real.fcntl(fd, what, argument);
+}
+
 int sim_close(int fd) noexcept { return ours(fd) ? net().close(fd) : sys::real.close(fd); }
 
 sys::call_table make_table() {
@@ -135,7 +148,11 @@ sys::call_table make_table() {
   table.socket = sim_socket;
   table.bind = sim_bind;
   table.listen = sim_listen;
+#ifdef HINGE_HAVE_ACCEPT4
   table.accept4 = sim_accept4;
+#else
+  table.accept = sim_accept;
+#endif
   table.getsockname = sim_getsockname;
   table.getpeername = sim_getpeername;
   table.setsockopt = sim_setsockopt;
@@ -144,6 +161,7 @@ sys::call_table make_table() {
   table.send = sim_send;
   table.sendmsg = sim_sendmsg;
   table.shutdown = sim_shutdown;
+  table.fcntl = sim_fcntl;
   table.close = sim_close;
   return table;
 }

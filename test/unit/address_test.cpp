@@ -1,5 +1,7 @@
 #include <hinge/address.hpp>
 
+#include "support/masked.hpp"
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <net/if.h>
@@ -19,6 +21,8 @@
 using hinge::address;
 using hinge::family;
 using hinge::inet_name;
+using hinge::test::masked;
+using hinge::test::need_linux;
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
@@ -126,6 +130,7 @@ TEST_CASE("a scope shows its interface's name, or its number when there is none"
 }
 
 TEST_CASE("Unix paths and abstract names") {
+  need_linux();  // abstract names, and 107 bytes
   const address path = parsed("unix:/run/hinge.sock");
   CHECK(path.family() == family::unix_path);
   CHECK(path.unix_name() == "/run/hinge.sock");
@@ -143,6 +148,7 @@ TEST_CASE("Unix paths and abstract names") {
 }
 
 TEST_CASE("a Unix name of any bytes is one printable word, and is read back") {
+  need_linux();  // abstract names, and 107 bytes
   CHECK(address::unix_path("/a b\\c\n\xc3\xa4\x7f")->text() ==
         R"(unix:/a\x20b\x5cc\x0a\xc3\xa4\x7f)");
   CHECK(parsed(R"(unix:/a\x20b\x5CC)").unix_name() == "/a b\\C");
@@ -156,6 +162,7 @@ TEST_CASE("a Unix name of any bytes is one printable word, and is read back") {
 }
 
 TEST_CASE("a Unix name has 1 to 107 bytes") {
+  need_linux();  // abstract names, and 107 bytes
   const std::string longest(address::unix_capacity, 'p');
   CHECK(address::unix_path(longest)->unix_name() == longest);
   CHECK(address::unix_abstract(longest)->unix_name() == longest);
@@ -170,6 +177,7 @@ TEST_CASE("a Unix name has 1 to 107 bytes") {
 }
 
 TEST_CASE("a text of the longest kind fits into text_capacity, and is cut to less room") {
+  need_linux();  // abstract names, and 107 bytes
   const address widest = *address::unix_abstract(std::string(address::unix_capacity, '\x01'));
   CHECK(widest.text().size() == address::text_capacity);
   std::array<char, 10> room;
@@ -269,6 +277,7 @@ TEST_CASE("what is wrong with a name, and where") {
 }
 
 TEST_CASE("what is wrong with a Unix name, and where") {
+  need_linux();  // abstract names, and 107 bytes
   check_complaints({
       {"unix", R"("unix": this is a host name, and names are not looked up, at character 1)"},
       {"unix:", R"("unix:": the path is missing, at character 6)"},
@@ -282,6 +291,7 @@ TEST_CASE("what is wrong with a Unix name, and where") {
 }
 
 TEST_CASE("a long text is cut in the complaint") {
+  need_linux();  // abstract names, and 107 bytes
   const std::string long_path(108, 'p');
   CHECK(complaint("unix:" + long_path) ==
         "\"unix:" + long_path.substr(0, 59) +
@@ -317,6 +327,7 @@ TEST_CASE("a complaint names its place however long or odd the text is") {
 }
 
 TEST_CASE("random addresses survive text and the kernel's form") {
+  need_linux();  // abstract names, and 107 bytes
   const auto seed = std::random_device{}();
   CAPTURE(seed);
   std::mt19937 random(seed);
@@ -347,6 +358,7 @@ TEST_CASE("random addresses survive text and the kernel's form") {
 }
 
 TEST_CASE("the kernel's form is what the kernel wants") {
+  need_linux();  // abstract names, and 107 bytes
   alignas(sockaddr_storage) std::array<std::byte, address::kernel_capacity> room{};
   const auto& in = *reinterpret_cast<const sockaddr_in*>(room.data());
   CHECK(address::loopback(7000).to_kernel(room) == sizeof(sockaddr_in));
@@ -370,6 +382,7 @@ TEST_CASE("the kernel's form is what the kernel wants") {
 }
 
 TEST_CASE("what the kernel gives back, short and odd forms too") {
+  need_linux();  // abstract names, and 107 bytes
   CHECK(address::from_kernel(nullptr, 0).family() == family::none);
 
   sockaddr_storage storage{};  // the kernel's lengths reach one byte beyond sockaddr_un
@@ -399,6 +412,7 @@ TEST_CASE("what the kernel gives back, short and odd forms too") {
 }
 
 TEST_CASE("loopback is what only this machine reaches") {
+  need_linux();  // abstract names, and 107 bytes
   CHECK(parsed("127.255.0.1:1").is_loopback());
   CHECK(parsed("[::1]:1").is_loopback());
   CHECK(parsed("[::ffff:127.0.0.1]:1").is_loopback());
@@ -419,4 +433,18 @@ TEST_CASE("addresses compare by content") {
   CHECK(parsed("unix:/a") != parsed("unix:/b"));
   CHECK(ipv6({1}, 1) != ipv6({1}, 2));
   CHECK(address() == address());
+}
+
+TEST_CASE("where a system has no abstract names and shorter paths, both are refused") {
+  if (!masked) SKIP("this is Linux");
+  const std::string longest(103, 'p');
+  CHECK(parsed("unix:" + longest).unix_name() == longest);
+  CHECK(address::unix_path(longest + "p").error().code() == ENAMETOOLONG);
+  CHECK(complaint("unix:" + longest + "p")
+            .ends_with("a Unix socket's name has at most 103 bytes, at character 6"));
+  CHECK(address::unix_abstract("x").error().text() ==
+        "unix abstract name x: EAFNOSUPPORT: Address family not supported by protocol");
+  CHECK(complaint("unix:@x") == "\"unix:@x\": this system has no abstract names, at character 6");
+  const sockaddr nobody{.sa_family = AF_UNIX, .sa_data = {}};  // as a BSD gives it
+  CHECK(address::from_kernel(&nobody, sizeof nobody).family() == family::unix_unnamed);
 }

@@ -1,6 +1,7 @@
 #include <hinge/listener.hpp>
 
 #include "support/listening.hpp"
+#include "support/masked.hpp"
 #include "support/temporary_folder.hpp"
 
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <array>
 #include <string>
 #include <utility>
+#include <vector>
 
 using hinge::address;
 using hinge::listener;
@@ -59,8 +61,9 @@ std::string refused(unique_fd& fd, const listener_options& options = {}) {
 
 TEST_CASE("a listening descriptor is taken over and serves") {
   const leak_check leaks;
-  const address abstract = *address::unix_abstract("hinge-adopt-" + std::to_string(getpid()));
-  for (const address& at : {address::loopback(0), abstract}) {
+  std::vector<address> places = {address::loopback(0)};
+  if (!masked) places.push_back(*address::unix_abstract("hinge-adopt-" + std::to_string(getpid())));
+  for (const address& at : places) {
     unique_fd fd = listening(at);
     const int number = fd.get();
     const unique_fd early = connected(*sockets::name_of(number));
@@ -85,7 +88,7 @@ TEST_CASE("the options are applied to an adopted descriptor, the backlog too") {
                                          .no_delay = true,
                                          .keepalive = true,
                                          .keepalive_idle_s = 11,
-                                         .user_timeout_ms = 14'000});
+                                         .user_timeout_ms = masked ? 0 : 14'000});
   REQUIRE(made);
   CHECK(made->asked_backlog() == 77);
   CHECK(made->effective_backlog() == std::min(77, setting("/proc/sys/net/core/somaxconn")));
@@ -94,7 +97,7 @@ TEST_CASE("the options are applied to an adopted descriptor, the backlog too") {
   CHECK(option(served.get(), IPPROTO_TCP, TCP_NODELAY) == 1);
   CHECK(option(served.get(), SOL_SOCKET, SO_KEEPALIVE) == 1);
   CHECK(option(served.get(), IPPROTO_TCP, TCP_KEEPIDLE) == 11);
-  CHECK(option(served.get(), IPPROTO_TCP, TCP_USER_TIMEOUT) == 14'000);
+  if (!masked) CHECK(option(served.get(), IPPROTO_TCP, TCP_USER_TIMEOUT) == 14'000);
 }
 
 TEST_CASE("what acts before bind can't be asked of an adopted descriptor") {
@@ -105,7 +108,7 @@ TEST_CASE("what acts before bind can't be asked of an adopted descriptor") {
           "listener_options " + option + " on " + at + " (adopted): EINVAL: Invalid argument");
   };
   check("reuse_port=1", {.reuse_port = true});
-  check("free_bind=1", {.free_bind = true});
+  if (!masked) check("free_bind=1", {.free_bind = true});
   check("backlog=-1", {.backlog = -1});
   CHECK(refused(fd, {.v6_only = true}).ends_with("EOPNOTSUPP: Operation not supported"));
 }

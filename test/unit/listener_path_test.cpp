@@ -1,6 +1,7 @@
 #include <hinge/listener.hpp>
 
 #include "support/listening.hpp"
+#include "support/masked.hpp"
 #include "support/privileges.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -78,7 +79,7 @@ TEST_CASE("a path serves while the listener lives, and is gone with it") {
 
 TEST_CASE("a path of the longest kind") {
   const unix_folder folder;
-  const std::size_t room = address::unix_capacity - folder.path().size() - 1;
+  const std::size_t room = longest_unix_name - folder.path().size() - 1;
   const address at = folder.at(std::string(room, 'x'));
   {
     const listener made = opened(at);
@@ -267,6 +268,7 @@ TEST_CASE("a folder that isn't there, or isn't ours") {
 }
 
 TEST_CASE("an abstract name needs no file and is free after close") {
+  need_linux();
   const leak_check leaks;
   const address at = *address::unix_abstract("hinge-path-test-" + std::to_string(::getpid()));
   listener made = opened(at);
