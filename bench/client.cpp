@@ -1,9 +1,10 @@
 #include "client.hpp"
 
-#include <arpa/inet.h>
+#include <hinge/backend.hpp>
+#include <hinge/socket.hpp>
+
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <algorithm>
@@ -12,7 +13,7 @@
 #include <functional>
 #include <random>
 #include <span>
-#include <system_error>
+#include <stdexcept>
 
 namespace hinge::bench {
 
@@ -21,7 +22,8 @@ namespace {
 constexpr std::size_t pattern_period = 65'536;  // that of connection::pattern
 constexpr std::uint32_t preparing_at_once = 64;
 constexpr std::uint32_t starts_per_turn = 32;
-constexpr int events_per_turn = 256;
+constexpr std::size_t events_per_turn = 512;
+constexpr std::size_t changes_per_turn = 256;
 constexpr std::uint64_t one_segment = 512;  // what fits into one packet on any path
 constexpr nanoseconds first_rest = std::chrono::milliseconds(10);
 constexpr std::uint32_t most_doublings = 7;  // 10 ms to 1.28 s
@@ -35,8 +37,12 @@ nanoseconds thread_cpu() noexcept {
   return std::chrono::seconds(used.tv_sec) + nanoseconds(used.tv_nsec);
 }
 
-[[noreturn]] void give_up(const char* call) {
-  throw std::system_error(errno, std::generic_category(), call);
+any_poller readiness_poller() {
+  for (const backend which : built_backends()) {
+    result<any_poller> made = any_poller::of(which);
+    if (made && !made->completes()) return std::move(*made);
+  }
+  throw std::runtime_error("this build has no readiness backend");
 }
 
 error_kind kind_of(int code) noexcept {
@@ -65,9 +71,8 @@ error_kind kind_of(int code) noexcept {
   }
 }
 
-void set_option(int fd, int level, int option, int value) noexcept {
-  setsockopt(fd, level, option, &value, sizeof value);
-}
+// BSD and macOS say ENOTCONN of a connection that is still being made.
+bool not_yet(int code) noexcept { return sockets::would_block(code) || code == -ENOTCONN; }
 
 }  // namespace
 
@@ -76,19 +81,25 @@ client_sources::client_sources(const address& target, std::uint32_t connections)
   // 127.1.0.1 to 127.1.249.250: a thousandth of the ports of each at the usual 28,232.
   const std::size_t wanted = std::clamp<std::size_t>(connections / 250, 16, 1000);
   for (std::uint32_t i = 0; i < wanted; ++i) {
-    addresses_.push_back(htonl(0x7f010001 + (i / 250 << 8) + i % 250));
+    inet_name one = address::loopback(0).inet();
+    one.ip = {127, 1, static_cast<std::uint8_t>(i / 250), static_cast<std::uint8_t>(i % 250 + 1)};
+    addresses_.push_back(one);
   }
+  // Elsewhere than on Linux an address of 127.0.0.0/8 has to be configured first.
+  const unique_fd probe(sockets::open_stream(family::ipv4));
+  if (sockets::bind(probe.get(), address::from(addresses_[0])) == -EADDRNOTAVAIL)
+    addresses_.clear();
 }
 
 int client_sources::bind_next(int fd) noexcept {
   if (addresses_.empty()) return 0;
   next_ = (next_ + 1) % addresses_.size();
-  sockaddr_in from{};
-  from.sin_family = AF_INET;
-  from.sin_addr.s_addr = addresses_[next_];
+#ifdef IP_BIND_ADDRESS_NO_PORT
   // The port is picked by connect(2), when the whole 4-tuple is known: 28,232 for each destination.
-  set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-  return bind(fd, reinterpret_cast<const sockaddr*>(&from), sizeof from) < 0 ? -errno : 0;
+  const int on = 1;
+  setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+#endif
+  return sockets::bind(fd, address::from(addresses_[next_]));
 }
 
 client::client(const load_options& options, std::uint32_t connections,
@@ -96,13 +107,14 @@ client::client(const load_options& options, std::uint32_t connections,
     : options_(options),
       stop_(stop),
       sources_(options.target, options.connections),
-      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      poller_(readiness_poller()),
+      events_(events_per_turn),
       pattern_(2 * pattern_period),
       buffer_(std::clamp<std::uint64_t>(options.bytes, 1, pattern_period)),
       connections_(connections) {
-  if (!epoll_) give_up("epoll_create1");
-  target_length_ = static_cast<socklen_t>(
-      options.target.to_kernel(std::as_writable_bytes(std::span(&target_, 1))));
+  const auto opened = poller_.open({.connections = connections});
+  if (!opened) throw std::runtime_error(opened.error().text());
+  changes_.reserve(changes_per_turn);
   std::mt19937 random(connections);
   for (std::size_t i = 0; i < pattern_period; ++i) {
     pattern_[i] = pattern_[i + pattern_period] = static_cast<std::byte>(random() >> 24);
@@ -158,11 +170,12 @@ void client::run_until(instant end) {
 
 void client::turn() {
   start_some();
-  epoll_event events[events_per_turn];
-  const int count = epoll_wait(epoll_.get(), events, events_per_turn, wait_milliseconds());
-  if (count < 0 && errno != EINTR) give_up("epoll_wait");
-  clock_ = now();
-  for (int i = 0; i < count; ++i) on_event(connections_[events[i].data.u32], events[i].events);
+  collect_changes();
+  turn_terms terms{.until = wait_until(), .now = now()};
+  const int count = poller_.turn(changes_, events_, terms);
+  if (count < 0) throw std::runtime_error(error("turn", poller_.name(), -count).text());
+  clock_ = terms.now;
+  for (int i = 0; i < count; ++i) on_event(events_[static_cast<std::size_t>(i)]);
   wake_rested();
   expire();
   result_.nothing_answers =
@@ -180,23 +193,43 @@ void client::start_some() {
   }
 }
 
-int client::wait_milliseconds() const noexcept {
-  if (!preparing_ && started_ < connections_.size()) return 0;
+deadline client::wait_until() const noexcept {
+  if (!preparing_ && started_ < connections_.size()) return deadline::immediately();
+  if (!unregistered_.empty()) return deadline::immediately();
   instant until = std::min(phase_end_, clock_ + longest_wait.count());
   if (!resting_.empty()) until = std::min(until, resting_.front().first);
   if (oldest_ != nobody) {
     until = std::min(until, connections_[oldest_].started + options_.timeout.count());
   }
-  return deadline::at(until).milliseconds_from(now());
+  return deadline::at(until);
 }
 
-void client::on_event(connection& one, std::uint32_t events) {
-  constexpr std::uint32_t incoming = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-  if (one.now == state::idle && (events & incoming) != 0) {
-    return fail(one, (events & EPOLLRDHUP) != 0 ? error_kind::early_end : error_kind::mismatch);
+// What has come and gone since the last turn is never registered.
+void client::collect_changes() {
+  changes_.clear();
+  while (!unregistered_.empty() && changes_.size() < changes_per_turn) {
+    connection& one = connections_[unregistered_.back()];
+    unregistered_.pop_back();
+    if (!one.fd || !one.watched || std::exchange(one.registered, true)) continue;
+    changes_.push_back({.subject = token(role::connection, index_of(one), one.generation),
+                        .fd = one.fd.get(),
+                        .what = operation::receive});
+  }
+}
+
+void client::on_event(const event& seen) {
+  connection& one = connections_[seen.subject.slot()];
+  if (seen.subject.what() != role::connection || seen.subject.generation() != one.generation ||
+      !one.fd)
+    return;
+  if (seen.kind == event_kind::failed) return fail_with(one, seen.result);
+  const bool incoming = (seen.result & ~readiness::out) != 0;
+  if (one.now == state::idle && incoming) {
+    const bool ended = (seen.result & readiness::end) != 0;
+    return fail(one, ended ? error_kind::early_end : error_kind::mismatch);
   }
   if (one.now == state::under_way && one.sent < options_.bytes) push(one);
-  if (one.now == state::under_way && (events & incoming) != 0) pull(one);
+  if (one.now == state::under_way && incoming) pull(one);
 }
 
 void client::wake_rested() {
@@ -225,23 +258,18 @@ void client::begin(connection& one) {
   one.pattern = static_cast<std::uint16_t>(one.pattern * 5 + 12'347);  // a period of all 65,536
   enter(one);
   if (options_.bytes > 0) push(one);
-  if (one.now == state::under_way) watch(one, EPOLLIN | EPOLLRDHUP);
+  if (one.now == state::under_way) watch(one);
 }
 
 // False: it failed, or it will be tried again; either way it rests now.
 bool client::connect(connection& one) {
-  unique_fd made(socket(options_.target.is_unix()                  ? AF_UNIX
-                        : options_.target.family() == family::ipv6 ? AF_INET6
-                                                                   : AF_INET,
-                        SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  int failed = made ? prepare_socket(made.get()) : -errno;
-  if (failed == 0 &&
-      ::connect(made.get(), reinterpret_cast<const sockaddr*>(&target_), target_length_) < 0) {
-    failed = -errno;
-  }
+  unique_fd made(sockets::open_stream(options_.target.family()));
+  int failed = made ? prepare_socket(made.get()) : made.get();
+  if (failed == 0) failed = sockets::connect(made.get(), options_.target);
   if (failed == 0 || failed == -EINPROGRESS) {
     one.fd = std::move(made);
-    one.watched = 0;
+    one.watched = one.registered = false;
+    ++one.generation;
     return true;
   }
   // A Unix listener's queue is full: nothing tells when it no longer is (connect(2)).
@@ -258,12 +286,9 @@ bool client::connect(connection& one) {
 
 int client::prepare_socket(int fd) noexcept {
   if (options_.target.is_unix()) return 0;
-  if (options_.work == workload::accept) {
-    const linger reset{1, 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-  }
+  if (options_.work == workload::accept) sockets::reset_on_close(fd);
   // One packet never waits for an acknowledgement; the last of several would (Nagle).
-  if (options_.bytes > one_segment) set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (options_.bytes > one_segment) sockets::set_no_delay(fd, true);
   return sources_.bind_next(fd);
 }
 
@@ -271,9 +296,9 @@ void client::push(connection& one) {
   while (one.sent < options_.bytes) {
     const std::size_t length = std::min<std::uint64_t>(options_.bytes - one.sent, pattern_period);
     const std::byte* from = &pattern_[(one.pattern + one.sent) % pattern_period];
-    const ssize_t sent = send(one.fd.get(), from, length, MSG_NOSIGNAL);
-    if (sent < 0 && errno != EAGAIN) return fail_with(one, -errno);
-    if (sent < 0) return watch(one, EPOLLIN | EPOLLRDHUP | EPOLLOUT);
+    const int sent = sockets::send(one.fd.get(), {from, length});
+    if (sent < 0 && !not_yet(sent)) return fail_with(one, sent);
+    if (sent < 0) return watch(one);
     one.sent += static_cast<std::uint64_t>(sent);
   }
 }
@@ -282,9 +307,9 @@ void client::pull(connection& one) {
   for (;;) {
     const std::uint64_t missing = options_.bytes - one.received;
     const std::size_t room = std::clamp<std::uint64_t>(missing, 1, buffer_.size());
-    const ssize_t got = recv(one.fd.get(), buffer_.data(), room, 0);
-    if (got < 0 && errno == EAGAIN) return;
-    if (got < 0) return fail_with(one, -errno);
+    const int got = sockets::receive(one.fd.get(), std::span(buffer_).first(room));
+    if (not_yet(got)) return;
+    if (got < 0) return fail_with(one, got);
     if (options_.bytes == 0) return complete(one);
     if (got == 0) return fail(one, error_kind::early_end);
     const auto length = static_cast<std::size_t>(got);
@@ -300,14 +325,8 @@ bool client::echoed(const connection& one, std::size_t length) const noexcept {
   return one.received + length <= one.sent && std::memcmp(buffer_.data(), expected, length) == 0;
 }
 
-void client::watch(connection& one, std::uint32_t events) {
-  if ((one.watched & events) == events) return;
-  const int what = one.watched == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-  one.watched |= events;
-  epoll_event wanted{};
-  wanted.events = one.watched | EPOLLET;
-  wanted.data.u32 = index_of(one);
-  if (epoll_ctl(epoll_.get(), what, one.fd.get(), &wanted) < 0) fail_with(one, -errno);
+void client::watch(connection& one) {
+  if (!std::exchange(one.watched, true)) unregistered_.push_back(index_of(one));
 }
 
 void client::complete(connection& one) {

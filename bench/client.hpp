@@ -1,10 +1,9 @@
-// One thread's share of a load: an epoll client with a fixed set of connections.
+// One thread's share of a load: a fixed set of connections on a readiness backend of hinge's.
 #pragma once
 
+#include <hinge/any_poller.hpp>
 #include <hinge/fd.hpp>
 #include <hinge/time.hpp>
-
-#include <sys/socket.h>
 
 #include <atomic>
 #include <cstddef>
@@ -17,7 +16,8 @@
 namespace hinge::bench {
 
 /// The addresses that the connections of a load come from. A target in 127.0.0.0/8 is reached from
-/// many, so that ports don't run out; any other target from the one that the kernel picks.
+/// many, so that ports don't run out, where the system has them without being told (Linux); any
+/// other target from the one that the kernel picks.
 class client_sources {
 public:
   client_sources(const address& target, std::uint32_t connections);
@@ -28,7 +28,7 @@ public:
   int bind_next(int fd) noexcept;
 
 private:
-  std::vector<std::uint32_t> addresses_;  // network order; empty: the kernel picks
+  std::vector<inet_name> addresses_;  // empty: the kernel picks
   std::size_t next_ = 0;
 };
 
@@ -57,12 +57,14 @@ private:
 
   struct connection {
     unique_fd fd;
-    std::uint32_t watched = 0;  // epoll events registered for fd
     std::uint32_t previous = nobody;
     std::uint32_t next = nobody;
-    std::uint32_t failures = 0;  // in a row
-    std::uint16_t pattern = 0;   // where in pattern_ the bytes of this operation begin
+    std::uint32_t failures = 0;    // in a row
+    std::uint32_t generation = 0;  // of fd
+    std::uint16_t pattern = 0;     // where in pattern_ the bytes of this operation begin
     state now = state::idle;
+    bool watched = false;     // in `unregistered_`, or
+    bool registered = false;  // the poller knows fd
     std::uint64_t sent = 0;
     std::uint64_t received = 0;
     instant started = 0;  // 0: not yet
@@ -74,8 +76,9 @@ private:
   void start_some();
   void wake_rested();
   void expire();
-  int wait_milliseconds() const noexcept;
-  void on_event(connection& one, std::uint32_t events);
+  deadline wait_until() const noexcept;
+  void collect_changes();
+  void on_event(const event& seen);
 
   void begin(connection& one);
   bool connect(connection& one);
@@ -83,7 +86,7 @@ private:
   void push(connection& one);
   void pull(connection& one);
   bool echoed(const connection& one, std::size_t length) const noexcept;
-  void watch(connection& one, std::uint32_t events);
+  void watch(connection& one);
   void complete(connection& one);
   void fail(connection& one, error_kind kind);
   void fail_with(connection& one, int code);
@@ -96,9 +99,10 @@ private:
   const load_options& options_;
   const std::atomic<bool>& stop_;
   client_sources sources_;
-  unique_fd epoll_;
-  sockaddr_storage target_{};
-  socklen_t target_length_ = 0;
+  any_poller poller_;
+  std::vector<change> changes_;
+  std::vector<event> events_;
+  std::vector<std::uint32_t> unregistered_;  // connections; some may be registered or closed by now
   std::vector<std::byte> pattern_;
   std::vector<std::byte> buffer_;
   std::vector<connection> connections_;

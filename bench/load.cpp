@@ -21,22 +21,24 @@ namespace {
 constexpr std::uint64_t own_descriptors = 16;     // standard streams, the report's file, libraries
 constexpr std::uint64_t server_descriptors = 72;  // of a server here, besides its connections
 
-/// How many local ports the kernel hands out for each pair of addresses.
-std::uint64_t port_range() {
-  unsigned first = 32'768;
-  unsigned last = 60'999;
+/// How many local ports the kernel hands out for each pair of addresses, where it can be asked.
+std::optional<std::uint64_t> port_range() {
+  unsigned first = 0;
+  unsigned last = 0;
   const std::unique_ptr<FILE, int (*)(FILE*)> file(
       std::fopen("/proc/sys/net/ipv4/ip_local_port_range", "re"), std::fclose);
   if (file && std::fscanf(file.get(), "%u %u", &first, &last) == 2 && last >= first) {
     return last - first + 1;
   }
-  return 28'232;  // Linux's default
+  return {};
 }
 
 std::optional<std::string> missing_ports(const load_options& options) {
   if (!options.target.is_inet()) return {};
+  const std::optional<std::uint64_t> range = port_range();
+  if (!range) return {};
   const client_sources sources(options.target, options.connections);
-  const std::uint64_t ports = sources.count() * port_range();
+  const std::uint64_t ports = sources.count() * *range;
   if (options.connections <= ports) return {};
   return fmt::format(
       "{} connections to {} need as many local ports, and there are {} "
@@ -79,7 +81,8 @@ std::uint64_t total(const error_counts& counts) noexcept {
 }
 
 std::optional<std::string> obstacle(const load_options& options, bool served_here) {
-  std::uint64_t needed = std::uint64_t{options.connections} + options.threads + own_descriptors;
+  // A poller has two.
+  std::uint64_t needed = std::uint64_t{options.connections} + 2 * options.threads + own_descriptors;
   if (served_here) needed += options.connections + server_descriptors;
   if (const auto shortage = descriptor_shortage(needed)) {
     return fmt::format("{} connections: {}", options.connections, *shortage);

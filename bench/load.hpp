@@ -79,8 +79,7 @@ std::optional<std::string> obstacle(const load_options& options, bool served_her
 
 /// Runs the load and returns when it is over, or soon after `stop` was set. A failed operation is
 /// counted, and its connection rests for 10 ms, doubling up to 1 s with each failure in a row.
-/// Throws std::system_error when the client itself lacks a resource (an epoll descriptor, a
-/// thread).
+/// Throws std::runtime_error when the client itself lacks a resource (a poller, a thread).
 load_result run_load(const load_options& options, const std::atomic<bool>& stop);
 
 }  // namespace hinge::bench
