@@ -1,6 +1,6 @@
 // A chat: each line goes to everybody else. Shows a payload, kept handles, deadlines, and an
 // orderly end by SIGTERM or SIGINT. In two terminals: `socat - TCP:127.0.0.1:7000`.
-#include <hinge/epoll.hpp>
+#include <hinge/any_poller.hpp>
 #include <hinge/loop.hpp>
 
 #include <chrono>
@@ -61,7 +61,7 @@ int main(int count, char** arguments) {
 
   const auto where = hinge::address::parse(count > 1 ? arguments[1] : "7000");
   if (!where) return complain(where.error());
-  hinge::loop<hinge::epoll_poller, chat> server;
+  hinge::loop<hinge::any_poller, chat> server;
   const auto opened = server.open({.first_byte_timeout = 1min, .idle_timeout = 1h});
   if (!opened) return complain(opened.error());
   if (const auto door = server.listen(*where); !door) return complain(door.error());

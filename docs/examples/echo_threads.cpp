@@ -1,6 +1,6 @@
 // An echo server on several threads: each has a loop and a listener of its own on the same port;
 // the kernel spreads the connections over them (SO_REUSEPORT). `echo_threads 7000 4`
-#include <hinge/epoll.hpp>
+#include <hinge/any_poller.hpp>
 #include <hinge/loop.hpp>
 
 #include <chrono>
@@ -17,7 +17,7 @@ struct echo {
   }
 };
 
-using server = hinge::loop<hinge::epoll_poller, echo>;
+using server = hinge::loop<hinge::any_poller, echo>;
 
 int complain(const hinge::error& reason) {
   std::fprintf(stderr, "%s\n", reason.text().c_str());

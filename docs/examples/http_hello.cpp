@@ -1,6 +1,6 @@
 // The smallest page: every request is answered with it, and the connection ends. Shows finish():
 // the reply and the end of the connection leave as one packet. `curl http://127.0.0.1:7000/`
-#include <hinge/epoll.hpp>
+#include <hinge/any_poller.hpp>
 #include <hinge/loop.hpp>
 
 #include <cstdio>
@@ -40,7 +40,7 @@ int complain(const hinge::error& reason) {
 int main(int count, char** arguments) {
   const auto where = hinge::address::parse(count > 1 ? arguments[1] : "7000");
   if (!where) return complain(where.error());
-  hinge::loop<hinge::epoll_poller, hello> server;
+  hinge::loop<hinge::any_poller, hello> server;
   if (const auto opened = server.open(); !opened) return complain(opened.error());
   if (const auto door = server.listen(*where); !door) return complain(door.error());
   std::printf("listening on %s\n", server.listener_at(0).local().text().c_str());
