@@ -39,7 +39,9 @@ def greeted(program, doors):
 
 def main(program):
     with tempfile.TemporaryDirectory(prefix="hinge-greeter-") as folder:
-        doors = ["127.0.0.1:0", f"unix:{folder}/door", f"unix:@hinge-greeter-{os.getpid()}"]
+        doors = ["127.0.0.1:0", f"unix:{folder}/door"]
+        if "HINGE_TEST_MASKED" not in os.environ:  # see mask/system.hpp
+            doors.append(f"unix:@hinge-greeter-{os.getpid()}")
         if has_ipv6():
             doors.append("[::1]:0")
         greeted(program, doors)

@@ -164,6 +164,8 @@ TEST_CASE("no socket of ours raises SIGPIPE") {
   const unique_fd left(accept_from(door));
   gone.reset();
   CHECK(send_to_nobody(left.get()) == -EPIPE);
+  const iovec piece{.iov_base = &served, .iov_len = 1};
+  CHECK(sockets::send_pieces(left.get(), {&piece, 1}, true) == -EPIPE);
 
   const unique_fd made(sockets::open_stream(family::ipv4));
   const int connecting = sockets::connect(made.get(), door.local());

@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 import serve
-from serve import Server, echoed, run
+from serve import Server, echoed, needs_linux, run
 
 
 def somaxconn():
@@ -91,6 +91,7 @@ class Families(unittest.TestCase):
             self.assertTrue(server.addresses[0].startswith("127.0.0.1:"))
             self.assertTrue(self.served(socket.AF_INET, ("127.0.0.1", server.port)))
 
+    @needs_linux
     def test_abstract(self):
         name = f"hinge-address-{os.getpid()}"
         with Server(listen=f"unix:@{name}") as server:
@@ -103,6 +104,7 @@ class Families(unittest.TestCase):
             self.assertRegex(server.addresses[0], r"^\[::1\]:\d+$")
             self.assertTrue(self.served(socket.AF_INET6, ("::1", server.port)))
 
+    @needs_linux
     def test_many_at_once(self):
         name = f"hinge-many-{os.getpid()}"
         with Server(listen=f"127.0.0.1:0 127.0.0.2:0 unix:@{name}") as server:
@@ -129,6 +131,7 @@ class Families(unittest.TestCase):
                 first.stop()
                 self.assertTrue(self.served(socket.AF_INET, ("127.0.0.1", second.port)))
 
+    @needs_linux
     def test_deferred_accept(self):
         with Server("--defer-accept", "10s") as server, server.connect() as peer:
             self.assertEqual(server.statistics()["accepted"], 0)
@@ -182,7 +185,7 @@ class Refusals(unittest.TestCase):
                 ((*listen, "--queue-low", "1MiB"), "--queue-high"),
                 ((*listen, "--unix-mode", "660"), "no Unix path"),
                 (("--listen", "unix:/nowhere/socket", "--unix-mode", "9"), "octal"),
-                (("--listen", "unix:@name", "--send-buffer", "4096"), "no TCP"),
+                (("--listen", "unix:/nowhere/socket", "--send-buffer", "4096"), "no TCP"),
                 ((*listen, "--fast"), "--fast")):
             code, out, said = run(*arguments)
             self.assertEqual((code, out), (2, ""), arguments)

@@ -24,6 +24,7 @@ import unittest.mock
 BENCH = None
 BENCH_KQUEUE = None
 FLOORS = []
+MASKED = "HINGE_TEST_MASKED" in os.environ  # see mask/system.hpp
 KINDS = ["refused", "reset", "timed_out", "unreachable", "early_end", "mismatch", "no_descriptor",
          "no_port", "other"]
 
@@ -117,8 +118,14 @@ def load(workload, target, *arguments, warmup="50ms", duration="300ms"):
                  *arguments)
 
 
+def need_floors():
+    if not FLOORS:
+        raise unittest.SkipTest("no floor in this build")
+
+
 class Floor:
     def __init__(self, work, program=None):
+        need_floors()
         self.process = subprocess.Popen([program or FLOORS[0], work, "0"], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
         said = self.process.stdout.readline().split()
@@ -141,6 +148,7 @@ def on_each_floor(test):
     """One that this kernel refuses is skipped."""
     @functools.wraps(test)
     def each(self):
+        need_floors()
         for program in FLOORS:
             with self.subTest(os.path.basename(program)):
                 test(self, program)
@@ -214,14 +222,18 @@ class Measuring(unittest.TestCase):
             with Server(echo, path, socket.AF_UNIX):
                 self.check(load("accept", f"unix:{path}", "--connections", "4"))
                 self.check(load("echo", f"unix:{path}", "--connections", "4"))
+            if MASKED:
+                return
             name = f"hinge-bench-test-{os.getpid()}"
             with Server(echo, "\0" + name, socket.AF_UNIX):
                 self.check(load("echo", f"unix:@{name}", "--connections", "4"))
 
     def test_a_full_unix_queue_is_waited_for(self):
-        name = f"hinge-bench-queue-{os.getpid()}"
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = os.path.join(folder.name, "socket")
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind("\0" + name)
+        listener.bind(path)
         listener.listen(1)
 
         def serve_one_by_one():
@@ -234,7 +246,7 @@ class Measuring(unittest.TestCase):
                     connection.sendall(connection.recv(64))
 
         threading.Thread(target=serve_one_by_one, daemon=True).start()
-        self.check(load("accept", f"unix:@{name}", "--connections", "20"))
+        self.check(load("accept", f"unix:{path}", "--connections", "20"))
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
 
@@ -413,7 +425,7 @@ class Refusals(unittest.TestCase):
         code, found, stderr = bench("accept", "--target", "7000", "--connections", "100",
                                     before=limit)
         self.assertEqual((code, found), (3, None))
-        self.assertEqual(stderr, "hinge-bench: 100 connections: 117 descriptors are needed, "
+        self.assertEqual(stderr, "hinge-bench: 100 connections: 118 descriptors are needed, "
                                  "and this process may have 50 at most (ulimit -Hn)\n")
 
     def test_the_soft_limit_is_raised(self):

@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import subprocess
+import tempfile
 import unittest
 
 import serve
@@ -75,9 +76,9 @@ class Echo(unittest.TestCase):
                 self.assertEqual(Exchange(peer, 64 * MIB).run(), (True, 64 * MIB))
 
     def test_a_unix_socket_carries_as_well(self):
-        with Server(listen=f"unix:@hinge-echo-{os.getpid()}"):
+        with tempfile.TemporaryDirectory() as folder, Server(listen=f"unix:{folder}/socket"):
             with socket.socket(socket.AF_UNIX) as peer:
-                peer.connect(f"\0hinge-echo-{os.getpid()}")
+                peer.connect(f"{folder}/socket")
                 self.assertEqual(Exchange(peer, 16 * MIB).run(), (True, 16 * MIB))
 
     @needs("socat")

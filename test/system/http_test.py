@@ -132,11 +132,11 @@ class Bytes(unittest.TestCase):
 
     def test_passed_descriptors_hide_nothing(self):
         """A receive on a Unix socket stops behind each of them."""
-        name = f"hinge-test-{os.getpid()}"
-        with Server(protocol="http", listen=f"unix:@{name}") as server:
+        with tempfile.TemporaryDirectory() as folder, \
+                Server(protocol="http", listen=f"unix:{folder}/socket") as server:
             with socket.socket(socket.AF_UNIX) as peer:
                 peer.settimeout(serve.PATIENCE)
-                peer.connect("\0" + name)
+                peer.connect(f"{folder}/socket")
                 peer.sendall(GET)
                 self.assertEqual(statuses(peer.recv(1 << 16)), [200])
                 server.send_signal(signal.SIGSTOP)
