@@ -1,7 +1,6 @@
 // Durations and sizes as people write them on a command line: "500ms", "1.5s", "10k", "64KiB".
 #pragma once
 
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -10,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace hinge::units {
 
@@ -39,20 +39,27 @@ inline std::int64_t parse_scaled(std::string_view text, std::span<const unit> un
   };
   if (text.empty()) throw refuse("is empty");
   if (text.front() == '-') throw refuse("must not be negative");
-  double number = 0;
-  // Fixed notation: no exponents, "inf" or "nan" get past the first character's test below.
   if (text.front() < '0' || text.front() > '9') throw refuse("must begin with a number");
-  const auto [end, failed] =
-      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-  if (failed != std::errc()) throw refuse("is not a number that can be used");
-  const std::string_view suffix = text.substr(static_cast<std::size_t>(end - text.data()));
+  // Older libc++ has no std::from_chars for these, and strtod(3) reads more than they are.
+  double number = 0;
+  double divisor = 1;
+  bool in_fraction = false;
+  std::size_t end = 0;
+  for (; end < text.size(); ++end) {
+    if (text[end] == '.' && !std::exchange(in_fraction, true)) continue;
+    if (text[end] < '0' || text[end] > '9') break;
+    number = number * 10 + (text[end] - '0');
+    if (in_fraction) divisor *= 10;
+  }
+  number /= divisor;
+  const std::string_view suffix = text.substr(end);
   if (suffix.empty() && number == 0) return 0;
   for (const unit& candidate : units) {
     if (candidate.name != suffix) continue;
     const double scaled = std::round(number * candidate.factor);
-    if (scaled >= static_cast<double>(std::numeric_limits<std::int64_t>::max())) {
+    // Also when there were so many digits that it is none.
+    if (!(scaled < static_cast<double>(std::numeric_limits<std::int64_t>::max())))
       throw refuse("is too large");
-    }
     return static_cast<std::int64_t>(scaled);
   }
   const std::string choices = " (use one of " + std::string(known) + ")";

@@ -19,6 +19,7 @@ TEST_CASE("durations") {
   CHECK(parse_duration("10s") == 10s);
   CHECK(parse_duration("1.5s") == 1500ms);
   CHECK(parse_duration("0.1us") == 100ns);
+  CHECK(parse_duration("1.234567891s") == 1'234'567'891ns);
   CHECK(parse_duration("2m") == 2min);
   CHECK(parse_duration("1h") == 1h);
   CHECK(parse_duration("0") == 0ns);
@@ -58,6 +59,10 @@ TEST_CASE("what is wrong is said") {
       says("'10K': unknown unit 'K' (use one of k, M, G for powers of 1000; KiB, MiB, GiB for "
            "powers of 1024)"));
   CHECK_THROWS_AS(parse_size("1e3"), unit_error);
+  CHECK_THROWS_AS(parse_size("1.2.3"), unit_error);
+  const std::string many(400, '0');
+  CHECK_THROWS_MATCHES(parse_size("1" + many + "." + many), unit_error,
+                       says("'1" + many + "." + many + "': is too large"));
   CHECK_THROWS_AS(parse_size("99999999999999999999"), unit_error);
   CHECK_THROWS_AS(parse_size("0x10"), unit_error);
 }
