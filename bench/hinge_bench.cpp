@@ -93,7 +93,8 @@ void add_options(CLI::App& app, arguments& into, workload work) {
           [&](const std::string& text) { load.target = parse_target(text); });
   add("--backend", "NAMES",
       "in place of a target: a server in this process, on epoll, kqueue, uring, auto, or the first "
-      "that can be used of several, as uring,epoll ($HINGE_BACKEND); the client itself is always on "
+      "that can be used of several, as uring,epoll ($HINGE_BACKEND); the client itself is always "
+      "on "
       "a readiness backend",
       [&](const std::string& text) { into.served_on = hinge::backends_of(text); })
       ->excludes(target);

@@ -143,10 +143,11 @@ bool loop_base::send_last_soon(std::uint32_t slot, hot_entry& h) noexcept {
 /// last one goes the close. False: nothing was done, there is more to it.
 bool loop_base::reply_in_place(std::uint32_t slot, std::span<const std::byte> bytes,
                                bool last) noexcept {
-  constexpr std::uint32_t paused =
+  constexpr std::uint32_t receives_more =
       connection_flag::above_high | connection_flag::user_paused | connection_flag::receiving;
+  constexpr std::uint32_t anything_else = send_under_way | receives_more;
   hot_entry& h = table_.hot(slot);
-  if (bytes.empty() || h.queued != 0 || h.has(last ? send_under_way | paused : send_under_way) ||
+  if (bytes.empty() || h.queued != 0 || h.has(last ? anything_else : send_under_way) ||
       (last && !h.held.empty()) || !in_received(bytes) ||
       bytes.size() > options_.queue_high_bytes || !buffers_.may_keep(h.lent) ||
       !segments_.append_reference(h.out, bytes, received_buffer_)) [[unlikely]]
@@ -315,8 +316,7 @@ bool loop_base::received_unusually(std::uint32_t slot, const event& e) noexcept 
     h.set(connection_flag::end_unread);
   } else if (live && e.result != -ECANCELED && e.result != -ENOBUFS) {
     // Not when it was stopped, or without a free buffer: it is armed again, no more.
-    h.has(connection_flag::watching) ? fail_broken(slot, e.result)
-                                     : fail_connection(slot, e.result);
+    h.has(connection_flag::watching) ? fail_broken(slot, 0) : fail_connection(slot, e.result);
   }
   return false;
 }

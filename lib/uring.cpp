@@ -8,13 +8,10 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <cstdlib>
-#include <cstring>
 #include <new>
 #include <utility>
 
@@ -183,7 +180,7 @@ event* uring_poller::state::apply(const change& wanted, event* out) noexcept {
 
 event* uring_poller::state::harvest(event* out, std::uint32_t room) noexcept {
   sys::completed(ring.raw());
-  event* const begin = out;
+  event* const told_first = out;
   const unsigned first = ring.first_completion();
   const unsigned end = ring.past_completions();
   unsigned at = first;
@@ -202,7 +199,7 @@ event* uring_poller::state::harvest(event* out, std::uint32_t room) noexcept {
     }
   }
   ring.pass_completions(at - first);
-  connections.harvested(begin, out);
+  connections.harvested(told_first, out);
   return out;
 }
 

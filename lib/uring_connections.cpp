@@ -34,7 +34,8 @@ int uring_connections::watch(const change& wanted, std::uint8_t& h) noexcept {
   return 0;
 }
 
-/// A poll has told; `result` becomes what a receive would have said. False: nothing of interest.
+/// A poll has told; `result` becomes what a receive would have said. False: nothing of interest. A
+/// watch goes on: POLLERR may also be about the socket's error queue (time stamps).
 bool uring_connections::polled(std::uint8_t& h, std::int32_t& result, bool more) noexcept {
   const bool watched = (h & holds_watch) != 0;
   if (!more) clear(h, holds_poll | holds_watch);
@@ -59,14 +60,11 @@ bool uring_connections::unpark(token subject, std::uint8_t& h) noexcept {
 
 void uring_connections::arm_parked() noexcept {
   for (std::uint32_t left = buffers_.free(); left != 0 && !parked_.empty(); --left) {
-    const parked_receives::entry next = parked_.take();
+    const parked_receives::entry& next = parked_.first();
     std::uint8_t& h = held(next.subject);
-    if (arm({.subject = next.subject, .fd = next.fd, .flags = next.flags}, h) == 0) {
-      clear(h, holds_parked);
-    } else {
-      parked_.add(next);
-      return;
-    }
+    if (arm({.subject = next.subject, .fd = next.fd, .flags = next.flags}, h) < 0) return;
+    clear(h, holds_parked);
+    parked_.drop_first();
   }
 }
 

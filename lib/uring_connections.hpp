@@ -128,10 +128,12 @@ private:
   static constexpr std::uint8_t holds_detach = 4;  // to be told when nothing is under way
   static constexpr std::uint8_t holds_parked = 8;
   static constexpr std::uint8_t holds_poll = 16;  // the receive is a poll first
-  static constexpr std::uint8_t holds_readable =
-      32;                                          // a poll said so: the next receive is a real one
+  // A poll has said so, and the next receive is a real one. May outlive its connection: then the
+  // first of the slot's next one is real, too.
+  static constexpr std::uint8_t holds_readable = 32;
   static constexpr std::uint8_t holds_watch = 64;  // the receive is a poll for errors
-  static constexpr std::uint8_t holds_unread = 128;  // the kernel said that more is there, no more
+  static constexpr std::uint8_t holds_unread =
+      128;  // more is there, as the kernel said, and no more
 
   static void clear(std::uint8_t& h, unsigned bits) noexcept {
     h &= static_cast<std::uint8_t>(~bits);

@@ -23,11 +23,10 @@ public:
   }
   bool empty() const noexcept { return count_ == 0; }
   void add(const entry& last) noexcept { entries_[place(count_++)] = last; }
-  entry take() noexcept {
-    const entry first = entries_[first_];
+  const entry& first() const noexcept { return entries_[first_]; }
+  void drop_first() noexcept {
     first_ = place(1);
     --count_;
-    return first;
   }
   /// Linear: connections seldom end just here.
   void remove(token subject) noexcept {

@@ -111,14 +111,15 @@ struct change {
   /// in the same batch when all bytes have gone: then `detached` alone answers (closed). A short or
   /// failed send is answered by `sent`, and nothing is closed.
   static constexpr std::uint8_t then_close = 1;
-  /// `flags` of `receive`, completion: one answer is all that is wanted; else a backend may go on
-  /// by itself (`more == 1`).
-  static constexpr std::uint8_t once = 4;
-  /// `flags` of `receive`, completion: takes no bytes and tells no end; `received` with an errno
-  /// below 0 comes once the connection has an error, which is SO_ERROR's to tell.
-  static constexpr std::uint8_t errors_only = 8;
   /// `flags` of `send`: more bytes follow at once, don't send a small packet yet (MSG_MORE).
   static constexpr std::uint8_t more_follows = 2;
+  /// `flags` of `receive`, completion: one answer is all that is wanted now; a backend may end with
+  /// it where it else goes on by itself.
+  static constexpr std::uint8_t once = 4;
+  /// `flags` of `receive`, completion: takes no bytes and tells no end. `received` with a result
+  /// below 0 says that the connection may have an error, which SO_ERROR tells; it may go on
+  /// (`more == 1`).
+  static constexpr std::uint8_t errors_only = 8;
 
   token subject{};
   const std::byte* data = nullptr;

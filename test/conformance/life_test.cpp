@@ -4,6 +4,9 @@
 
 #include <catch2/generators/catch_generators.hpp>
 
+#include <linux/net_tstamp.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 
 using namespace hinge;
@@ -298,6 +301,24 @@ TEMPLATE_LIST_TEST_CASE("life: a peer's reset ends the connection, whatever it w
     CHECK(at.until([&] { return at.about(i).closes == 1; }));
     CHECK(at.about(i).cause == close_cause::peer_reset);
   }
+}
+
+TEMPLATE_LIST_TEST_CASE("life: what lies in the error queue ends nothing", "", backends) {
+  house<TestType> at({.accept = [](connection c) {
+    // A simulated one has no such queue.
+    const int stamps = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+    ::setsockopt(c.fd(), SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof stamps);
+    CHECK(c.pause_reading());
+  }});
+  client& peer = at.enter();
+  at.rest();
+  CHECK(at.handle(0).send(bytes_of("stamped")));
+  CHECK(at.until([&] { return peer.received() == "stamped"; }));
+  at.rest();
+  CHECK(at.about(0).closes == 0);
+  peer.send("question");
+  CHECK(at.handle(0).resume_reading());
+  CHECK(at.until([&] { return at.about(0).data == "question"; }));
 }
 
 TEMPLATE_LIST_TEST_CASE("life: a peer that is gone before it is accepted", "", backends) {

@@ -256,7 +256,7 @@ void completion_engine::receive(token subject, operations& of) {
     return;
   }
   if (of.errors_only) {
-    if (net_.stream_of(of.fd)->dead) end_receive(subject, of, -ECONNRESET);
+    if (net_.stream_of(of.fd)->error != 0) end_receive(subject, of, -EIO);
     return;
   }
   while (of.receiving && of.happened.size() < net_.with.ahead &&
