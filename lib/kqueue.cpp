@@ -42,19 +42,15 @@ constexpr timespec at_once{};
 // NetBSD, OpenBSD and macOS refuse more than 100,000,000 s.
 constexpr instant longest_wait_s = 10'000'000;
 
-#ifdef EVFILT_LIBKQUEUE
+#if defined(HINGE_LIBKQUEUE) || defined(EVFILT_LIBKQUEUE)
 // There a trigger takes locks, which a signal handler must not, and `data` doesn't count what lies
 // behind urgent data.
-constexpr bool user_events = false;
 constexpr bool counts_bytes = false;
 #else
 constexpr bool counts_bytes = true;
 #ifdef EVFILT_USER
-constexpr bool user_events = true;
+#define HINGE_USER_EVENTS
 #endif
-#endif
-#ifndef EVFILT_USER
-constexpr bool user_events = false;
 #endif
 
 kernel_event kernel_change(int fd, filter what, unsigned does, token subject) noexcept {
@@ -182,14 +178,12 @@ result<void> kqueue_poller::state::open_queue() noexcept {
 }
 
 result<void> kqueue_poller::state::open_wake() noexcept {
-#ifdef EVFILT_USER
-  if (user_events) {
-    const kernel_event wanted = kernel_change(0, EVFILT_USER, EV_ADD | EV_CLEAR, token());
-    const int added = sys::kevent(queue.get(), &wanted, 1, nullptr, 0, &at_once);
-    if (added >= 0) return {};
-    // A kernel that is older than its headers.
-    if (added != -EINVAL) return fail("kevent", "EV_ADD of EVFILT_USER", -added);
-  }
+#ifdef HINGE_USER_EVENTS
+  const kernel_event wanted = kernel_change(0, EVFILT_USER, EV_ADD | EV_CLEAR, token());
+  const int added = sys::kevent(queue.get(), &wanted, 1, nullptr, 0, &at_once);
+  if (added >= 0) return {};
+  // A kernel that is older than its headers.
+  if (added != -EINVAL) return fail("kevent", "EV_ADD of EVFILT_USER", -added);
 #endif
   return open_pipe();
 }
@@ -212,7 +206,7 @@ result<void> kqueue_poller::state::open_pipe() noexcept {
 }
 
 void kqueue_poller::wake() const noexcept {
-#ifdef EVFILT_USER
+#ifdef HINGE_USER_EVENTS
   if (!state_->wake_writes) {
     kernel_event trigger = kernel_change(0, EVFILT_USER, 0, token());
     trigger.fflags = NOTE_TRIGGER;
