@@ -15,9 +15,9 @@ namespace hinge {
 
 /// How connections that wait for bytes are held.
 enum class uring_receive : std::uint8_t {
-  /// A receive is armed: for one answer where the loop wants one (change::once: the first of a
-  /// connection, so that a lone request needs no cancel before its close), else for as many as come.
-  /// An idle connection costs the kernel the most.
+  /// A receive is armed: for one answer where the loop wants no more (change::once, for the first
+  /// of a connection, so that a lone request needs no cancel before its close), else for as many as
+  /// come. An idle connection costs the kernel the most.
   armed,
   /// A poll is armed, and a receive follows when there is something: less kernel memory for each
   /// idle connection, one request and one pass through the ring more for each message.

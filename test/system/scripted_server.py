@@ -1,0 +1,74 @@
+"""Servers for the tests of hinge-bench: each serves as a function says."""
+
+import socket
+import struct
+import threading
+
+
+class Server:
+    """Serves each connection with `behave(connection, index)` in a thread of its own."""
+
+    def __init__(self, behave, name=("127.0.0.1", 0), family=socket.AF_INET):
+        self.behave = behave
+        self.listener = socket.socket(family)
+        self.listener.bind(name)
+        self.listener.listen(512)
+        self.accepted = 0
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            threading.Thread(target=self.serve, args=(connection, self.accepted - 1),
+                             daemon=True).start()
+
+    def serve(self, connection, index):
+        with connection:
+            try:
+                self.behave(connection, index)
+            except OSError:
+                pass  # the client's reset
+
+    @property
+    def target(self):
+        return str(self.listener.getsockname()[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+def echo(connection, _=0):
+    while data := connection.recv(1 << 16):
+        connection.sendall(data)
+
+
+def first_well(misbehave):
+    """One client is served, so that the server counts as one that answers."""
+    return lambda connection, index: echo(connection) if index == 0 else misbehave(connection)
+
+
+def reset(connection):
+    connection.recv(64)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def half(connection):
+    connection.sendall(connection.recv(64)[:32])
+
+
+def garble(connection):
+    connection.sendall(bytes(byte ^ 1 for byte in connection.recv(64)))
+    connection.recv(1)
+
+
+def silent(connection):
+    while connection.recv(1 << 16):
+        pass
