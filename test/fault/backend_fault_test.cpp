@@ -173,7 +173,7 @@ TEST_CASE("a ring that may not be entered is refused") {
     forget_uring_verdict();
     check_refused("self-test: accept: " + std::string(one.why));
   }
-  CHECK((backend_report().chosen == backend::io_uring) == one.passes);
+  CHECK((backend_report().chosen() == backend::io_uring) == one.passes);
 }
 
 TEST_CASE("a ring whose descriptor can't be registered serves all the same") {
