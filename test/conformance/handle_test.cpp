@@ -10,16 +10,15 @@ using namespace hinge;
 using namespace hinge::test;
 using namespace std::chrono_literals;
 
-TEMPLATE_LIST_TEST_CASE("handle: on a connection that has gone everything is a counted no-op", "",
-                        backends) {
-  house<TestType> at({.close = [](connection c, close_cause) {
-    // In on_close all is there still, but nothing can be done.
-    CHECK((c.bytes_in() == 5 || c.loop().stopping()));
-    CHECK(c.peer().is_loopback());
-    CHECK_FALSE(c.is_open());
-    CHECK_FALSE(c.send(bytes_of("no")));
-    CHECK_FALSE(c.abort());
-  }});
+HINGE_TEST_CASE("handle: on a connection that has gone everything is a counted no-op", backends) {
+  house at(backend, {.close = [](connection c, close_cause) {
+             // In on_close all is there still, but nothing can be done.
+             CHECK((c.bytes_in() == 5 || c.loop().stopping()));
+             CHECK(c.peer().is_loopback());
+             CHECK_FALSE(c.is_open());
+             CHECK_FALSE(c.send(bytes_of("no")));
+             CHECK_FALSE(c.abort());
+           }});
   at.enter().send("hello");
   CHECK(at.until([&] { return at.about(0).data == "hello"; }));
   connection gone = at.handle(0);
@@ -51,9 +50,9 @@ TEMPLATE_LIST_TEST_CASE("handle: on a connection that has gone everything is a c
   CHECK_FALSE(connection().send(bytes_of("nobody")));
 }
 
-TEMPLATE_LIST_TEST_CASE("handle: what a connection knows of itself", "", backends) {
-  house<TestType> at({.data = echo}, {}, 2);
-  const instant before = at.running->now();
+HINGE_TEST_CASE("handle: what a connection knows of itself", backends) {
+  house at(backend, {.data = echo}, {}, 2);
+  const instant before = at.base().now();
   client& peer = at.enter(1);
   const connection c = at.handle(0);
   peer.send("four");
@@ -71,24 +70,23 @@ TEMPLATE_LIST_TEST_CASE("handle: what a connection knows of itself", "", backend
   CHECK(c == at.handle(0));
 }
 
-TEMPLATE_LIST_TEST_CASE("handle: a peer that was asked for is known to the end", "", backends) {
+HINGE_TEST_CASE("handle: a peer that was asked for is known to the end", backends) {
   address asked;
   address at_last;
-  house<TestType> at({.data =
-                          [&](connection c, std::span<std::byte> bytes) {
-                            asked = c.peer();
-                            CHECK(c.finish(bytes));
-                          },
-                      .close = [&](connection c, close_cause) { at_last = c.peer(); }});
+  house at(backend, {.data =
+                         [&](connection c, std::span<std::byte> bytes) {
+                           asked = c.peer();
+                           CHECK(c.finish(bytes));
+                         },
+                     .close = [&](connection c, close_cause) { at_last = c.peer(); }});
   at.enter().send("hello");
   CHECK(at.until([&] { return at.about(0).closes == 1; }));
   CHECK(asked.is_loopback());
   CHECK(at_last == asked);
 }
 
-TEMPLATE_LIST_TEST_CASE("thread: posted functions run in the loop's thread, in order", "",
-                        backends) {
-  house<TestType> at({}, {.first_byte_timeout = 0s, .idle_timeout = 0s});
+HINGE_TEST_CASE("thread: posted functions run in the loop's thread, in order", backends) {
+  house at(backend, {}, {.first_byte_timeout = 0s, .idle_timeout = 0s});
   constexpr int each = 100;
   const auto here = std::this_thread::get_id();
   std::vector<int> ran[2];
@@ -97,7 +95,7 @@ TEMPLATE_LIST_TEST_CASE("thread: posted functions run in the loop's thread, in o
   for (int which = 0; which < 2; ++which) {
     threads.emplace_back([&, which] {
       for (int i = 0; i < each; ++i)
-        at.running->post([&, which, i] {
+        at.base().post([&, which, i] {
           ran[which].push_back(i);
           elsewhere += std::this_thread::get_id() != here;
         });
@@ -110,9 +108,9 @@ TEMPLATE_LIST_TEST_CASE("thread: posted functions run in the loop's thread, in o
   for (const std::vector<int>& one : ran) CHECK(std::is_sorted(one.begin(), one.end()));
 }
 
-TEMPLATE_LIST_TEST_CASE("thread: a wake ends a turn that would wait for ever", "", backends) {
-  house<TestType> at({}, {.first_byte_timeout = 0s, .idle_timeout = 0s});
-  std::thread other([&] { at.running->wake(); });
+HINGE_TEST_CASE("thread: a wake ends a turn that would wait for ever", backends) {
+  house at(backend, {}, {.first_byte_timeout = 0s, .idle_timeout = 0s});
+  std::thread other([&] { at.base().wake(); });
   // The system may interrupt a wait; a wake that is lost would never end it.
   int told = 0;
   for (int turns = 0; told == 0 && turns < 5; ++turns) told = at.running->turn();
@@ -120,49 +118,50 @@ TEMPLATE_LIST_TEST_CASE("thread: a wake ends a turn that would wait for ever", "
   other.join();
 }
 
-TEMPLATE_LIST_TEST_CASE("thread: a function that is posted may stop the loop", "", backends) {
-  house<TestType> at({}, {.first_byte_timeout = 0s, .idle_timeout = 0s});
+HINGE_TEST_CASE("thread: a function that is posted may stop the loop", backends) {
+  house at(backend, {}, {.first_byte_timeout = 0s, .idle_timeout = 0s});
   at.enter();
-  std::thread other([&] { at.running->post([&] { at.running->stop(); }); });
+  std::thread other([&] { at.base().post([&] { at.base().stop(); }); });
   CHECK(at.running->run() == 0);
   other.join();
   CHECK(at.about(0).cause == close_cause::drain);
 }
 
-TEMPLATE_LIST_TEST_CASE("stop: everything ends, also what comes in the same turn", "", backends) {
-  house<TestType>* here = nullptr;
-  house<TestType> at({.data = [&](connection, std::span<std::byte>) { here->running->stop(); }});
+HINGE_TEST_CASE("stop: everything ends, also what comes in the same turn", backends) {
+  house* here = nullptr;
+  house at(backend, {.data = [&](connection, std::span<std::byte>) { here->base().stop(); }});
   here = &at;
   client& one = at.enter();
   at.enter();
   at.rest();
   one.send("stop");
   for (int i = 0; i < 5; ++i) at.connect();
-  CHECK(at.until([&] { return at.running->finished(); }, 50));
+  CHECK(at.until([&] { return at.base().finished(); }, 50));
   CHECK(at.running->run() == 0);
-  CHECK(at.running->open_connections() == 0);
+  CHECK(at.base().open_connections() == 0);
   for (const heard& each : at.notes().all) CHECK(each.closes == 1);
   CHECK(at.counters().accepted == at.counters().closed_total() + at.counters().shed);
 }
 
-TEMPLATE_LIST_TEST_CASE("drain: the handler is told, and has its time", "", backends) {
+HINGE_TEST_CASE("drain: the handler is told, and has its time", backends) {
   const std::string large = pattern(1'000'000);
-  house<TestType> at({.drain =
-                          [&](connection c) {
-                            if (c.listener() == 0) c.finish(bytes_of(large));
-                          }},
-                     {}, 2);
+  house at(backend,
+           {.drain =
+                [&](connection c) {
+                  if (c.listener() == 0) c.finish(bytes_of(large));
+                }},
+           {}, 2);
   client& finishes = at.enter(0);
   client& stays = at.enter(1);
-  const address where = at.running->listener_at(0).local();
-  const instant start = at.running->now();
+  const address where = at.base().listener_at(0).local();
+  const instant start = at.base().now();
   at.running->drain(1s);
   at.rest(2);
   CHECK(at.where.connect(where) == nullptr);
   CHECK(at.until([&] { return finishes.ended(); }));
   CHECK((finishes.received() == large));
-  CHECK(at.until([&] { return at.running->finished(); }));
-  CHECK(at.running->now() - start >= 1'000'000'000);
+  CHECK(at.until([&] { return at.base().finished(); }));
+  CHECK(at.base().now() - start >= 1'000'000'000);
   CHECK(at.about(0).cause == close_cause::local_close);
   CHECK(at.about(1).draining);
   CHECK(at.about(1).cause == close_cause::drain);
@@ -170,42 +169,41 @@ TEMPLATE_LIST_TEST_CASE("drain: the handler is told, and has its time", "", back
   CHECK((stays.was_reset() || stays.ended()));
 }
 
-TEMPLATE_LIST_TEST_CASE("drain: with nothing open it ends at once", "", backends) {
-  house<TestType> at;
+HINGE_TEST_CASE("drain: with nothing open it ends at once", backends) {
+  house at(backend);
   at.running->drain(1h);
   CHECK(at.running->run() == 0);
-  CHECK(at.running->finished());
+  CHECK(at.base().finished());
 }
 
-TEMPLATE_LIST_TEST_CASE("drain: who comes in the same turn is not forgotten", "", backends) {
-  house<TestType>* here = nullptr;
-  house<TestType> at({.data = [&](connection, std::span<std::byte>) { here->running->drain(1h); },
-                      .drain = [](connection c) { c.close(); }});
+HINGE_TEST_CASE("drain: who comes in the same turn is not forgotten", backends) {
+  house* here = nullptr;
+  house at(backend, {.data = [&](connection, std::span<std::byte>) { here->running->drain(1h); },
+                     .drain = [](connection c) { c.close(); }});
   here = &at;
   client& one = at.enter();
   at.rest();
   one.send("drain");
   for (int i = 0; i < 5; ++i) at.connect();
-  CHECK(at.until([&] { return at.running->finished(); }, 50));
+  CHECK(at.until([&] { return at.base().finished(); }, 50));
   for (const heard& each : at.notes().all) CHECK(each.closes == 1);
 }
 
-TEMPLATE_LIST_TEST_CASE("end: a loop's destructor tells every connection and leaves nothing", "",
-                        backends) {
+HINGE_TEST_CASE("end: a loop's destructor tells every connection and leaves nothing", backends) {
   const std::size_t descriptors = open_descriptors();
   {
     std::size_t closes = 0;
     const std::string large = pattern(1'000'000);
-    house<TestType> at({.close = [&](connection, close_cause cause) {
-      ++closes;
-      CHECK(cause == close_cause::drain);
-    }});
+    house at(backend, {.close = [&](connection, close_cause cause) {
+               ++closes;
+               CHECK(cause == close_cause::drain);
+             }});
     at.enter();
     at.enter();
     const auto stuck = at.take_away(1);
     CHECK(at.handle(1).send(bytes_of(large)));
     at.connect();
-    const address where = at.running->listener_at(0).local();
+    const address where = at.base().listener_at(0).local();
     at.running.reset();
     CHECK(closes >= 2);
     CHECK(at.where.connect(where) == nullptr);

@@ -1,59 +1,52 @@
 #include "conformance/house.hpp"
 
-#define HINGE_TEST_LOOP(poller) template class hinge::loop<hinge::poller, hinge::test::note_taker>;
-HINGE_TEST_POLLERS(HINGE_TEST_LOOP)
-#undef HINGE_TEST_LOOP
+#include <utility>
 
 namespace hinge::test {
 
-void note_taker::on_accept(connection c) {
-  number(c) = all.size();
-  all.push_back({.fd = c.fd(), .listener = c.listener()});
-  handles.push_back(c);
-  if (does.accept) does.accept(c);
+namespace {
+
+constexpr listener_options small_buffers = {.send_buffer_bytes = 32 * 1024,
+                                            .receive_buffer_bytes = 32 * 1024};
+
+}  // namespace
+
+house::house(const tested_backend& on, script does, loop_options options, std::size_t listeners)
+    : world_(on.make_world()), where(*world_), running(on.make_loop()) {
+  notes().does = std::move(does);
+  if (options.max_connections == 0) options.max_connections = 64;
+  const result<void> opened = running->open(options);
+  INFO(opened.error().text());
+  REQUIRE(opened);
+  for (std::size_t i = 0; i < listeners; ++i)
+    REQUIRE(base().listen(address::loopback(0), small_buffers));
+  turn();
 }
 
-void note_taker::on_data(connection c, std::span<std::byte> bytes) {
-  heard& of = all[number(c)];
-  CHECK(of.closes == 0);
-  CHECK_FALSE(of.ended);
-  CHECK_FALSE(bytes.empty());
-  ++of.calls;
-  of.data.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (does.data) does.data(c, bytes);
+house::~house() {
+  running.reset();
+  CHECK(where.violations() == "");
 }
 
-void note_taker::on_end(connection c) {
-  heard& of = all[number(c)];
-  CHECK(of.closes == 0);
-  CHECK_FALSE(of.ended);
-  of.ended = true;
-  if (does.end) does.end(c);
+void house::turn() {
+  REQUIRE(running->turn(where.soon(base().now())) >= 0);
+  const loop_counters& counted = counters();
+  CHECK(counted.accepted == base().open_connections() + counted.closed_total() + counted.shed);
+  for (const auto& one : peers)
+    if (one) one->listen_in();
 }
 
-void note_taker::on_writable(connection c) {
-  heard& of = all[number(c)];
-  CHECK(of.closes == 0);
-  ++of.writable;
-  if (does.writable) does.writable(c);
+client& house::connect(std::size_t listener) {
+  peers.push_back(where.connect(base().listener_at(listener).local()));
+  REQUIRE(peers.back());
+  return *peers.back();
 }
 
-void note_taker::on_drain(connection c) {
-  all[number(c)].draining = true;
-  if (does.drain) does.drain(c);
-}
-
-void note_taker::on_close(connection c, close_cause cause) {
-  heard& of = all[number(c)];
-  CHECK(cause != close_cause::none);
-  ++of.closes;
-  of.cause = cause;
-  of.closed_at = c.loop().now();
-  if (does.close) does.close(c, cause);
-}
-
-void note_taker::on_listener_error(std::size_t listener, int code) {
-  errors.emplace_back(listener, code);
+client& house::enter(std::size_t listener) {
+  const std::size_t before = notes().all.size();
+  client& made = connect(listener);
+  REQUIRE(until([&] { return notes().all.size() > before; }));
+  return made;
 }
 
 }  // namespace hinge::test

@@ -17,8 +17,7 @@ std::string text_of(const kept_bytes& kept) {
 }
 
 /// `kept` goes before the loop does.
-template <class Backend>
-void keep_all(house<Backend>& at, std::vector<kept_bytes>& kept) {
+void keep_all(house& at, std::vector<kept_bytes>& kept) {
   at.notes().does.data = [&kept](connection c, std::span<std::byte> bytes) {
     kept.push_back(c.keep(bytes));
   };
@@ -26,8 +25,8 @@ void keep_all(house<Backend>& at, std::vector<kept_bytes>& kept) {
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("keep: kept bytes stay what they were while others come", "", backends) {
-  house<TestType> at({}, few_buffers);
+HINGE_TEST_CASE("keep: kept bytes stay what they were while others come", backends) {
+  house at(backend, {}, few_buffers);
   std::vector<kept_bytes> kept;
   keep_all(at, kept);
   client& peer = at.enter();
@@ -44,8 +43,8 @@ TEMPLATE_LIST_TEST_CASE("keep: kept bytes stay what they were while others come"
   CHECK((all == pattern(100'000)));
 }
 
-TEMPLATE_LIST_TEST_CASE("keep: who keeps much leaves the others their buffers", "", backends) {
-  house<TestType> at({}, few_buffers);
+HINGE_TEST_CASE("keep: who keeps much leaves the others their buffers", backends) {
+  house at(backend, {}, few_buffers);
   std::vector<kept_bytes> kept;
   at.notes().does.data = [&](connection c, std::span<std::byte> bytes) {
     if (bytes.front() == std::byte{'k'}) kept.push_back(c.keep(bytes));
@@ -63,11 +62,11 @@ TEMPLATE_LIST_TEST_CASE("keep: who keeps much leaves the others their buffers", 
   const auto in_place =
       std::count_if(kept.begin(), kept.end(), [](const kept_bytes& one) { return one.in_place(); });
   CHECK(in_place <= 2);  // a sixteenth of 32
-  CHECK((in_place != 0) == at.running->poller().completes());
+  CHECK((in_place != 0) == backend.completes);
 }
 
-TEMPLATE_LIST_TEST_CASE("keep: what was kept can be sent, by any connection", "", backends) {
-  house<TestType> at({}, few_buffers);
+HINGE_TEST_CASE("keep: what was kept can be sent, by any connection", backends) {
+  house at(backend, {}, few_buffers);
   std::vector<kept_bytes> kept;
   keep_all(at, kept);
   client& from = at.enter();
@@ -83,8 +82,8 @@ TEMPLATE_LIST_TEST_CASE("keep: what was kept can be sent, by any connection", ""
   CHECK(from.received().empty());
 }
 
-TEMPLATE_LIST_TEST_CASE("keep: bytes outlive their connection, not a refused send", "", backends) {
-  house<TestType> at({}, few_buffers);
+HINGE_TEST_CASE("keep: bytes outlive their connection, not a refused send", backends) {
+  house at(backend, {}, few_buffers);
   std::vector<kept_bytes> kept;
   keep_all(at, kept);
   at.enter().send("still here");
@@ -104,9 +103,8 @@ TEMPLATE_LIST_TEST_CASE("keep: bytes outlive their connection, not a refused sen
   CHECK(at.until([&] { return next.received() == "next"; }));
 }
 
-TEMPLATE_LIST_TEST_CASE("keep: of nothing, of others' bytes, of a connection that has gone", "",
-                        backends) {
-  house<TestType> at;
+HINGE_TEST_CASE("keep: of nothing, of others' bytes, of a connection that has gone", backends) {
+  house at(backend);
   at.enter();
   const std::string own = "own bytes";
   CHECK_FALSE(at.handle(0).keep({}));

@@ -1,5 +1,6 @@
 // What kqueue alone can get wrong, and what it costs beside epoll.
 #include "conformance/house.hpp"
+#include "conformance/kqueue_world.hpp"
 #include "conformance/seam.hpp"
 
 using namespace hinge;
@@ -7,12 +8,18 @@ using namespace hinge::test;
 
 namespace {
 
-using on_epoll = plain<epoll_poller, real_world>;
 /// Without surprises: they cost calls.
 struct calm_kqueue_world final : kqueue_world {
   calm_kqueue_world() : kqueue_world(kevent_model::calm()) {}
 };
-using on_kqueue = plain<kqueue_poller, calm_kqueue_world>;
+
+tested_backend calm_kqueue() {
+  tested_backend made = find_backend("kqueue");
+  made.make_world = []() -> std::unique_ptr<world> {
+    return std::make_unique<calm_kqueue_world>();
+  };
+  return made;
+}
 
 /// System calls of the library since `before`.
 std::uint64_t calls_of(const world& at) {
@@ -30,9 +37,9 @@ struct cost {
 };
 
 /// A house that serves until `done`; it never turns but when something is there.
-template <class Backend, class Work>
-cost of(Work work) {
-  house<Backend> at({.data = echo});
+template <class Work>
+cost of(const tested_backend& backend, Work work) {
+  house at(backend, {.data = echo});
   at.rest();
   const std::uint64_t before = calls_of(at.where);
   const std::uint64_t kevents_before = at.where.calls().count(call_id::kevent);
@@ -43,9 +50,8 @@ cost of(Work work) {
 constexpr int repeats = 50;
 
 /// Connections, one after the other, that send nothing and are closed by the server.
-template <class Backend>
-cost of_accepting() {
-  return of<Backend>([](auto& at) {
+cost of_accepting(const tested_backend& backend) {
+  return of(backend, [](house& at) {
     at.notes().does.accept = [](connection c) { c.close(); };
     for (int i = 0; i < repeats; ++i) {
       at.enter();
@@ -55,9 +61,8 @@ cost of_accepting() {
 }
 
 /// Messages on a kept connection.
-template <class Backend>
-cost of_echoing() {
-  return of<Backend>([](auto& at) {
+cost of_echoing(const tested_backend& backend) {
+  return of(backend, [](house& at) {
     client& peer = at.enter();
     for (std::size_t i = 1; i <= repeats; ++i) {
       peer.send("message");
@@ -69,9 +74,10 @@ cost of_echoing() {
 }  // namespace
 
 TEST_CASE("kqueue: accepting and echoing take no more calls than on epoll") {
-  for (const auto& [kqueue, epoll] :
-       {std::pair(of_accepting<on_kqueue>(), of_accepting<on_epoll>()),
-        std::pair(of_echoing<on_kqueue>(), of_echoing<on_epoll>())}) {
+  const tested_backend on_epoll = find_backend("epoll");
+  const tested_backend on_kqueue = calm_kqueue();
+  for (const auto& [kqueue, epoll] : {std::pair(of_accepting(on_kqueue), of_accepting(on_epoll)),
+                                      std::pair(of_echoing(on_kqueue), of_echoing(on_epoll))}) {
     CAPTURE(kqueue.all, kqueue.kevents, epoll.all);
     // One call more for each would be `repeats`; a busy machine lets a turn or two end early.
     CHECK(kqueue.all < epoll.all + repeats / 2);
@@ -81,7 +87,7 @@ TEST_CASE("kqueue: accepting and echoing take no more calls than on epoll") {
 }
 
 TEST_CASE("kqueue: a turn is one kevent, with its changes") {
-  seam<on_kqueue> at;
+  seam at(calm_kqueue());
   auto one = at.connect();
   const std::uint64_t before = at.where.calls().count(call_id::kevent);
   at.turn({one.receive(), on_listener(at.door, operation::stop_accept)});
@@ -90,7 +96,7 @@ TEST_CASE("kqueue: a turn is one kevent, with its changes") {
 
 // EV_ADD is two changes a connection, and each may need a slot to say why it failed.
 TEST_CASE("kqueue: more changes than room for events are all applied") {
-  seam<plain<kqueue_poller, kqueue_world>> at;
+  seam at(find_backend("kqueue"));
   std::vector<accepted_connection> all;
   for (int i = 0; i < 40; ++i) all.push_back(at.connect());
   std::vector<change> changes;
@@ -114,7 +120,7 @@ TEST_CASE("kqueue: more changes than room for events are all applied") {
 }
 
 TEST_CASE("kqueue: a call that failed as a whole is made again with its changes") {
-  seam<on_kqueue> at;
+  seam at(calm_kqueue());
   auto one = at.connect();
   std::array<event, 8> events;
   turn_terms terms{.now = at.now};
@@ -131,7 +137,7 @@ TEST_CASE("kqueue: a call that failed as a whole is made again with its changes"
 
 // The write filter says EV_EOF then.
 TEST_CASE("kqueue: one's own end is not the peer's") {
-  seam<on_kqueue> at;
+  seam at(calm_kqueue());
   auto one = at.connect();
   at.turn({one.receive()});
   at.rest();

@@ -29,15 +29,15 @@ std::string fill(connection c) {
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("pressure: a full queue pauses reading until on_writable", "", backends) {
+HINGE_TEST_CASE("pressure: a full queue pauses reading until on_writable", backends) {
   std::string expected;
-  house<TestType> at(
-      {.data =
-           [&](connection c, std::span<std::byte> bytes) {
-             if (bytes.front() == std::byte{'f'}) expected = fill(c);
-           },
-       .writable = [](connection c) { CHECK(c.queued_bytes() <= narrow.queue_low_bytes); }},
-      narrow);
+  house at(backend,
+           {.data =
+                [&](connection c, std::span<std::byte> bytes) {
+                  if (bytes.front() == std::byte{'f'}) expected = fill(c);
+                },
+            .writable = [](connection c) { CHECK(c.queued_bytes() <= narrow.queue_low_bytes); }},
+           narrow);
   at.enter();
   auto peer = at.take_away(0);
   peer->send("fill");
@@ -56,7 +56,7 @@ TEMPLATE_LIST_TEST_CASE("pressure: a full queue pauses reading until on_writable
   CHECK(at.handle(0).queued_bytes() == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("pressure: on_writable may fill the queue again", "", backends) {
+HINGE_TEST_CASE("pressure: on_writable may fill the queue again", backends) {
   std::string expected;
   std::size_t rounds = 0;
   const auto go_on = [&](connection c) {
@@ -70,18 +70,17 @@ TEMPLATE_LIST_TEST_CASE("pressure: on_writable may fill the queue again", "", ba
       expected += block;
     }
   };
-  house<TestType> at({.accept = go_on, .writable = go_on}, narrow);
+  house at(backend, {.accept = go_on, .writable = go_on}, narrow);
   client& peer = at.enter();
   CHECK(at.until([&] { return peer.ended(); }));
   CHECK((peer.received() == expected));
   CHECK(at.about(0).writable == 5);
 }
 
-TEMPLATE_LIST_TEST_CASE("pressure: a flush without an end lets others have their turn", "",
-                        backends) {
+HINGE_TEST_CASE("pressure: a flush without an end lets others have their turn", backends) {
   const std::string large = pattern(12'000'000);
-  house<TestType> at({.data = echo}, {.queue_limit_bytes = 16 * 1024 * 1024,
-                                      .queue_total_bytes = 64 * 1024 * 1024});
+  house at(backend, {.data = echo},
+           {.queue_limit_bytes = 16 * 1024 * 1024, .queue_total_bytes = 64 * 1024 * 1024});
   at.where.widen();
   at.enter();
   client& other = at.enter();
@@ -93,15 +92,14 @@ TEMPLATE_LIST_TEST_CASE("pressure: a flush without an end lets others have their
   CHECK((at.peers[0]->received() == large));
 }
 
-TEMPLATE_LIST_TEST_CASE("pressure: an echo never queues more than the mark and a buffer", "",
-                        backends) {
-  house<TestType> at(
-      {.data =
-           [](connection c, std::span<std::byte> bytes) {
-             CHECK(c.send(bytes));
-             CHECK(c.queued_bytes() <= narrow.queue_high_bytes + narrow.receive_buffer_bytes);
-           }},
-      narrow);
+HINGE_TEST_CASE("pressure: an echo never queues more than the mark and a buffer", backends) {
+  house at(backend,
+           {.data =
+                [](connection c, std::span<std::byte> bytes) {
+                  CHECK(c.send(bytes));
+                  CHECK(c.queued_bytes() <= narrow.queue_high_bytes + narrow.receive_buffer_bytes);
+                }},
+           narrow);
   at.enter();
   const auto peer = at.take_away(0);
   const std::string sent = pattern(3'000'000);
@@ -122,8 +120,8 @@ TEMPLATE_LIST_TEST_CASE("pressure: an echo never queues more than the mark and a
   CHECK((peer->received() == sent));
 }
 
-TEMPLATE_LIST_TEST_CASE("pressure: a send over the limit is refused whole", "", backends) {
-  house<TestType> at({}, narrow);
+HINGE_TEST_CASE("pressure: a send over the limit is refused whole", backends) {
+  house at(backend, {}, narrow);
   at.enter();
   const std::string large = pattern(narrow.queue_limit_bytes + 1);
   CHECK_FALSE(at.handle(0).send(bytes_of(large)));
@@ -134,11 +132,11 @@ TEMPLATE_LIST_TEST_CASE("pressure: a send over the limit is refused whole", "", 
   CHECK(at.until([&] { return at.peers[0]->received() == "small"; }));
 }
 
-TEMPLATE_LIST_TEST_CASE("pressure: all queues together are bounded", "", backends) {
+HINGE_TEST_CASE("pressure: all queues together are bounded", backends) {
   loop_options scarce = narrow;
   scarce.queue_limit_bytes = 256 * 1024;
   scarce.queue_total_bytes = 256 * 1024;
-  house<TestType> at({}, scarce);
+  house at(backend, {}, scarce);
   const std::string large = pattern(200 * 1024);
   std::vector<std::unique_ptr<client>> stuck;
   for (std::size_t i = 0; i < 4; ++i) {
@@ -164,17 +162,18 @@ TEMPLATE_LIST_TEST_CASE("pressure: all queues together are bounded", "", backend
   for (const auto& one : stuck) CHECK_FALSE(one->ended());
 }
 
-TEMPLATE_LIST_TEST_CASE("pressure: parts of what was received come back one by one", "", backends) {
+HINGE_TEST_CASE("pressure: parts of what was received come back one by one", backends) {
   // Every second byte, each a send of its own.
   std::string expected;
-  house<TestType> at({.data =
-                          [&](connection c, std::span<std::byte> bytes) {
-                            for (std::size_t i = 0; i < bytes.size(); i += 2) {
-                              REQUIRE(c.send(bytes.subspan(i, 1)));
-                              expected += static_cast<char>(bytes[i]);
-                            }
-                          }},
-                     {.receive_buffers = 4, .ring_buffer_bytes = 64});
+  house at(backend,
+           {.data =
+                [&](connection c, std::span<std::byte> bytes) {
+                  for (std::size_t i = 0; i < bytes.size(); i += 2) {
+                    REQUIRE(c.send(bytes.subspan(i, 1)));
+                    expected += static_cast<char>(bytes[i]);
+                  }
+                }},
+           {.receive_buffers = 4, .ring_buffer_bytes = 64});
   client& peer = at.enter();
   const std::string sent = pattern(2000);
   std::size_t given = 0;
@@ -186,11 +185,10 @@ TEMPLATE_LIST_TEST_CASE("pressure: parts of what was received come back one by o
   CHECK((peer.received() == expected));
 }
 
-TEMPLATE_LIST_TEST_CASE("pressure: who doesn't read leaves the others their buffers", "",
-                        backends) {
+HINGE_TEST_CASE("pressure: who doesn't read leaves the others their buffers", backends) {
   loop_options scarce = narrow;
   scarce.receive_buffers = 4;  // a queue up to the mark would hold sixteen
-  house<TestType> at({.data = echo}, scarce);
+  house at(backend, {.data = echo}, scarce);
   at.enter();
   const auto deaf = at.take_away(0);
   client& other = at.enter();

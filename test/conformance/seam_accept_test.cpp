@@ -10,8 +10,7 @@ using namespace hinge::test;
 
 namespace {
 
-template <class Backend>
-std::vector<std::unique_ptr<client>> crowd(seam<Backend>& at, int count) {
+std::vector<std::unique_ptr<client>> crowd(seam& at, int count) {
   std::vector<std::unique_ptr<client>> all;
   for (int i = 0; i < count; ++i) {
     all.push_back(at.where.connect(at.door.local()));
@@ -22,8 +21,8 @@ std::vector<std::unique_ptr<client>> crowd(seam<Backend>& at, int count) {
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("rule 5: without descriptors accepting stops by itself", "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 5: without descriptors accepting stops by itself", backends) {
+  seam at(backend);
   const auto waiting = crowd(at, 2);
   at.where.exhaust_descriptors();
   at.turn({on_listener(at.door, operation::accept)});
@@ -43,10 +42,10 @@ TEMPLATE_LIST_TEST_CASE("rule 5: without descriptors accepting stops by itself",
   CHECK(at.count(event_kind::failed) == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 5: every lack and every unknown errno disarms", "", backends) {
+HINGE_TEST_CASE("rule 5: every lack and every unknown errno disarms", backends) {
   const int code = GENERATE(EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM);
   CAPTURE(code);
-  seam<TestType> at;
+  seam at(backend);
   const auto waiting = crowd(at, 1);
   at.where.fail_next_accept(code);
   at.turn({on_listener(at.door, operation::accept)});
@@ -59,10 +58,10 @@ TEMPLATE_LIST_TEST_CASE("rule 5: every lack and every unknown errno disarms", ""
   CHECK(at.until([&] { return at.accepted().size() == 1; }));
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 5: a lost connection is told, and the next one comes", "", backends) {
+HINGE_TEST_CASE("rule 5: a lost connection is told, and the next one comes", backends) {
   const int code = GENERATE(ECONNABORTED, EPROTO, EINTR, ENETDOWN, EOPNOTSUPP);
   CAPTURE(code);
-  seam<TestType> at;
+  seam at(backend);
   const auto waiting = crowd(at, 2);
   at.where.fail_next_accept(code);
   at.turn({on_listener(at.door, operation::accept)});
@@ -75,9 +74,8 @@ TEMPLATE_LIST_TEST_CASE("rule 5: a lost connection is told, and the next one com
   }
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 6: no more connections are told than the table has room for", "",
-                        backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 6: no more connections are told than the table has room for", backends) {
+  seam at(backend);
   const auto waiting = crowd(at, 6);
   at.turn({on_listener(at.door, operation::accept)}, 64, 0);
   at.rest(0);
@@ -89,8 +87,8 @@ TEMPLATE_LIST_TEST_CASE("rule 6: no more connections are told than the table has
   }
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 7: accepts per turn are bounded, and all come", "", backends) {
-  seam<TestType> at({.accepts_per_turn = 3, .receive_buffers = 2, .receive_buffer_bytes = 16});
+HINGE_TEST_CASE("rule 7: accepts per turn are bounded, and all come", backends) {
+  seam at(backend, {.accepts_per_turn = 3, .receive_buffers = 2, .receive_buffer_bytes = 16});
   const auto waiting = crowd(at, 20);
   at.turn({on_listener(at.door, operation::accept)}, 64, 0);
   std::size_t most = 0;
@@ -103,9 +101,9 @@ TEMPLATE_LIST_TEST_CASE("rule 7: accepts per turn are bounded, and all come", ""
   CHECK(at.accepted().size() == waiting.size());
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 7: what is accepted is a descriptor of the process, and stays open",
-                        "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 7: what is accepted is a descriptor of the process, and stays open",
+                backends) {
+  seam at(backend);
   const auto waiting = crowd(at, 40);
   at.turn({on_listener(at.door, operation::accept)});
   REQUIRE(at.until([&] { return at.accepted().size() == waiting.size(); }));
@@ -121,8 +119,8 @@ TEMPLATE_LIST_TEST_CASE("rule 7: what is accepted is a descriptor of the process
   }
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 7: accept is never called only to hear EAGAIN", "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 7: accept is never called only to hear EAGAIN", backends) {
+  seam at(backend);
   std::vector<accepted_connection> all;
   for (int i = 0; i < 20; ++i) all.push_back(at.connect());
   const auto waiting = crowd(at, 30);
@@ -130,21 +128,20 @@ TEMPLATE_LIST_TEST_CASE("rule 7: accept is never called only to hear EAGAIN", ""
   CHECK(at.where.empty_accepts() == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 7: peers have the name that the client has", "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 7: peers have the name that the client has", backends) {
+  seam at(backend);
   const auto waiting = crowd(at, 1);
   at.turn({on_listener(at.door, operation::accept)});
   CHECK(at.until([&] { return at.accepted().size() == 1; }));
   const event& e = at.last(event_kind::accepted);
-  REQUIRE(e.buffer < seam<TestType>::small.accepts_per_turn);
+  REQUIRE(e.buffer < seam::small.accepts_per_turn);
   const address told = address::from(at.limits.peers[e.buffer]);
   // Who doesn't know says so, and the loop asks.
   if (told.family() != family::none) CHECK(told == *sockets::peer_of(e.result));
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 8: one registration serves both directions for good", "",
-                        readiness_backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 8: one registration serves both directions for good", readiness_backends) {
+  seam at(backend);
   auto one = at.connect();
   at.turn({one.receive()});
   std::string expected;
@@ -171,9 +168,8 @@ TEMPLATE_LIST_TEST_CASE("rule 8: one registration serves both directions for goo
   CHECK(at.where.registrations() == 1);
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 8: an end and a reset are told without being asked for", "",
-                        readiness_backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 8: an end and a reset are told without being asked for", readiness_backends) {
+  seam at(backend);
   auto ends = at.connect();
   auto resets = at.connect();
   at.turn({ends.receive(), resets.receive()});
@@ -196,9 +192,8 @@ TEMPLATE_LIST_TEST_CASE("rule 8: an end and a reset are told without being asked
   CHECK((cause != 0 ? cause : sockets::pending_error(resets.fd)) == ECONNRESET);
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 8: an armed receive goes on, and tells the end", "",
-                        completion_backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 8: an armed receive goes on, and tells the end", completion_backends) {
+  seam at(backend);
   auto one = at.connect();
   at.turn({one.receive()});
   std::string expected;
@@ -206,31 +201,30 @@ TEMPLATE_LIST_TEST_CASE("rule 8: an armed receive goes on, and tells the end", "
     one.peer->send("message");
     expected += "message";
     CHECK(at.until([&] { return at.text[one.subject.bits()] == expected; }));
-    CHECK(at.last(event_kind::received).more == TestType::receive_goes_on(0));
+    CHECK(at.last(event_kind::received).more == backend.receive_goes_on(0));
     at.turn(at.recycle_all());
   }
   one.peer->shutdown();
   CHECK(at.until([&] { return at.last(event_kind::received).result == 0; }));
   CHECK(at.last(event_kind::received).more == 0);
-  CHECK(at.where.registrations() == (TestType::receive_goes_on(0) ? 1 : 11));
+  CHECK(at.where.registrations() == (backend.receive_goes_on(0) ? 1 : 11));
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 8: a receive for one answer may end with it", "",
-                        completion_backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 8: a receive for one answer may end with it", completion_backends) {
+  seam at(backend);
   auto one = at.connect();
   one.peer->send("first");
   at.turn({one.receive(change::once)});
   CHECK(at.until([&] { return at.text[one.subject.bits()] == "first"; }));
-  CHECK(at.last(event_kind::received).more == TestType::receive_goes_on(change::once));
+  CHECK(at.last(event_kind::received).more == backend.receive_goes_on(change::once));
   one.peer->send(", second");
   CHECK(at.until([&] { return at.text[one.subject.bits()] == "first, second"; }));
   at.turn(at.recycle_all());
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 8: a receive for errors alone takes no bytes, and tells a reset", "",
-                        completion_backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 8: a receive for errors alone takes no bytes, and tells a reset",
+                completion_backends) {
+  seam at(backend);
   auto ends = at.connect();
   auto resets = at.connect();
   for (const accepted_connection* one : {&ends, &resets}) {
@@ -258,9 +252,8 @@ TEMPLATE_LIST_TEST_CASE("rule 8: a receive for errors alone takes no bytes, and 
   at.turn(at.recycle_all());
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 5: a stopped receive says so, and can start again", "",
-                        completion_backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 5: a stopped receive says so, and can start again", completion_backends) {
+  seam at(backend);
   auto one = at.connect();
   at.turn({one.receive()});
   change stop = one.receive();
@@ -277,9 +270,9 @@ TEMPLATE_LIST_TEST_CASE("rule 5: a stopped receive says so, and can start again"
   at.turn(at.recycle_all());
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 9: a send that closes leaves with the end, and is told once", "",
-                        completion_backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 9: a send that closes leaves with the end, and is told once",
+                completion_backends) {
+  seam at(backend);
   auto one = at.connect();
   const int fd = one.fd;
   const std::string first = "first part, ";
@@ -301,8 +294,8 @@ TEMPLATE_LIST_TEST_CASE("rule 9: a send that closes leaves with the end, and is 
   CHECK(at.where.end_was_joined(*one.peer, fd));
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 9: a send that can't go closes nothing", "", completion_backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 9: a send that can't go closes nothing", completion_backends) {
+  seam at(backend);
   auto one = at.connect();
   one.peer->reset();
   at.rest();

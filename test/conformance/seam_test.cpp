@@ -7,8 +7,8 @@
 using namespace hinge;
 using namespace hinge::test;
 
-TEMPLATE_LIST_TEST_CASE("rule 1: changes apply in order", "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 1: changes apply in order", backends) {
+  seam at(backend);
   const auto peer = at.where.connect(at.door.local());
   const change start = on_listener(at.door, operation::accept);
   const change stop = on_listener(at.door, operation::stop_accept);
@@ -21,7 +21,7 @@ TEMPLATE_LIST_TEST_CASE("rule 1: changes apply in order", "", backends) {
   const auto late = at.where.connect(at.door.local());
   at.rest();
   const std::size_t taken = at.accepted().size();
-  CHECK(taken <= (TestType::world::takes_ahead ? 1 : 0));
+  CHECK(taken <= (at.where.takes_ahead() ? 1 : 0));
   CHECK(at.seen.size() == taken);
 
   at.turn({start, stop, start});
@@ -29,9 +29,8 @@ TEMPLATE_LIST_TEST_CASE("rule 1: changes apply in order", "", backends) {
   CHECK(at.count(event_kind::failed) == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 1: a failed change comes back as an event, the others apply", "",
-                        backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 1: a failed change comes back as an event, the others apply", backends) {
+  seam at(backend);
   const auto peer = at.where.connect(at.door.local());
   int closed;
   {
@@ -42,7 +41,7 @@ TEMPLATE_LIST_TEST_CASE("rule 1: a failed change comes back as an event, the oth
   at.turn({{.subject = nobody, .fd = closed}, on_listener(at.door, operation::accept)});
   REQUIRE(at.count(nobody) == 1);
   // Or as the end of the operation, where it is the kernel's own answer.
-  const bool ended = TestType::completes && at.count(event_kind::failed) == 0;
+  const bool ended = backend.completes && at.count(event_kind::failed) == 0;
   const event& answer = at.last(ended ? event_kind::received : event_kind::failed);
   CHECK(answer.subject == nobody);
   CHECK(answer.result < 0);
@@ -52,8 +51,8 @@ TEMPLATE_LIST_TEST_CASE("rule 1: a failed change comes back as an event, the oth
   at.where.forgive();
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 1: what is started already fails, and goes on", "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 1: what is started already fails, and goes on", backends) {
+  seam at(backend);
   auto one = at.connect();
   at.turn({one.receive(), one.receive(), on_listener(at.door, operation::accept)});
   CHECK(at.count(one.subject, event_kind::failed) == 1);
@@ -65,9 +64,8 @@ TEMPLATE_LIST_TEST_CASE("rule 1: what is started already fails, and goes on", ""
   CHECK(at.connect().fd >= 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 1: without room for each answer and two more nothing is applied", "",
-                        backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 1: without room for each answer and two more nothing is applied", backends) {
+  seam at(backend);
   const std::array changes = {on_listener(at.door, operation::accept),
                               on_listener(at.door, operation::stop_accept)};
   std::array<event, 3> too_few;
@@ -77,8 +75,8 @@ TEMPLATE_LIST_TEST_CASE("rule 1: without room for each answer and two more nothi
   CHECK(at.count(event_kind::failed) == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 2: never more events than room, and none is lost", "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 2: never more events than room, and none is lost", backends) {
+  seam at(backend);
   std::vector<accepted_connection> all;
   for (int i = 0; i < 8; ++i) all.push_back(at.connect());
   for (const auto& one : all) at.turn({one.receive()}, 4, 0);
@@ -92,8 +90,8 @@ TEMPLATE_LIST_TEST_CASE("rule 2: never more events than room, and none is lost",
       least_event_room));
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 2: a flood of reads doesn't starve the accepts", "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 2: a flood of reads doesn't starve the accepts", backends) {
+  seam at(backend);
   std::vector<accepted_connection> flood;
   for (int i = 0; i < 8; ++i) flood.push_back(at.connect());
   for (const auto& one : flood) at.turn({one.receive()});
@@ -110,9 +108,8 @@ TEMPLATE_LIST_TEST_CASE("rule 2: a flood of reads doesn't starve the accepts", "
   CHECK(turns < 100);
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 3: received bytes stay until they are given back", "",
-                        completion_backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 3: received bytes stay until they are given back", completion_backends) {
+  seam at(backend);
   auto one = at.connect();
   auto other = at.connect();
   at.turn({one.receive(), other.receive()});
@@ -134,9 +131,9 @@ TEMPLATE_LIST_TEST_CASE("rule 3: received bytes stay until they are given back",
   at.turn(at.recycle_all());
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 3: an empty pool parks receivers until a buffer comes back", "",
-                        completion_backends) {
-  seam<TestType> at({.accepts_per_turn = 4, .receive_buffers = 2, .receive_buffer_bytes = 16});
+HINGE_TEST_CASE("rule 3: an empty pool parks receivers until a buffer comes back",
+                completion_backends) {
+  seam at(backend, {.accepts_per_turn = 4, .receive_buffers = 2, .receive_buffer_bytes = 16});
   auto one = at.connect();
   at.turn({one.receive()});
   const std::string sent(100, 'p');
@@ -152,8 +149,8 @@ TEMPLATE_LIST_TEST_CASE("rule 3: an empty pool parks receivers until a buffer co
   at.turn(at.recycle_all());
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 3: unreceived bytes stay in the kernel", "", readiness_backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 3: unreceived bytes stay in the kernel", readiness_backends) {
+  seam at(backend);
   CHECK(at.limits.buffers == nullptr);
   auto one = at.connect();
   at.leave_unread(one);
@@ -166,8 +163,8 @@ TEMPLATE_LIST_TEST_CASE("rule 3: unreceived bytes stay in the kernel", "", readi
   CHECK(sockets::receive(one.fd, into) == 6);
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 4: after `detached` no event carries the token", "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 4: after `detached` no event carries the token", backends) {
+  seam at(backend);
   auto one = at.connect();
   at.turn({one.receive()});
   one.peer->send("before");
@@ -183,9 +180,9 @@ TEMPLATE_LIST_TEST_CASE("rule 4: after `detached` no event carries the token", "
   CHECK(at.where.is_open(one.fd));
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 10: a close travels with the batch, and is not answered", "",
-                        completion_backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 10: a close travels with the batch, and is not answered",
+                completion_backends) {
+  seam at(backend);
   auto one = at.connect();
   const int fd = one.fd;
   at.turn({one.receive()});
@@ -204,16 +201,16 @@ TEMPLATE_LIST_TEST_CASE("rule 10: a close travels with the batch, and is not ans
   }));
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 4: what was never registered detaches too", "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 4: what was never registered detaches too", backends) {
+  seam at(backend);
   auto one = at.connect();
   at.turn({one.detach()});
   CHECK(at.until([&] { return at.count(one.subject, event_kind::detached) == 1; }));
   CHECK(at.count(event_kind::failed) == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 4: a listener's slot serves the next listener", "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 4: a listener's slot serves the next listener", backends) {
+  seam at(backend);
   at.turn({on_listener(at.door, operation::accept)});
   at.turn({on_listener(at.door, operation::detach)});
   CHECK(at.until([&] { return at.count(event_kind::detached) == 1; }));
@@ -227,8 +224,8 @@ TEMPLATE_LIST_TEST_CASE("rule 4: a listener's slot serves the next listener", ""
   CHECK(at.until([&] { return at.count(event_kind::detached) == 2; }));
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 10: a detached listener's port is free at once", "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 10: a detached listener's port is free at once", backends) {
+  seam at(backend);
   auto one = at.connect();
   at.turn({on_listener(at.door, operation::detach)});
   CHECK(at.until([&] { return at.count(event_kind::detached) == 1; }));
@@ -238,8 +235,8 @@ TEMPLATE_LIST_TEST_CASE("rule 10: a detached listener's port is free at once", "
   CHECK(listener::open(where));
 }
 
-TEMPLATE_LIST_TEST_CASE("rule 10: a detach ends what is under way", "", completion_backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("rule 10: a detach ends what is under way", completion_backends) {
+  seam at(backend);
   auto one = at.connect();
   const std::string more_than_fits(8 * 1024 * 1024, 's');
   at.turn({one.receive(), one.send(more_than_fits)});
@@ -252,8 +249,8 @@ TEMPLATE_LIST_TEST_CASE("rule 10: a detach ends what is under way", "", completi
   CHECK(at.count(one.subject) <= before + 3);
 }
 
-TEMPLATE_LIST_TEST_CASE("wake: ends a wait, and waits for the next turn", "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("wake: ends a wait, and waits for the next turn", backends) {
+  seam at(backend);
   at.poller->wake();
   at.poller->wake();
   at.turn();
@@ -270,8 +267,8 @@ TEMPLATE_LIST_TEST_CASE("wake: ends a wait, and waits for the next turn", "", ba
   CHECK(events[0].kind == event_kind::woken);
 }
 
-TEMPLATE_LIST_TEST_CASE("turn: a wait without events lasts until its deadline", "", backends) {
-  seam<TestType> at;
+HINGE_TEST_CASE("turn: a wait without events lasts until its deadline", backends) {
+  seam at(backend);
   const instant until = at.now + 20'000'000;
   std::array<event, 4> events;
   turn_terms terms{.accept_room = 0, .until = deadline::at(until), .now = at.now};

@@ -5,8 +5,6 @@
 #include "uring_probe.hpp"
 #include "uring_token.hpp"
 
-#include <catch2/catch_test_macros.hpp>
-
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -32,9 +30,10 @@ uring_world::uring_world()
     : rings_([this](const request_seen& seen, std::uint64_t) -> request_fate {
         return {.code = seen.opcode == IORING_OP_ACCEPT ? std::exchange(accept_failure_, 0) : 0};
       }) {
-  if (const result<void> usable = uring_verdict(); !usable) SKIP(usable.error().text());
   limit_descriptors(descriptors);
 }
+
+result<void> uring_world::usable() { return uring_verdict(); }
 
 std::unique_ptr<client> uring_world::connect(const address& to) {
   if (accept_failure_ != 0) {

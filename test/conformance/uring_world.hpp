@@ -14,9 +14,10 @@ namespace hinge::test {
 
 class uring_world final : public real_world {
 public:
-  static constexpr bool takes_ahead = true;
-
   uring_world();
+
+  static result<void> usable();
+  bool takes_ahead() const override { return true; }
 
   std::unique_ptr<client> connect(const address& to) override;
   /// By taking all of them: an accept goes by the limit that was in force when it was asked for.

@@ -48,6 +48,13 @@ class world {
 public:
   virtual ~world() = default;
 
+  /// Whether its backends can be used here, or why not.
+  static result<void> usable() { return {}; }
+  /// Whether a backend may have accepted a connection before it is told to stop.
+  virtual bool takes_ahead() const { return false; }
+  /// Time passes in turns alone.
+  virtual bool has_virtual_time() const { return false; }
+
   /// Null when the connection is refused.
   virtual std::unique_ptr<client> connect(const address& to) = 0;
   /// A moment after `now`, long enough for what is under way to arrive.
@@ -90,9 +97,6 @@ private:
 /// Loopback TCP.
 class real_world : public world {
 public:
-  /// Whether a backend may have accepted a connection before it is told to stop.
-  static constexpr bool takes_ahead = false;
-
   real_world();
   ~real_world() override;
   std::unique_ptr<client> connect(const address& to) override;
@@ -126,8 +130,7 @@ struct holds_network {
 /// sim::network without surprises.
 class simulated_world : private detail::holds_network, public world {
 public:
-  static constexpr bool takes_ahead = false;
-
+  bool has_virtual_time() const override { return true; }
   std::unique_ptr<client> connect(const address& to) override;
   deadline soon(instant now) const override;
   deadline late(instant now) const override;

@@ -1,9 +1,15 @@
 // A loop that serves clients of every kind while one thing goes wrong.
 #pragma once
 
-#include "conformance/house.hpp"
+#include "conformance/tested_backend.hpp"
+#include "simulator/call_hooks.hpp"
+#ifdef HINGE_HAVE_URING
+#include "simulator/ring_hooks.hpp"
+#endif
 
 #include "support/descriptors.hpp"
+
+#include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
 #include <array>
@@ -150,12 +156,10 @@ inline void serve(connection c, std::span<std::byte> bytes) {
   }
 }
 
-template <class Backend>
 class served_run {
 public:
-  explicit served_run(const std::optional<fault>& wrong)
-      : wrong_(wrong), system(wrong), running(Backend::make_loop(note_taker())) {
-    if (!Backend::usable()) SKIP("this backend is refused here");
+  served_run(const tested_backend& on, const std::optional<fault>& wrong)
+      : completes_(on.completes), wrong_(wrong), system(wrong), running(on.make_loop()) {
     running->handler().does.data = serve;
   }
   ~served_run() {
@@ -184,6 +188,7 @@ private:
   std::unique_ptr<client> connect(std::string_view first);
   bool may_break() const;
 
+  const bool completes_;
   std::optional<fault> wrong_;
   bool broken_ = false;
   unsigned turns_ = 0;
@@ -191,51 +196,47 @@ private:
 
 public:
   faulty_system system;
-  decltype(Backend::make_loop(note_taker())) running;
+  std::unique_ptr<tested_loop> running;
 };
 
 /// Whether a turn may tell of the fault.
-template <class Backend>
-bool served_run<Backend>::may_break() const {
+inline bool served_run::may_break() const {
   return wrong_ && (wrong_->what == call_id::epoll_wait || wrong_->what == call_id::kevent ||
                     wrong_->what.of == fault_site::kind::ring_call);
 }
 
-template <class Backend>
-void served_run<Backend>::turn(nanoseconds most) {
+inline void served_run::turn(nanoseconds most) {
   // Some don't wait.
   const bool waits = ++turns_ % 4 != 0;
   const int turned =
-      running->turn(waits ? deadline::after(running->now(), most) : deadline::immediately());
+      running->turn(waits ? deadline::after(running->base().now(), most) : deadline::immediately());
   if (turned < 0) CHECK((may_break() && turned == -wrong_->code));
   // A wait that failed has lost nothing on a readiness backend.
-  broken_ |= turned < 0 && Backend::completes;
-  const loop_counters& counted = running->counters();
-  CHECK(counted.accepted == running->open_connections() + counted.closed_total() + counted.shed);
+  broken_ |= turned < 0 && completes_;
+  const loop_counters& counted = running->base().counters();
+  CHECK(counted.accepted ==
+        running->base().open_connections() + counted.closed_total() + counted.shed);
   for (const auto& one : clients_) one->listen_in();
 }
 
-template <class Backend>
 template <class Done>
-bool served_run<Backend>::until(Done done, int turns) {
+bool served_run::until(Done done, int turns) {
   for (; turns != 0 && !broken_ && !done(); --turns) turn();
   return broken_ || done();
 }
 
-template <class Backend>
-std::unique_ptr<client> served_run<Backend>::connect(std::string_view first) {
-  auto made = connect_client(running->listener_at(0).local());
+inline std::unique_ptr<client> served_run::connect(std::string_view first) {
+  auto made = connect_client(running->base().listener_at(0).local());
   if (made) made->send(first);
   return made;
 }
 
-template <class Backend>
-bool served_run<Backend>::open() {
+inline bool served_run::open() {
   system.begin();
   const bool asks = wrong_ && wrong_->what == call_id::getrlimit;
   result<void> opened = running->open({.max_connections = asks ? 0U : 16U});
   if (opened) {
-    const auto listening = running->listen(
+    const auto listening = running->base().listen(
         address::loopback(0), {.send_buffer_bytes = 32 * 1024, .receive_buffer_bytes = 32 * 1024});
     if (!listening) opened = fail(listening.error());
   }
@@ -252,8 +253,7 @@ bool served_run<Backend>::open() {
   return false;
 }
 
-template <class Backend>
-void served_run<Backend>::serve_clients() {
+inline void served_run::serve_clients() {
   system.begin();
   for (const std::string_view first : {"echo", "finish", "abort", "shut", "end", "last"}) {
     auto made = connect(first);
@@ -285,9 +285,8 @@ void served_run<Backend>::serve_clients() {
   system.end();
 }
 
-template <class Backend>
-void served_run<Backend>::serve_another() {
-  if (running->counters().listeners_died != 0) {
+inline void served_run::serve_another() {
+  if (running->base().counters().listeners_died != 0) {
     REQUIRE(running->handler().errors.size() == 1);
     CHECK(running->handler().errors[0].second == -wrong_->code);
     return;
@@ -296,36 +295,34 @@ void served_run<Backend>::serve_another() {
   clients_.push_back(connect("hello"));
   REQUIRE(clients_.front());
   CHECK(until([&] { return clients_.front()->received() == "hello"; }));
-  CHECK(until([&] { return running->open_connections() == 1; }));
+  CHECK(until([&] { return running->base().open_connections() == 1; }));
 }
 
 /// Whoever asks again and again for what he can't have makes hundreds of turns in that time.
-template <class Backend>
-void served_run<Backend>::be_quiet() {
-  const instant end = running->now() + 3'000'000;
+inline void served_run::be_quiet() {
+  const instant end = running->base().now() + 3'000'000;
   int turns = 0;
-  for (; turns < 40 && !broken_ && running->now() < end; ++turns)
-    turn(nanoseconds(end - running->now()));
+  for (; turns < 40 && !broken_ && running->base().now() < end; ++turns)
+    turn(nanoseconds(end - running->base().now()));
   CHECK(turns < 40);
 }
 
-template <class Backend>
-void served_run<Backend>::drain() {
+inline void served_run::drain() {
   clients_.clear();
   running->drain(std::chrono::milliseconds(100));
-  CHECK(until([&] { return running->finished(); }));
+  CHECK(until([&] { return running->base().finished(); }));
   if (broken_) return;
   for (const heard& one : running->handler().all) CHECK(one.closes == 1);
 }
 
 /// A whole life; returns how often the fault came to pass. The seed stirs completions; 0: not.
-template <class Backend>
-std::uint64_t live_through(const std::optional<fault>& wrong, std::uint64_t seed = 0) {
+inline std::uint64_t live_through(const tested_backend& on, const std::optional<fault>& wrong,
+                                  std::uint64_t seed = 0) {
   INFO((wrong ? text(*wrong) : "nothing goes wrong") << "; seed " << seed);
   const std::size_t descriptors = open_descriptors();
   std::uint64_t failed = 0;
   {
-    served_run<Backend> run(wrong);
+    served_run run(on, wrong);
     if (seed != 0) run.system.stir(seed);
     const bool opened = run.open();
     if (opened) {

@@ -3,9 +3,9 @@
 #include <hinge/loop.hpp>
 #include <hinge/uring.hpp>
 
-#include "conformance/backends.hpp"
 #include "conformance/house.hpp"
 #include "conformance/seam.hpp"
+#include "simulator/ring_hooks.hpp"
 #include "uring_probe.hpp"
 #include "uring_token.hpp"
 
@@ -25,7 +25,7 @@ struct small_ring : uring_poller {
   small_ring() noexcept : uring_poller({.submissions = 32, .completions = 64}) {}
 };
 /// The world has no hooks of its own.
-using on_small_ring = plain<small_ring, real_world>;
+const tested_backend on_small_ring = plain<small_ring, real_world>("small ring");
 
 /// Nor has this one.
 using on_ring = plain<uring_poller, real_world>;
@@ -56,14 +56,14 @@ TEST_CASE("ring: a cancel that finds no room is asked for later") {
   const ring_hooks hooks({}, [&](ring_call_id made, std::uint64_t) {
     return made == ring_call_id::io_uring_submit && failing > 0 && failing-- > 0 ? -EAGAIN : 0;
   });
-  house<on_small_ring> at;
+  house at(on_small_ring);
   for (int i = 0; i < 50; ++i) at.enter();
   at.rest();
-  REQUIRE(at.running->open_connections() == 50);
+  REQUIRE(at.base().open_connections() == 50);
   failing = GENERATE(1U, 5U);
   const std::uint64_t asked = failing;
   at.running->drain(nanoseconds(0));
-  CHECK(at.until([&] { return at.running->finished(); }));
+  CHECK(at.until([&] { return at.base().finished(); }));
   CHECK(failing < asked);
   CHECK(hooks.violations().empty());
 }
@@ -183,9 +183,9 @@ TEST_CASE("ring: a receive that stalls is roused") {
 TEST_CASE("ring: a full table and an overflowing queue let those who are in be served") {
   if (!usable()) SKIP("io_uring is refused here");
   constexpr std::size_t all = 1500;
-  house<on_small_ring> at(
-      {.data = [](connection c, std::span<std::byte> bytes) { c.finish(bytes); }},
-      {.max_connections = 16, .accepts_per_turn = 1});
+  house at(on_small_ring,
+           {.data = [](connection c, std::span<std::byte> bytes) { c.finish(bytes); }},
+           {.max_connections = 16, .accepts_per_turn = 1});
   for (std::size_t i = 0; i < all; ++i) at.connect();
   at.rest(40);
   for (const auto& one : at.peers) one->send("x");
@@ -194,7 +194,7 @@ TEST_CASE("ring: a full table and an overflowing queue let those who are in be s
 
 TEST_CASE("ring: a listener that ends stays within a turn's room") {
   if (!usable()) SKIP("io_uring is refused here");
-  seam<plain<uring_accepts_one, uring_world>> at;
+  seam at(find_backend("uring accepts one"));
   std::vector<std::unique_ptr<client>> waiting;
   std::vector<change> receives;
   std::vector<accepted_connection> all;

@@ -51,7 +51,7 @@ int main(int count, char** arguments) {
     return 1;
   }
   const hinge::backend_choice report = hinge::backend_report();
-  if (linked && report.chosen != hinge::backend::io_uring) {
+  if (linked && report.chosen() != hinge::backend::io_uring) {
     std::fprintf(stderr, "%s\n", report.text().c_str());
     return serve<hinge::epoll_poller>(*where);
   }
