@@ -28,7 +28,7 @@ struct small_ring : uring_poller {
 const tested_backend on_small_ring = plain<small_ring, real_world>("small ring");
 
 /// Nor has this one.
-using on_ring = plain<uring_poller, real_world>;
+const tested_backend on_ring = plain<uring_poller, real_world>("ring", receives::go_on_unless_once);
 
 bool usable() { return bool(uring_verdict()); }
 
@@ -83,9 +83,9 @@ TEST_CASE("ring: a submission that fails costs no more than whom it was for") {
     ++made;
     return made >= first && made < first + times ? -code : 0;
   });
-  house<on_small_ring> at({.data = [last](connection c, std::span<std::byte> bytes) {
-    last ? c.finish(bytes) : c.send(bytes);
-  }});
+  house at(on_small_ring, {.data = [last](connection c, std::span<std::byte> bytes) {
+             last ? c.finish(bytes) : c.send(bytes);
+           }});
   for (std::size_t i = 0; i < all; ++i) at.enter();
   in_force = true;
   for (const auto& one : at.peers) one->send("x");
@@ -98,7 +98,7 @@ TEST_CASE("ring: a submission that fails costs no more than whom it was for") {
   in_force = false;
   CHECK(made >= first);
   CHECK(at.closed(close_cause::error) <= times);
-  if (last) CHECK(at.until([&] { return at.running->open_connections() == 0; }));
+  if (last) CHECK(at.until([&] { return at.base().open_connections() == 0; }));
   at.rest();
   CHECK(told() == all);
   client& next = at.enter();
@@ -122,7 +122,7 @@ TEST_CASE("ring: a cancel that finds nothing any more is no answer") {
   for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     CAPTURE(seed);
     ring_hooks hooks;
-    seam<on_ring> at;
+    seam at(on_ring);
     // More than there are buffers: each has to come back.
     for (int i = 0; i < 10; ++i) {
       const accepted_connection one = at.connect();
@@ -162,7 +162,7 @@ TEST_CASE("ring: a receive that stalls is roused") {
         seen.opcode == IORING_OP_RECV && (seen.ioprio & IORING_RECV_MULTISHOT) != 0;
     return request_fate{.stalls = goes_on && left > 0 && left-- > 0};
   });
-  house<on_ring> at({.data = echo});
+  house at(on_ring, {.data = echo});
   client& peer = at.enter();
   std::string all;
   for (std::uint64_t i = 0; i < times + 3; ++i) {
