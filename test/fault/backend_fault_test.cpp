@@ -155,12 +155,10 @@ TEST_CASE("a ring that may not be entered is refused") {
     std::string_view why;
     bool passes;
   };
-  const refusal one = GENERATE(refusal{EPERM, "EPERM: Operation not permitted", false},
-                               refusal{ENOSYS, "ENOSYS: Function not implemented", false},
-                               refusal{EINVAL, "EINVAL: Invalid argument", false},
-                               refusal{ENOMEM, "ENOMEM: Cannot allocate memory", true},
+  const refusal one = GENERATE(refusal{EPERM, "EPERM", false}, refusal{ENOSYS, "ENOSYS", false},
+                               refusal{EINVAL, "EINVAL", false}, refusal{ENOMEM, "ENOMEM", true},
                                // Nothing is ever submitted, and nobody waits longer than a second.
-                               refusal{EAGAIN, "ETIMEDOUT: Connection timed out", true});
+                               refusal{EAGAIN, "ETIMEDOUT", true});
   CAPTURE(one.code);
   const anew fresh;
   {
@@ -171,7 +169,8 @@ TEST_CASE("a ring that may not be entered is refused") {
       return enters ? -one.code : 0;
     });
     forget_uring_verdict();
-    check_refused("self-test: accept: " + std::string(one.why));
+    check_refused("refused: " + std::string(one.why) + " at self-test: accept" +
+                  (one.code == ENOMEM ? limit("RLIMIT_MEMLOCK", RLIMIT_MEMLOCK) : ""));
   }
   CHECK((backend_report().chosen() == backend::io_uring) == one.passes);
 }

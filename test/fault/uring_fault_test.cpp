@@ -129,7 +129,7 @@ TEST_CASE("ring: a cancel that finds nothing any more is no answer") {
       one.peer->send("x");
       hooks.reorder(seed);
       const std::size_t from = hooks.completions().size();
-      change first = asked == operation::send ? one.send("y") : one.receive();
+      change first = asked == operation::send ? one.send("y") : one.receive(change::once);
       at.turn({first, {.subject = one.subject, .fd = one.fd, .what = ended}});
       at.rest();
       const late_cancel found = look_for_late_cancel(hooks.completions(), from, one.subject);
