@@ -326,6 +326,13 @@ void loop_base::read_of(std::uint32_t slot, std::uint64_t bytes, std::uint16_t a
   list_ready(slot, h);
 }
 
+/// A receive said EAGAIN. At the mark of urgent data it also does when a signal is pending (tcp(7);
+/// Linux 6.18), and the edge is used up. poll(2) knows better; on a Unix socket it isn't needed.
+bool loop_base::hides_bytes(std::uint32_t slot) noexcept {
+  const family peer = table_.cold(slot).peer.family;
+  return (peer == family::ipv4 || peer == family::ipv6) && sockets::readable(table_.hot(slot).fd);
+}
+
 bool loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept {
   hot_entry& h = table_.hot(slot);
   if (h.state == connection_state::draining) [[likely]] {
@@ -374,9 +381,10 @@ address connection::peer() const noexcept {
   if (h == nullptr) return {};
   inet_name& known = loop_->table_.cold(id_.slot).peer;
   if (known.family == family::ipv4 || known.family == family::ipv6) return address::from(known);
+  if (h->fd < 0) return address::from(known);
   const result<address> asked = sockets::peer_of(h->fd);
   if (!asked) return address::from(known);
-  if (asked->is_inet()) known = asked->inet();
+  known = asked->inet();
   return *asked;
 }
 

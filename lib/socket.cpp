@@ -102,6 +102,11 @@ int reset_on_close(int fd) noexcept {
   return sys::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
+bool readable(int fd) noexcept {
+  pollfd asked{.fd = fd, .events = POLLIN, .revents = 0};
+  return sys::poll(&asked, 1, 0) > 0 && (asked.revents & POLLIN) != 0;
+}
+
 int pending_error(int fd) noexcept {
   int pending = 0;
   socklen_t length = sizeof pending;

@@ -104,6 +104,7 @@ uring_poller::state::~state() {
 
 /// The first turn of a loop may only ask for the time, in a thread that isn't the ring's owner.
 int uring_poller::state::begin(bool only_asks) noexcept {
+  if (ring.started() && ring.foreign()) return -EEXIST;
   if (!std::exchange(turned, true) && only_asks) return 0;
   const int failed = ring.started() ? 0 : ring.start();
   wake_watched = failed == 0 && watch_wake();
@@ -227,7 +228,7 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
   state& s = *state_;
   event* out = events.data();
   if (events.size() < changes.size() + least_event_room) return -EINVAL;
-  if (!s.wake_watched) [[unlikely]]
+  if (!s.wake_watched || s.ring.foreign()) [[unlikely]]
     if (const int failed = s.begin(changes.empty() && terms.until.is_immediate()); failed < 0)
       return failed;
   s.ring.begin();

@@ -102,6 +102,7 @@ int uring_ring::start() noexcept {
   const int failed = sys::io_uring_register(fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   if (failed < 0) return failed;
   started_ = true;
+  owner_ = this_thread();
   // Saves the look-up of the descriptor at each call; refused before 5.18, and then left out.
   sys::io_uring_register_ring_fd(&ring_);
   return 0;

@@ -42,6 +42,9 @@ public:
   /// Makes the calling thread the owner. 0 or -errno.
   int start() noexcept;
   bool started() const noexcept { return started_; }
+  /// The calling thread isn't the owner. Its calls would go to a ring of its own, if it has one:
+  /// a registered descriptor is a number of the thread's.
+  bool foreign() const noexcept { return owner_ != this_thread(); }
 
   /// Before a turn's requests: looks how many the submission queue has room for.
   void begin() noexcept {
@@ -97,6 +100,14 @@ public:
   io_uring& raw() noexcept { return ring_; }
 
 private:
+  static const void* this_thread() noexcept {
+#if defined __x86_64__ || defined __aarch64__
+    return __builtin_thread_pointer();
+#else
+    thread_local char mine;
+    return &mine;
+#endif
+  }
   bool make_room(unsigned count) noexcept;
   int wait(deadline until) noexcept;
   void cancel_owed() noexcept;
@@ -107,6 +118,7 @@ private:
   raw_array<std::uint64_t> owed_cancels_;
   std::uint32_t owed_ = 0;
   std::uint32_t most_owed_ = 0;
+  const void* owner_ = nullptr;
   bool open_ = false;
   bool started_ = false;
 };

@@ -49,7 +49,8 @@ public:
   /// nobody read turn the close into a reset (RFC 2525, 2.17): use shutdown_write() and wait for
   /// on_end where that can happen.
   bool close() noexcept { return loop_ != nullptr && loop_->close(id_); }
-  /// Resets: queued and unread bytes are destroyed on both sides.
+  /// Resets: queued and unread bytes are destroyed on both sides; on a completion backend also what
+  /// was sent, or finished, in the same callback.
   bool abort() noexcept { return loop_ != nullptr && loop_->abort(id_); }
   /// Ends this side after what is queued; the peer may go on sending. When the peer has ended too,
   /// the connection is closed by itself.
@@ -60,8 +61,10 @@ public:
   bool resume_reading() noexcept { return loop_ != nullptr && loop_->pause_reading(id_, false); }
 
   // What follows is zero or empty when the connection has gone. All of it is still there in
-  // on_close, but where a completion backend has closed with the last reply (finish()) fd() is -1,
-  // and peer() is known only to those who have asked before.
+  // on_close, but where a completion backend has closed with the last reply (finish(), or close()
+  // behind a send()) fd() is -1, and peer() is known only to those who have asked before; of a Unix
+  // peer the family alone. What was sent counts as queued until the socket has taken it: on a
+  // completion backend that is not before the next turn.
   std::uint32_t queued_bytes() const noexcept { return entry() != nullptr ? entry()->queued : 0; }
   std::uint64_t bytes_in() const noexcept { return entry() != nullptr ? entry()->bytes_in : 0; }
   std::uint64_t bytes_out() const noexcept { return entry() != nullptr ? entry()->bytes_out : 0; }

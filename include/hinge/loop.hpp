@@ -317,6 +317,9 @@ void loop<P, H>::read(std::uint32_t slot) noexcept {
     } else if (!sockets::would_block(count)) {
       fail_connection(slot, count);
       settle();
+    } else if (h.has(connection_flag::partial_reads) && hides_bytes(slot)) {
+      h.set(connection_flag::unread);
+      continue;
     }
     return;
   }

@@ -217,6 +217,7 @@ protected:
   HINGE_API bool error_told(std::uint32_t slot, std::int32_t hints) noexcept;
   /// Readiness: so many bytes were read after an event that announced some.
   HINGE_API void read_of(std::uint32_t slot, std::uint64_t bytes, std::uint16_t announced) noexcept;
+  HINGE_API bool hides_bytes(std::uint32_t slot) noexcept;
   HINGE_API segment_pool::piece take_held(hot_entry& h) noexcept;
   /// A detach that could not be made: the backend holds nothing then. False: another change failed.
   HINGE_API bool detach_failed(const event& e) noexcept;

@@ -31,7 +31,9 @@ struct loop_options {
   /// Queued bytes of a connection above which its reading pauses, and below which it goes on.
   std::uint32_t queue_high_bytes = 256 * 1024;
   std::uint32_t queue_low_bytes = 64 * 1024;
-  /// Most queued bytes of a connection: a send that would go over it is refused whole. At least
+  /// Most queued bytes of a connection: a send that would go over it is refused whole. On a
+  /// readiness backend the socket takes what it can first; on a completion backend all that is sent
+  /// in a turn is queued until the next one, also for queue_high_bytes. At least
   /// queue_high_bytes + receive_buffer_bytes, so that an echo never meets it. Whose answers are
   /// longer than the questions adds the longest answer to a full receive buffer to the high mark.
   std::uint32_t queue_limit_bytes = 1024 * 1024;

@@ -52,6 +52,8 @@ HINGE_API int reset_on_close(int fd) noexcept;
 
 /// Reads and clears SO_ERROR: the pending errno (positive), 0 when there is none, or -errno.
 HINGE_API int pending_error(int fd) noexcept;
+/// Whether poll(2) says now that there is something to receive, or an end.
+HINGE_API bool readable(int fd) noexcept;
 
 /// TCP_NODELAY: small segments leave at once. -EOPNOTSUPP or -ENOPROTOOPT on a Unix socket. An
 /// accepted socket has its listener's (listener_options::no_delay), which costs no call per

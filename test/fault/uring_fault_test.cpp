@@ -12,7 +12,9 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
+#include <array>
 #include <cerrno>
+#include <thread>
 #include <vector>
 
 using namespace hinge;
@@ -178,6 +180,29 @@ TEST_CASE("ring: a receive that stalls is roused") {
   ends ? peer.shutdown() : peer.reset();
   CHECK(at.until([&] { return at.about(0).closes == 1; }));
   CHECK(hooks.violations().empty());
+}
+
+TEST_CASE("ring: a turn in another thread is -EEXIST, and the owner's go on") {
+  if (!usable()) SKIP("io_uring is refused here");
+  const bool has_one = GENERATE(false, true);
+  seam at(on_ring);
+  auto one = at.connect();
+  at.turn({one.receive()});
+  int turned = 0;
+  std::thread([&] {
+    std::array<event, 8> events;
+    turn_terms terms{.now = at.now};
+    // Both rings have the same number then, each in its thread.
+    uring_poller own;
+    if (has_one && (!own.open(seam::small) || own.turn({}, events, terms) < 0 ||
+                    own.turn({}, events, terms) < 0))
+      return;
+    turned = at.poller->turn({}, events, terms);
+  }).join();
+  CHECK(turned == -EEXIST);
+  one.peer->send("here");
+  CHECK(at.until([&] { return at.text[one.subject.bits()] == "here"; }));
+  at.turn(at.recycle_all());
 }
 
 TEST_CASE("ring: a full table and an overflowing queue let those who are in be served") {
