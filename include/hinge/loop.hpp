@@ -75,24 +75,25 @@ private:
   void woken() noexcept;
   void expire() noexcept {
     if (timer_due()) end_young();
-    for (unsigned i = 0; i < expiries_per_turn && expire_one(); ++i) settle();
+    for (unsigned i = 0; i < expiries_per_turn && expire_one(); ++i) settle_seldom();
     timed_ = !young_.empty() || !table_.deadlines().empty();
   }
   void close_all() noexcept;
   void end(std::uint32_t slot) noexcept;
-  void settle() noexcept {
+  /// Inline where most connections end; elsewhere out of the way of those who go on.
+  [[gnu::always_inline]] void settle() noexcept {
     while (!ending_.empty()) end(ending_.take());
   }
-  /// The same where there is seldom one: out of the way of those who go on.
   void settle_seldom() noexcept {
     if (!ending_.empty()) [[unlikely]]
-      settle();
+      settle_apart();
   }
+  [[gnu::noinline]] void settle_apart() noexcept { settle(); }
   void writable(std::uint32_t slot, bool owed) noexcept {
     if constexpr (requires { handler_.on_writable(connection{}); }) {
       if (owed) handler_.on_writable(handle(slot));
     }
-    settle();
+    settle_seldom();
   }
   connection handle(std::uint32_t slot) noexcept { return {*this, table_.id(slot)}; }
   bool alive(connection_id id) const noexcept {
@@ -153,7 +154,7 @@ inline int loop<P, H>::turn_inline(deadline until) noexcept {
   if (attention_) [[unlikely]] {
     serve_ready();
     if (stop_until_.passed(now_)) stop();
-    settle();
+    settle_seldom();
   }
   return count;
 }
@@ -261,7 +262,7 @@ template <poller P, handler H>
 void loop<P, H>::door_failed(std::size_t index, int code, bool tell) noexcept {
   if constexpr (requires { handler_.on_listener_error(index, code); }) {
     if (tell) handler_.on_listener_error(index, code);
-    settle();
+    settle_seldom();
   }
 }
 
@@ -316,7 +317,7 @@ void loop<P, H>::read(std::uint32_t slot) noexcept {
       peer_ended(slot);
     } else if (!sockets::would_block(count)) {
       fail_connection(slot, count);
-      settle();
+      settle_seldom();
     } else if (h.has(connection_flag::partial_reads) && hides_bytes(slot)) {
       h.set(connection_flag::unread);
       continue;
@@ -340,7 +341,7 @@ void loop<P, H>::peer_ended(std::uint32_t slot) noexcept {
   } else {
     close(table_.id(slot));
   }
-  settle();
+  settle_seldom();
 }
 
 /// Completion: bytes, an end, or an error.
@@ -409,7 +410,7 @@ void loop<P, H>::woken() noexcept {
   if (freed_elsewhere_.exchange(false, std::memory_order_acquire)) descriptor_freed_here();
   for (mailbox::function& task : mailbox_.take()) {
     task();
-    settle();
+    settle_seldom();
   }
 }
 
@@ -440,7 +441,7 @@ void loop<P, H>::close_all() noexcept {
   if (wake_ == nullptr) return;
   mailbox_.take();  // what they capture may be gone
   stop();
-  settle();
+  settle_seldom();
   for (int i = 0; i < 1000 && !finished(); ++i)
     if (turn(deadline::after(now_, std::chrono::milliseconds(10))) < 0) break;
   if (!finished()) abandon();

@@ -102,7 +102,7 @@ protected:
   HINGE_API void emit_changes() noexcept;
   void emit_completion_changes(std::uint32_t slot, hot_entry& h) noexcept;
   HINGE_API void arm_doors(std::uint32_t room) noexcept;
-  deadline next_timer() const noexcept {
+  [[gnu::always_inline]] deadline next_timer() const noexcept {
     const deadline young = deadline::after(young_until_, nanoseconds(young_slack_));
     return table_.deadlines().empty() ? young : std::min(young, table_.deadlines().next());
   }
@@ -343,8 +343,9 @@ protected:
 };
 
 /// Fills in the terms of the next turn and returns the changes to go with it.
-inline std::span<const change> loop_base::prepare(turn_terms& terms, deadline until,
-                                                  bool completes) noexcept {
+[[gnu::always_inline]] inline std::span<const change> loop_base::prepare(turn_terms& terms,
+                                                                         deadline until,
+                                                                         bool completes) noexcept {
   assert(in_loop_thread());
   terms.accept_room = std::min(options_.accepts_per_turn, table_.available());
   terms.until = until;
