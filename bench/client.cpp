@@ -229,7 +229,7 @@ void client::on_event(const event& seen) {
     return fail(one, ended ? error_kind::early_end : error_kind::mismatch);
   }
   if (one.now == state::under_way && one.sent < options_.bytes) push(one);
-  if (one.now == state::under_way && incoming) pull(one);
+  if (one.now == state::under_way && incoming) pull(one, readiness::cause(seen.result));
 }
 
 void client::wake_rested() {
@@ -303,11 +303,13 @@ void client::push(connection& one) {
   }
 }
 
-void client::pull(connection& one) {
+/// `cause`: the errno that came with the event, which the socket may no longer have; or 0.
+void client::pull(connection& one, int cause) {
   for (;;) {
     const std::uint64_t missing = options_.bytes - one.received;
     const std::size_t room = std::clamp<std::uint64_t>(missing, 1, buffer_.size());
-    const int got = sockets::receive(one.fd.get(), std::span(buffer_).first(room));
+    int got = sockets::receive(one.fd.get(), std::span(buffer_).first(room));
+    if (got == 0 && cause != 0) got = -cause;
     if (not_yet(got)) return;
     if (got < 0) return fail_with(one, got);
     if (options_.bytes == 0) return complete(one);

@@ -84,7 +84,7 @@ private:
   bool connect(connection& one);
   int prepare_socket(int fd) noexcept;
   void push(connection& one);
-  void pull(connection& one);
+  void pull(connection& one, int cause);
   bool echoed(const connection& one, std::size_t length) const noexcept;
   void watch(connection& one);
   void complete(connection& one);

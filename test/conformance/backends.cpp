@@ -2,7 +2,9 @@
 #include "conformance/backends.hpp"
 
 #include <hinge/backend.hpp>
+#ifdef HINGE_HAVE_EPOLL
 #include <hinge/epoll.hpp>
+#endif
 #include <hinge/kqueue.hpp>
 #ifdef HINGE_HAVE_URING
 #include <hinge/uring.hpp>
@@ -66,8 +68,10 @@ std::vector<tested_backend> backends() {
   if (std::getenv("HINGE_TEST_AUTOMATIC") != nullptr)
     return {automatic<refusing_world>("automatic")};
   return {
+#ifdef HINGE_HAVE_EPOLL
       plain<epoll_poller, real_world>("epoll"),
       chosen<epoll_poller, real_world>("any epoll"),
+#endif
       plain<kqueue_poller, kqueue_world>("kqueue"),
       chosen<kqueue_poller, lean_kqueue_world>("any kqueue"),
       plain<sim::readiness_poller, simulated_world>("simulated readiness"),

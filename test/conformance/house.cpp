@@ -6,8 +6,8 @@ namespace hinge::test {
 
 namespace {
 
-constexpr listener_options small_buffers = {.send_buffer_bytes = 32 * 1024,
-                                            .receive_buffer_bytes = 32 * 1024};
+const listener_options small_buffers = {.send_buffer_bytes = 32 * 1024,
+                                        .receive_buffer_bytes = 32 * 1024};
 
 }  // namespace
 

@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#ifdef HINGE_HAVE_EPOLL
 #include <sys/epoll.h>
+#endif
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -138,6 +140,7 @@ std::uint64_t real_world::empty_accepts() const {
   return calls().logged(call_that_accepts, -EAGAIN);
 }
 
+#ifdef HINGE_HAVE_EPOLL
 std::uint64_t real_world::registrations() const {
   const auto& log = calls().log();
   return static_cast<std::uint64_t>(std::count_if(log.begin(), log.end(), [&](const auto& seen) {
@@ -146,6 +149,9 @@ std::uint64_t real_world::registrations() const {
     return calls().logged(call_that_accepts, seen.arguments[2]) != 0;
   }));
 }
+#else
+std::uint64_t real_world::registrations() const { return 0; }
+#endif
 
 /// The bytes said that more follows, and nothing was called between them and the close.
 bool real_world::end_was_joined(const client&, int fd) const {

@@ -44,14 +44,12 @@ struct fault_plan {
   std::vector<fault> several;
 };
 
-fault_plan on_epoll() {
+/// What a loop calls itself where the backend only tells that it can.
+fault_plan on_readiness(std::string_view name) {
   fault_plan plan = {
-      .backend = "epoll",
+      .backend = name,
       .places = 12,
-      .while_opening = {{call_id::epoll_create1, {EMFILE, ENFILE, ENOMEM}},
-                        {call_id::eventfd, {EMFILE, ENFILE, ENODEV, ENOMEM}},
-                        {call_id::epoll_ctl, {ENOMEM, ENOSPC}},
-                        {call_id::epoll_wait, {EINVAL}}},
+      .while_opening = {},
       .while_serving = {{call_that_accepts, codes_of_accept},
                         {call_id::recv,
                          {ECONNRESET, ECONNREFUSED, EINTR, ENOMEM, ENOTCONN, ETIMEDOUT}},
@@ -61,9 +59,7 @@ fault_plan on_epoll() {
                         {call_id::shutdown, {ENOTCONN, ENOBUFS}},
                         {call_id::close, {EINTR, EIO, ENOSPC, EDQUOT}},
                         {call_id::setsockopt, {ENOPROTOOPT, ENOMEM}},
-                        {call_id::getsockopt, {ENOPROTOOPT, ENOBUFS}},
-                        {call_id::epoll_ctl, {ENOMEM, ENOSPC}},
-                        {call_id::epoll_wait, {EINTR, EINVAL}}},
+                        {call_id::getsockopt, {ENOPROTOOPT, ENOBUFS}}},
       .several = {},
   };
   for (const int code : {EMFILE, ECONNABORTED, EPERM})
@@ -72,15 +68,24 @@ fault_plan on_epoll() {
   return plan;
 }
 
+#ifdef HINGE_HAVE_EPOLL
+fault_plan on_epoll() {
+  fault_plan plan = on_readiness("epoll");
+  plan.while_opening = {{call_id::epoll_create1, {EMFILE, ENFILE, ENOMEM}},
+                        {call_id::eventfd, {EMFILE, ENFILE, ENODEV, ENOMEM}},
+                        {call_id::epoll_ctl, {ENOMEM, ENOSPC}},
+                        {call_id::epoll_wait, {EINVAL}}};
+  plan.while_serving.push_back({call_id::epoll_ctl, {ENOMEM, ENOSPC}});
+  plan.while_serving.push_back({call_id::epoll_wait, {EINTR, EINVAL}});
+  return plan;
+}
+#endif
+
 fault_plan on_kqueue() {
-  fault_plan plan = on_epoll();
-  plan.backend = "kqueue";
+  fault_plan plan = on_readiness("kqueue");
   plan.while_opening = {{call_id::kqueue, {EMFILE, ENFILE, ENOMEM}},
                         {call_id::fcntl, {ENOMEM}},
                         {call_id::kevent, {EACCES, ENOMEM}}};
-  std::erase_if(plan.while_serving, [](const fault_row& row) {
-    return row.what == call_id::epoll_ctl || row.what == call_id::epoll_wait;
-  });
   plan.while_serving.push_back({call_id::kevent, {EINTR, EINVAL, ENOMEM}});
   // No EVFILT_USER: a pipe.
   plan.several.push_back({call_id::kevent, EINVAL, 1, 1});
@@ -183,12 +188,12 @@ fault_plan on_uring(std::string_view name) {
 
 const std::vector<fault_plan>& fault_plans() {
   static const std::vector<fault_plan> plans = {
+#ifdef HINGE_HAVE_EPOLL
       on_epoll(),
+#endif
       on_kqueue(),
 #ifdef HINGE_HAVE_URING
-      on_uring("uring"),
-      on_uring("uring polls first"),
-      on_uring("uring accepts one"),
+      on_uring("uring"), on_uring("uring polls first"), on_uring("uring accepts one"),
 #endif
   };
   return plans;

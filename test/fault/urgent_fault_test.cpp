@@ -1,13 +1,13 @@
 // At the mark of urgent data a receive says EAGAIN when a signal is pending, whatever lies behind
 // (tcp(7)).
 #include <hinge/connection.hpp>
-#include <hinge/epoll.hpp>
 #include <hinge/loop.hpp>
 
 #include <sys/socket.h>
 
 #include "simulator/call_hooks.hpp"
 #include "support/listening.hpp"
+#include "support/readiness_poller.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -41,7 +41,7 @@ TEST_CASE("urgent: what lies behind the mark is read, whatever a receive says of
     --left;
     return -EAGAIN;
   });
-  loop<epoll_poller, collecting> server;
+  loop<readiness_poller, collecting> server;
   REQUIRE(server.open({.max_connections = 4}));
   REQUIRE(server.listen(address::loopback(0)));
   const unique_fd client = connected(server.listener_at(0).local());

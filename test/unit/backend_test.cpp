@@ -2,6 +2,7 @@
 #include <hinge/backend.hpp>
 
 #include "support/descriptors.hpp"
+#include "support/readiness_poller.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -77,7 +78,9 @@ TEST_CASE("the report is one sentence that says why") {
   if (report.chosen() == backend::io_uring) {
     CHECK(said == "io_uring: self-test passed on Linux " + std::string(system.release));
   } else {
-    CHECK(said == "epoll: usable (" + report.candidates().front().line() + ")");
+    const std::string chosen(backend_name(report.chosen()));
+    CHECK(said.starts_with(chosen + ": usable (" + report.candidates().front().line()));
+    CHECK(said.ends_with(")"));
   }
 }
 
@@ -161,13 +164,14 @@ TEST_CASE("a list is read from the names, and the wrong one is told") {
 }
 
 TEST_CASE("only what is wanted is asked, in that order") {
-  const backend_choice one = hinge::backend_report(backend::epoll);
+  using hinge::test::readiness_backend;
+  const backend_choice one = hinge::backend_report(readiness_backend);
   CHECK(one.candidates().size() == 1);
-  CHECK(one.chosen() == backend::epoll);
-  const backend_choice two = hinge::backend_report({backend::epoll, backend::io_uring});
+  CHECK(one.chosen() == readiness_backend);
+  const backend_choice two = hinge::backend_report({readiness_backend, backend::io_uring});
   CHECK(two.candidates().size() == 2);
-  CHECK(two.chosen() == backend::epoll);
-  CHECK(two.text() == "epoll: usable");
+  CHECK(two.chosen() == readiness_backend);
+  CHECK(two.text() == std::string(backend_name(readiness_backend)) + ": usable");
 }
 
 TEST_CASE("asking leaves nothing open, and any thread may ask") {

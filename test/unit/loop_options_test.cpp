@@ -1,13 +1,14 @@
 // What a loop refuses to be opened with, and that it names the field; what is at a limit passes.
 #include <hinge/loop_options.hpp>
 
-#include <hinge/epoll.hpp>
 #include <hinge/loop.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
 #include <sys/resource.h>
+
+#include "support/readiness_poller.hpp"
 
 #include <cerrno>
 #include <chrono>
@@ -25,7 +26,7 @@ struct deaf {
   void on_data(hinge::connection, std::span<std::byte>) {}
 };
 
-using tested_loop = hinge::loop<hinge::epoll_poller, deaf>;
+using tested_loop = hinge::loop<hinge::test::readiness_poller, deaf>;
 
 /// Options in which every field is as small as the others allow.
 loop_options small() {

@@ -1,5 +1,6 @@
 // kqueue(2) as the tests' model of it has it (test/kevent_model/model.hpp). The values are those of
-// FreeBSD. With HINGE_KEVENT_MODEL_NO_USER there is no EVFILT_USER, as on some systems.
+// FreeBSD. With HINGE_KEVENT_MODEL_NO_USER there is no EVFILT_USER, as on some systems; tests
+// (HINGE_UNMASKED) see it all the same.
 #pragma once
 
 #include <stdint.h>
@@ -16,7 +17,7 @@ struct kevent {
 
 #define EVFILT_READ (-1)
 #define EVFILT_WRITE (-2)
-#ifndef HINGE_KEVENT_MODEL_NO_USER
+#if !defined HINGE_KEVENT_MODEL_NO_USER || defined HINGE_UNMASKED
 #define EVFILT_USER (-11)
 #define NOTE_TRIGGER 0x01000000
 #endif
