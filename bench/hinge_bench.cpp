@@ -26,6 +26,7 @@
 #include "backend_option.hpp"
 #include "load.hpp"
 #include "own_server.hpp"
+#include "print_error.hpp"
 #include "report.hpp"
 #include "units.hpp"
 
@@ -133,7 +134,7 @@ bool write_report(const report& shown, const std::string& path) {
   std::FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "we");
   bool written = file != nullptr && std::fputs(text.c_str(), file) >= 0 && std::fflush(file) == 0;
   if (file != nullptr && file != stdout) written = std::fclose(file) == 0 && written;
-  if (!written) fmt::print(stderr, "hinge-bench: {}: {}\n", path, hinge::errno_meaning(errno));
+  if (!written) hinge::print_error("hinge-bench: {}: {}\n", path, hinge::errno_meaning(errno));
   return written;
 }
 
@@ -143,14 +144,14 @@ void serve_here(arguments& given, std::optional<hinge::bench::own_server>& serve
   server.emplace(*given.served_on, given.load.connections, greets);
   given.load.target = server->where();
   const auto choice = hinge::backend_report(*given.served_on);
-  if (choice.fell_back()) fmt::print(stderr, "hinge-bench: {}\n", choice.text());
+  if (choice.fell_back()) hinge::print_error("hinge-bench: {}\n", choice.text());
 }
 
 int run(arguments given) {
   given.load.threads = std::min(given.load.threads, given.load.connections);
   if (given.served_on) given.load.target = hinge::address::loopback(0);
   if (const auto missing = obstacle(given.load, given.served_on.has_value())) {
-    fmt::print(stderr, "hinge-bench: {}\n", *missing);
+    hinge::print_error("hinge-bench: {}\n", *missing);
     return unfit;
   }
   std::optional<hinge::bench::own_server> server;
@@ -165,11 +166,11 @@ int run(arguments given) {
   const bool written = write_report(shown, given.json_path);
   if (shown.found.interrupted) return interrupted;
   if (shown.found.nothing_answers) {
-    fmt::print(stderr, "hinge-bench: nothing answers at {}\n", given.load.target.text());
+    hinge::print_error("hinge-bench: nothing answers at {}\n", given.load.target.text());
     return failed;
   }
   if (shown.found.latency.count() == 0) {
-    fmt::print(stderr, "hinge-bench: nothing was completed at {}\n", given.load.target.text());
+    hinge::print_error("hinge-bench: nothing was completed at {}\n", given.load.target.text());
     return failed;
   }
   return written ? measured : failed;
@@ -193,13 +194,13 @@ int main(int argc, char** argv) {
     return run(given);
   } catch (const CLI::ParseError& wrong) {
     if (wrong.get_exit_code() == 0) return app.exit(wrong);  // --help
-    fmt::print(stderr, "hinge-bench: {}\n", wrong.what());
+    hinge::print_error("hinge-bench: {}\n", wrong.what());
     return usage;
   } catch (const unit::unit_error& wrong) {
-    fmt::print(stderr, "hinge-bench: {}\n", wrong.what());
+    hinge::print_error("hinge-bench: {}\n", wrong.what());
     return usage;
   } catch (const std::exception& wrong) {
-    fmt::print(stderr, "hinge-bench: {}\n", wrong.what());
+    hinge::print_error("hinge-bench: {}\n", wrong.what());
     return unfit;
   }
 }

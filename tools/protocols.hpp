@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "http.hpp"
+#include "print_error.hpp"
 
 namespace hinge::serve {
 
@@ -27,9 +28,10 @@ public:
     const bool gone = classify_accept_error(-code) == accept_class::dead;
     if (!gone && loop->now() < quiet_until_) return;
     if (!gone) quiet_until_ = deadline::after(loop->now(), std::chrono::minutes(1)).when();
-    fmt::print(stderr, "hinge-serve: accept {}: {}: {}; {}\n",
-               loop->listener_at(listener).local().text(), errno_name(-code), errno_meaning(-code),
-               gone ? "nothing more will be accepted here" : "waiting until there is room");
+    hinge::print_error("hinge-serve: accept {}: {}: {}; {}\n",
+                       loop->listener_at(listener).local().text(), errno_name(-code),
+                       errno_meaning(-code),
+                       gone ? "nothing more will be accepted here" : "waiting until there is room");
   }
 
 private:

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "print_error.hpp"
 #include "protocols.hpp"
 #include "serve_options.hpp"
 #include "signal_watch.hpp"
@@ -20,12 +21,13 @@ namespace {
 using namespace hinge::serve;
 
 exit_code complain(const hinge::error& reason) {
-  fmt::print(stderr, "hinge-serve: {}\n", reason.text());
+  hinge::print_error("hinge-serve: {}\n", reason.text());
   return failed;
 }
 
 void print_line(const std::string& text) {
-  fmt::print("{}\n", text);
+  // Where it can't be written the server goes on.
+  std::fputs((text + '\n').c_str(), stdout);
   std::fflush(stdout);
 }
 
@@ -53,7 +55,7 @@ poller_in_use poller_of(std::string_view name, const hinge::backend_list& wanted
   const bool opened = name == backend_name(choice.chosen());
   if (!opened)
     found.reason = fmt::format("{}: no room for a ring of {}", name, backend_name(choice.chosen()));
-  if (!opened || choice.fell_back()) fmt::print(stderr, "hinge-serve: {}\n", found.reason);
+  if (!opened || choice.fell_back()) hinge::print_error("hinge-serve: {}\n", found.reason);
   return found;
 }
 
@@ -61,7 +63,7 @@ poller_in_use poller_of(std::string_view name, const hinge::backend_list& wanted
 exit_code complain_of(const hinge::backend_list& wanted, const hinge::error& reason) {
   const hinge::backend_choice choice = hinge::backend_report(wanted);
   if (choice.chosen() != hinge::backend::automatic) return complain(reason);
-  fmt::print(stderr, "hinge-serve: {}\n", choice.text());
+  hinge::print_error("hinge-serve: {}\n", choice.text());
   return failed;
 }
 

@@ -15,6 +15,7 @@
 
 #include "backend_option.hpp"
 #include "http.hpp"
+#include "print_error.hpp"
 #include "units.hpp"
 
 namespace hinge::serve {
@@ -234,11 +235,11 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
     if (asked->count() == 0 || list_backends)
       options.backends = backends_of_environment().value_or(backend_list());
   } catch (const unit::unit_error& wrong) {
-    fmt::print(stderr, "hinge-serve: {}\n", wrong.what());
+    hinge::print_error("hinge-serve: {}\n", wrong.what());
     return usage;
   } catch (const CLI::ParseError& wrong) {
     if (wrong.get_exit_code() == 0) return app.exit(wrong), served;
-    fmt::print(stderr, "hinge-serve: {}\n", wrong.what());
+    hinge::print_error("hinge-serve: {}\n", wrong.what());
     return usage;
   }
   if (list_backends) {
@@ -246,11 +247,11 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
     return served;
   }
   if (as_json) {
-    fmt::print(stderr, "hinge-serve: --json: only with --backend list\n");
+    hinge::print_error("hinge-serve: --json: only with --backend list\n");
     return usage;
   }
   if (const std::string wrong = contradiction(options); !wrong.empty()) {
-    fmt::print(stderr, "hinge-serve: {}\n", wrong);
+    hinge::print_error("hinge-serve: {}\n", wrong);
     return usage;
   }
   fit_queue(options.limits);

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import stat
+import subprocess
 import tempfile
 import unittest
 
@@ -163,6 +164,15 @@ class Refusals(unittest.TestCase):
         code, _, said = run("--listen", "unix:/nowhere/socket")
         self.assertEqual((code, said), (1, "hinge-serve: bind unix:/nowhere/socket: ENOENT: "
                                            "No such file or directory\n"))
+
+    def test_errors_that_nobody_can_read(self):
+        """They change nothing in how it ends."""
+        for arguments, code in ((("--listen", "0", "--backend", "select"), 2),
+                                (("--listen", "unix:/nowhere/socket"), 1)):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([serve.PROGRAM, *arguments], stderr=full, check=False,
+                                      timeout=serve.PATIENCE)
+            self.assertEqual(done.returncode, code)
 
     def test_bad_arguments(self):
         listen = ("--listen", "0")

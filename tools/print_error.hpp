@@ -1,0 +1,19 @@
+// What a program says on standard error.
+#pragma once
+
+#include <cstdio>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace hinge {
+
+/// As fmt::print, which throws when it can't write: what nobody can read is no reason to end.
+template <class... Values>
+void print_error(fmt::format_string<Values...> form, Values&&... values) {
+  const std::string text = fmt::format(form, std::forward<Values>(values)...);
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+}  // namespace hinge
