@@ -101,6 +101,7 @@ class Server:
         line = self.lines.get(timeout=PATIENCE)
         if line is None:
             raise AssertionError(f"hinge-serve has ended: {self._said()}")
+        self.last_line = line
         return line
 
     def _said(self):
@@ -165,10 +166,10 @@ class Server:
             raise AssertionError(f"hinge-serve ended with {code}: {said}")
         if said != self.expected_stderr:
             raise AssertionError(f"hinge-serve said on stderr: {said}")
-        last = None
+        # A server that ends at once may have answered the last question with its last line.
         while (line := self.lines.get(timeout=PATIENCE)) is not None:
-            last = line
-        self.ended = accounted(json.loads(last))
+            self.last_line = line
+        self.ended = accounted(json.loads(self.last_line))
         if self.ended["open"] != 0:
             raise AssertionError(f"open at the end: {self.ended}")
         return self.ended
