@@ -318,7 +318,7 @@ void kqueue_poller::state::refused(const kernel_event& one, event*& out) noexcep
     if (!std::exchange(source.armed, false)) return;
     *out++ = answer(subject, code, operation::accept);
   } else if (subject.what() == role::connection) {
-    // Nobody reads what would be written: reading tells why (seen on macOS).
+    // Nobody reads what would be written: reading tells why (reported of macOS).
     if (one.filter == EVFILT_WRITE && code == -EPIPE) return;
     if (registered[subject.slot()] != subject.generation()) return;
     registered[subject.slot()] = 0;

@@ -108,7 +108,7 @@ private:
 ///
 /// Under a seccomp filter, which might kill, a child process makes io_uring's system calls first:
 /// without SIGCHLD, for at most a second, and waited for. It takes clone(2), wait4(2) and poll(2):
-/// a process that is killed for those has to name its backend.
+/// a process that is killed for those has to name epoll.
 HINGE_API backend_choice backend_report(const backend_list& wanted = {}) noexcept;
 
 }  // namespace hinge

@@ -1,5 +1,5 @@
 // kqueue(2) over epoll(7), for tests alone: written from the kevent manual pages and from what was
-// seen of FreeBSD, NetBSD and libkqueue, and harsher than any of them. Descriptors of it are closed
+// seen of FreeBSD, NetBSD and libkqueue, and mostly harsher. Descriptors of it are closed
 // with close(2); what is known of a closed one is forgotten when its number comes again.
 //
 // What is random follows from a seed: 1, or the environment's HINGE_KEVENT_SEED.
