@@ -29,11 +29,12 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
+#include "command_line.hpp"
 #include "descriptors.hpp"
 #include "plain_client.hpp"
 #include "subject.hpp"
+#include "units.hpp"
 
 namespace {
 
@@ -247,29 +248,28 @@ int list_servers() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Serves a given number of connections from a child process, and ends.",
-               "hinge-count");
+  namespace unit = hinge::units;
+  hinge::command_line line("hinge-count",
+                           "Serves a given number of connections from a child process, and ends.");
   arguments given;
-  app.add_option("--server", given.server, "epoll, floor-epoll, ... (see --list)")
-      ->type_name("NAME");
-  app.add_option("--work", given.work, "ac, crr, echo, proxy or keep")->type_name("WORK");
-  app.add_option("--connections", given.connections, "in all; of kept ones: messages")
-      ->type_name("N");
-  app.add_option("--waiting", given.waiting, "at once; kept connections")->type_name("K");
-  app.add_option("--bytes", given.bytes, "of a message (64)")
-      ->check(CLI::Range(1, 4096))
-      ->type_name("N");
-  app.add_flag("--fin", given.fin, "clients end with a FIN instead of a reset");
-  app.add_flag("--list", given.list, "the servers that can be counted here");
+  line.option("--server", "NAME", "epoll, floor-epoll, ... (see --list)",
+              [&](const auto& text) { given.server = text; });
+  line.option("--work", "WORK", "ac, crr, echo, proxy or keep",
+              [&](const auto& text) { given.work = text; });
+  line.option("--connections", "N", "in all; of kept ones: messages",
+              [&](const auto& text) { given.connections = unit::parse_size(text); });
+  line.option("--waiting", "K", "at once; kept connections",
+              [&](const auto& text) { given.waiting = unit::parse_size(text); });
+  line.option("--bytes", "B", "of a message (64)", [&](const auto& text) {
+    given.bytes = unit::parse_within<std::size_t>(text, 1, 4096);
+  });
+  line.flag("--fin", given.fin, "clients end with a FIN instead of a reset");
+  line.flag("--list", given.list, "the servers that can be counted here");
   try {
     if (argc == 2 + client_words && std::string_view(argv[1]) == client_mark)
       return run_client(argv + 2);
-    app.parse(argc, argv);
+    if (const auto ended = line.parse(argc, argv)) return *ended;
     return given.list ? list_servers() : run_server(given);
-  } catch (const CLI::ParseError& wrong) {
-    if (wrong.get_exit_code() == 0) return app.exit(wrong);
-    fmt::print(stderr, "hinge-count: {}\n", wrong.what());
-    return 2;
   } catch (const std::exception& wrong) {
     fmt::print(stderr, "hinge-count: {}\n", wrong.what());
     return 1;

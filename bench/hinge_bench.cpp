@@ -20,10 +20,10 @@
 #include <string_view>
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "backend_option.hpp"
+#include "command_line.hpp"
 #include "load.hpp"
 #include "own_server.hpp"
 #include "print_error.hpp"
@@ -44,21 +44,14 @@ static_assert(std::atomic<bool>::is_always_lock_free, "set in a signal handler")
 
 void on_interrupt(int) { stop = true; }
 
+constexpr std::uint64_t most_bytes = std::uint64_t{1} << 40;
+
 struct arguments {
   load_options load;
+  bool targeted = false;
   std::optional<hinge::backend_list> served_on;  // a server of its own; else load.target
   std::string json_path;
 };
-
-std::uint64_t count_within(std::string_view text, std::uint64_t least, std::uint64_t most) {
-  const std::uint64_t count = unit::parse_size(text);
-  if (count >= least && count <= most) return count;
-  throw unit::unit_error(fmt::format("'{}': must be {} to {}", text, least, most));
-}
-
-std::uint32_t small_count(std::string_view text, std::uint32_t most) {
-  return static_cast<std::uint32_t>(count_within(text, 1, most));
-}
 
 std::chrono::nanoseconds positive_duration(std::string_view text) {
   const auto span = unit::parse_duration(text);
@@ -75,54 +68,53 @@ hinge::address parse_target(std::string_view text) {
   return *parsed;
 }
 
-void add_options(CLI::App& app, arguments& into, workload work) {
+void add_options(hinge::command line, arguments& into, workload work) {
   load_options& load = into.load;
   const bool echo = work == workload::echo;
-  const auto add = [&app](const std::string& name, const char* type, const char* help, auto store) {
-    const auto checked = [name, store](const std::string& text) {
-      try {
-        store(text);
-      } catch (const unit::unit_error& wrong) {
-        throw CLI::ValidationError(name, wrong.what());
-      }
-    };
-    return app.add_option_function<std::string>(name, checked, help)->type_name(type);
-  };
-  CLI::Option* const target =
-      add("--target", "ADDR",
-          "the server: 7000 (loopback), 10.0.0.1:7000, [::1]:7000, unix:/path, unix:@name",
-          [&](const std::string& text) { load.target = parse_target(text); });
-  add("--backend", "NAMES",
+  line.option("--target", "ADDR",
+              "the server: 7000 (loopback), 10.0.0.1:7000, [::1]:7000, unix:/path, unix:@name",
+              [&](const auto& text) {
+                load.target = parse_target(text);
+                into.targeted = true;
+              });
+  line.option(
+      "--backend", "NAMES",
       "in place of a target: a server in this process, on epoll, kqueue, uring, auto, or the first "
       "that can be used of several, as uring,epoll ($HINGE_BACKEND); the client itself is always "
       "on "
       "a readiness backend",
-      [&](const std::string& text) { into.served_on = hinge::backends_of(text); })
-      ->excludes(target);
-  add("--connections", "N", "at once (64)",
-      [&](const std::string& text) { load.connections = small_count(text, 1'000'000); });
-  add("--bytes", "B",
-      echo ? "each way, per message (64)"
-           : "each way, per connection (64); 0: wait for the server's first byte or its close",
-      [&load, echo](const std::string& text) {
-        load.bytes = count_within(text, echo ? 1 : 0, std::uint64_t{1} << 40);
-      });
-  add("--duration", "T", "how long to measure (10s)",
-      [&](const std::string& text) { load.duration = positive_duration(text); });
-  add("--warmup", "T", "how long to run before that (1s)",
-      [&](const std::string& text) { load.warmup = unit::parse_duration(text); });
-  add("--timeout", "T", "an answer that takes longer is an error (5s)",
-      [&](const std::string& text) { load.timeout = positive_duration(text); });
-  add("--threads", "N", "of this client (1)",
-      [&](const std::string& text) { load.threads = small_count(text, 1024); });
-  app.add_option("--json", into.json_path, "also write the result here, as JSON; - is stdout")
-      ->type_name("FILE");
-  app.callback([&into, target, work] {
-    into.load.work = work;
-    if (target->count() == 0 && !into.served_on) into.served_on = hinge::backends_of_environment();
-    if (target->count() == 0 && !into.served_on)
-      throw CLI::ValidationError("--target or --backend: say whom to load");
+      [&](const auto& text) { into.served_on = hinge::backends_of(text); });
+  line.option("--connections", "N", "at once (64)", [&](const auto& text) {
+    load.connections = unit::parse_within<std::uint32_t>(text, 1, 1'000'000);
   });
+  line.option("--bytes", "B",
+              echo ? "each way, per message (64)"
+                   : "each way, per connection (64); 0: wait for the server's first byte or its "
+                     "close",
+              [&load, echo](const auto& text) {
+                const std::uint64_t least = echo ? 1 : 0;
+                load.bytes = unit::parse_within<std::uint64_t>(text, least, most_bytes);
+              });
+  line.option("--duration", "T", "how long to measure (10s)",
+              [&](const auto& text) { load.duration = positive_duration(text); });
+  line.option("--warmup", "T", "how long to run before that (1s)",
+              [&](const auto& text) { load.warmup = unit::parse_duration(text); });
+  line.option("--timeout", "T", "an answer that takes longer is an error (5s)",
+              [&](const auto& text) { load.timeout = positive_duration(text); });
+  line.option("--threads", "N", "of this client (1)", [&](const auto& text) {
+    load.threads = unit::parse_within<std::uint32_t>(text, 1, 1024);
+  });
+  line.option("--json", "FILE", "also write the result here, as JSON; - is stdout",
+              [&](const auto& text) { into.json_path = text; });
+}
+
+/// Whom to load, when the command line alone doesn't say it. Throws unit_error.
+void choose_server(arguments& given) {
+  if (given.targeted && given.served_on)
+    throw unit::unit_error("--target excludes --backend: a server runs here, or elsewhere");
+  if (!given.targeted && !given.served_on) given.served_on = hinge::backends_of_environment();
+  if (!given.targeted && !given.served_on)
+    throw unit::unit_error("--target or --backend: say whom to load");
 }
 
 /// False, and said on stderr, when `path` can't be written. With "-" the table goes to stderr.
@@ -179,23 +171,23 @@ int run(arguments given) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Loads a server with connections and says what came back.", "hinge-bench");
+  hinge::command_line line("hinge-bench",
+                           "Loads a server with connections and says what came back.");
   arguments given;
-  app.require_subcommand(0, 1);
-  add_options(*app.add_subcommand("accept", "connect, send, receive the same, close; again"), given,
-              workload::accept);
-  add_options(*app.add_subcommand("echo", "on kept connections: send, receive the same; again"),
-              given, workload::echo);
-  app.footer(
+  const hinge::command accept =
+      line.add_command("accept", "connect, send, receive the same, close; again");
+  const hinge::command echo =
+      line.add_command("echo", "on kept connections: send, receive the same; again");
+  add_options(accept, given, workload::accept);
+  add_options(echo, given, workload::echo);
+  line.footer(
       "Times: ns, us, ms, s, m, h (500ms). Counts and bytes: k, M, G; KiB, MiB, GiB (10k, 64KiB).");
   try {
-    app.parse(argc, argv);
-    if (app.get_subcommands().empty()) throw CLI::ValidationError("say what to do: accept or echo");
+    if (const auto ended = line.parse(argc, argv)) return *ended;
+    if (!accept.given() && !echo.given()) throw unit::unit_error("say what to do: accept or echo");
+    given.load.work = echo.given() ? workload::echo : workload::accept;
+    choose_server(given);
     return run(given);
-  } catch (const CLI::ParseError& wrong) {
-    if (wrong.get_exit_code() == 0) return app.exit(wrong);  // --help
-    hinge::print_error("hinge-bench: {}\n", wrong.what());
-    return usage;
   } catch (const unit::unit_error& wrong) {
     hinge::print_error("hinge-bench: {}\n", wrong.what());
     return usage;

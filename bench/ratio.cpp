@@ -26,8 +26,8 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
+#include "command_line.hpp"
 #include "descriptors.hpp"
 #include "interval.hpp"
 #include "load.hpp"
@@ -313,38 +313,37 @@ int run(const arguments& given) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(
-      "Compares hinge with floors and backends, interleaved; prints ratios, 95 % intervals.",
-      "hinge-ratio");
+  namespace unit = hinge::units;
+  hinge::command_line line(
+      "hinge-ratio",
+      "Compares hinge with floors and backends, interleaved; prints ratios, 95 % intervals.");
   arguments given;
-  app.add_option("--pairs", given.pairs, "of CPU blocks (60)")->check(CLI::Range(3, 100'000));
-  app.add_option("--block", given.block, "connections in a block (200)")
-      ->check(CLI::Range(1, 1'000'000));
-  app.add_option("--echo-pairs", given.echo_pairs, "of echo runs (30)")
-      ->check(CLI::Range(3, 10'000));
-  app.add_option_function<std::string>(
-         "--echo-duration",
-         [&given](const std::string& text) {
-           given.echo_duration = hinge::units::parse_duration(text);
-         },
-         "of an echo run (300ms)")
-      ->type_name("T");
-  app.add_option("--seed", given.seed, "of the order and the bootstrap (1)");
-  app.add_option("--only", given.only, "a part")->check(CLI::IsMember({"ac", "crr", "echo"}));
-  app.add_option("--of", given.candidate, "a backend")->type_name("NAME");
-  app.add_option("--against", given.reference, "a backend or a floor")->type_name("NAME");
-  app.add_flag("--check", given.check, "exit with 1 when a wanted ratio is missed");
+  line.option("--pairs", "N", "of CPU blocks (60)", [&](const auto& text) {
+    given.pairs = unit::parse_within<unsigned>(text, 3, 100'000);
+  });
+  line.option("--block", "N", "connections in a block (200)", [&](const auto& text) {
+    given.block = unit::parse_within<unsigned>(text, 1, 1'000'000);
+  });
+  line.option("--echo-pairs", "N", "of echo runs (30)", [&](const auto& text) {
+    given.echo_pairs = unit::parse_within<unsigned>(text, 3, 10'000);
+  });
+  line.option("--echo-duration", "T", "of an echo run (300ms)",
+              [&](const auto& text) { given.echo_duration = unit::parse_duration(text); });
+  line.option("--seed", "N", "of the order and the bootstrap (1)",
+              [&](const auto& text) { given.seed = unit::parse_size(text); });
+  line.option("--only", "PART", "ac, crr or echo", [&](const auto& text) {
+    if (text != "ac" && text != "crr" && text != "echo")
+      throw unit::unit_error("'" + text + "': must be ac, crr or echo");
+    given.only = text;
+  });
+  line.option("--of", "NAME", "a backend", [&](const auto& text) { given.candidate = text; });
+  line.option("--against", "NAME", "a backend or a floor",
+              [&](const auto& text) { given.reference = text; });
+  line.flag("--check", given.check, "exit with 1 when a wanted ratio is missed");
   try {
-    app.parse(argc, argv);
+    if (const auto ended = line.parse(argc, argv)) return *ended;
     const int missed = run(given);
     return given.check && missed != 0 ? 1 : 0;
-  } catch (const CLI::ParseError& wrong) {
-    if (wrong.get_exit_code() == 0) return app.exit(wrong);
-    fmt::print(stderr, "hinge-ratio: {}\n", wrong.what());
-    return 2;
-  } catch (const hinge::units::unit_error& wrong) {
-    fmt::print(stderr, "hinge-ratio: --echo-duration: {}\n", wrong.what());
-    return 2;
   } catch (const std::exception& wrong) {
     fmt::print(stderr, "hinge-ratio: {}\n", wrong.what());
     return 3;

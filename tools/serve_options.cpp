@@ -10,10 +10,10 @@
 #include <string>
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "backend_option.hpp"
+#include "command_line.hpp"
 #include "http.hpp"
 #include "print_error.hpp"
 #include "units.hpp"
@@ -28,14 +28,6 @@ constexpr std::uint64_t largest_queue = std::uint64_t{512} * 1024 * 1024;
 
 unit::unit_error refuse(std::string_view text, std::string_view why) {
   return unit::unit_error(fmt::format("'{}': {}", text, why));
-}
-
-template <class Number>
-Number number_within(std::string_view text, std::uint64_t least, std::uint64_t most) {
-  const std::uint64_t number = unit::parse_size(text);
-  if (number < least || number > most)
-    throw refuse(text, fmt::format("must be {} to {}", least, most));
-  return static_cast<Number>(number);
 }
 
 nanoseconds timeout(std::string_view text) {
@@ -93,59 +85,51 @@ protocol_name protocol_of(std::string_view text) {
   return static_cast<protocol_name>(found - std::begin(protocol_names));
 }
 
-/// `store` takes the text, and throws unit_error when it can't be used.
-template <class Store>
-CLI::Option* add(CLI::App& app, const std::string& name, const char* type, const char* help,
-                 Store store) {
-  const auto checked = [name, store](const std::string& text) {
-    try {
-      store(text);
-    } catch (const unit::unit_error& wrong) {
-      throw CLI::ValidationError(name, wrong.what());
-    }
-  };
-  return app.add_option_function<std::string>(name, checked, help)->type_name(type);
+void add_limits(command line, loop_options& limits) {
+  line.option("--max-connections", "N", "at one time (the descriptor limit less 64)",
+              [&](const auto& text) {
+                limits.max_connections =
+                    unit::parse_within<std::uint32_t>(text, 1, token::max_slots);
+              });
+  line.option("--first-byte-timeout", "T", "from accept to the first byte (10s); 0 is never",
+              [&](const auto& text) { limits.first_byte_timeout = timeout(text); });
+  line.option("--idle-timeout", "T", "no byte in either direction (5m); 0 is never",
+              [&](const auto& text) { limits.idle_timeout = timeout(text); });
+  line.option("--write-stall-timeout", "T",
+              "bytes wait and the client takes none (30s); 0 is never",
+              [&](const auto& text) { limits.write_stall_timeout = timeout(text); });
+  line.option("--drain-timeout", "T",
+              "for what is open at SIGTERM, and for a close (10s); 0 is never",
+              [&](const auto& text) { limits.drain_timeout = timeout(text); });
+  line.option("--queue-high", "B", "queued bytes of a connection that pause its reading (256KiB)",
+              [&](const auto& text) {
+                limits.queue_high_bytes = unit::parse_within<std::uint32_t>(text, 0, largest_queue);
+              });
+  line.option("--queue-low", "B", "queued bytes below which it goes on (64KiB)",
+              [&](const auto& text) {
+                limits.queue_low_bytes = unit::parse_within<std::uint32_t>(text, 0, largest_queue);
+              });
 }
 
-void add_limits(CLI::App& app, loop_options& limits) {
-  add(app, "--max-connections", "N", "at one time (the descriptor limit less 64)",
-      [&](const auto& text) {
-        limits.max_connections = number_within<std::uint32_t>(text, 1, token::max_slots);
-      });
-  add(app, "--first-byte-timeout", "T", "from accept to the first byte (10s); 0 is never",
-      [&](const auto& text) { limits.first_byte_timeout = timeout(text); });
-  add(app, "--idle-timeout", "T", "no byte in either direction (5m); 0 is never",
-      [&](const auto& text) { limits.idle_timeout = timeout(text); });
-  add(app, "--write-stall-timeout", "T", "bytes wait and the client takes none (30s); 0 is never",
-      [&](const auto& text) { limits.write_stall_timeout = timeout(text); });
-  add(app, "--drain-timeout", "T", "for what is open at SIGTERM, and for a close (10s); 0 is never",
-      [&](const auto& text) { limits.drain_timeout = timeout(text); });
-  add(app, "--queue-high", "B", "queued bytes of a connection that pause its reading (256KiB)",
-      [&](const auto& text) {
-        limits.queue_high_bytes = number_within<std::uint32_t>(text, 0, largest_queue);
-      });
-  add(app, "--queue-low", "B", "queued bytes below which it goes on (64KiB)",
-      [&](const auto& text) {
-        limits.queue_low_bytes = number_within<std::uint32_t>(text, 0, largest_queue);
-      });
-}
-
-void add_listener_options(CLI::App& app, listener_options& door) {
-  add(app, "--backlog", "N", "connections that may wait to be accepted (4096)",
-      [&](const auto& text) { door.backlog = number_within<int>(text, 1, largest_int); });
-  app.add_flag("--reuse-port", door.reuse_port, "share the port with others that ask so too");
-  add(app, "--defer-accept", "T", "TCP: accept when the first bytes are there, or after T",
-      [&](const auto& text) { door.defer_accept_s = whole_seconds(text); });
-  add(app, "--send-buffer", "B", "TCP: fixed size of the kernel's buffer",
-      [&](const auto& text) { door.send_buffer_bytes = number_within<int>(text, 1, largest_int); });
-  add(app, "--receive-buffer", "B", "TCP: fixed size of the kernel's buffer",
-      [&](const auto& text) {
-        door.receive_buffer_bytes = number_within<int>(text, 1, largest_int);
-      });
-  add(app, "--unix-mode", "MODE", "Unix path: permissions, as 660",
-      [&](const auto& text) { door.unix_mode = file_mode(text); });
-  app.add_flag("--remove-stale", door.remove_stale_path,
-               "Unix path: remove a socket that nobody listens on");
+void add_listener_options(command line, listener_options& door) {
+  line.option(
+      "--backlog", "N", "connections that may wait to be accepted (4096)",
+      [&](const auto& text) { door.backlog = unit::parse_within<int>(text, 1, largest_int); });
+  line.flag("--reuse-port", door.reuse_port, "share the port with others that ask so too");
+  line.option("--defer-accept", "T", "TCP: accept when the first bytes are there, or after T",
+              [&](const auto& text) { door.defer_accept_s = whole_seconds(text); });
+  line.option("--send-buffer", "B", "TCP: fixed size of the kernel's buffer",
+              [&](const auto& text) {
+                door.send_buffer_bytes = unit::parse_within<int>(text, 1, largest_int);
+              });
+  line.option("--receive-buffer", "B", "TCP: fixed size of the kernel's buffer",
+              [&](const auto& text) {
+                door.receive_buffer_bytes = unit::parse_within<int>(text, 1, largest_int);
+              });
+  line.option("--unix-mode", "MODE", "Unix path: permissions, as 660",
+              [&](const auto& text) { door.unix_mode = file_mode(text); });
+  line.flag("--remove-stale", door.remove_stale_path,
+            "Unix path: remove a socket that nobody listens on");
 }
 
 /// What is wrong with options that are right one by one; empty when nothing is.
@@ -197,48 +181,34 @@ listener_options door_for(const address& where, const serve_options& options) {
 }
 
 std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
-  CLI::App app("Serves a small protocol on the hinge library, until SIGTERM or SIGINT.",
-               "hinge-serve");
+  command_line line("hinge-serve",
+                    "Serves a small protocol on the hinge library, until SIGTERM or SIGINT.");
   serve_options options;
   options.limits.drain_timeout = std::chrono::seconds(10);
   bool list_backends = false;
   bool as_json = false;
-  app.set_version_flag("--version", "hinge-serve " HINGE_VERSION);
-  const auto add_address = [&](const std::vector<std::string>& texts) {
-    try {
-      for (const std::string& text : texts) options.listen.push_back(listen_address(text));
-    } catch (const unit::unit_error& wrong) {
-      throw CLI::ValidationError("--listen", wrong.what());
-    }
-  };
-  app.add_option_function<std::vector<std::string>>(
-         "--listen", add_address,
-         "where: 7000 (loopback), 10.0.0.1:7000, [::1]:7000, *:7000, unix:/path, unix:@name")
-      ->type_name("ADDR");
-  add(app, "--protocol", "NAME", "echo, discard or http (echo)",
-      [&](const auto& text) { options.protocol = protocol_of(text); });
-  const CLI::Option* const asked =
-      add(app, "--backend", "NAMES",
-          "epoll, uring, auto, or several as uring,epoll: the first that can be used "
-          "($HINGE_BACKEND, or auto); list shows what can be, and why",
-          [&](const auto& text) {
-            list_backends = text == "list";
-            if (!list_backends) options.backends = backends_of(text);
-          });
-  add_listener_options(app, options.door);
-  add_limits(app, options.limits);
-  app.add_flag("--stats-json", options.stats_json,
-               "print all counters at the end, as SIGUSR1 does");
-  app.add_flag("--json", as_json, "with --backend list: print it as JSON");
+  line.version("hinge-serve " HINGE_VERSION);
+  line.options("--listen", "ADDR",
+               "where: 7000 (loopback), 10.0.0.1:7000, [::1]:7000, *:7000, unix:/path, unix:@name",
+               [&](const auto& text) { options.listen.push_back(listen_address(text)); });
+  line.option("--protocol", "NAME", "echo, discard or http (echo)",
+              [&](const auto& text) { options.protocol = protocol_of(text); });
+  line.option("--backend", "NAMES",
+              "epoll, uring, auto, or several as uring,epoll: the first that can be used "
+              "($HINGE_BACKEND, or auto); list shows what can be, and why",
+              [&](const auto& text) {
+                list_backends = text == "list";
+                if (!list_backends) options.backends = backends_of(text);
+              });
+  add_listener_options(line, options.door);
+  add_limits(line, options.limits);
+  line.flag("--stats-json", options.stats_json, "print all counters at the end, as SIGUSR1 does");
+  line.flag("--json", as_json, "with --backend list: print it as JSON");
   try {
-    app.parse(argc, argv);
-    if (asked->count() == 0 || list_backends)
+    if (const auto ended = line.parse(argc, argv)) return static_cast<exit_code>(*ended);
+    if (!line.given("--backend") || list_backends)
       options.backends = backends_of_environment().value_or(backend_list());
   } catch (const unit::unit_error& wrong) {
-    hinge::print_error("hinge-serve: {}\n", wrong.what());
-    return usage;
-  } catch (const CLI::ParseError& wrong) {
-    if (wrong.get_exit_code() == 0) return app.exit(wrong), served;
     hinge::print_error("hinge-serve: {}\n", wrong.what());
     return usage;
   }

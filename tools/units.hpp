@@ -78,4 +78,13 @@ inline std::uint64_t parse_size(std::string_view text) {
       text, size_units, "k, M, G for powers of 1000; KiB, MiB, GiB for powers of 1024"));
 }
 
+/// As parse_size(), and within these. Throws unit_error.
+template <class Number>
+Number parse_within(std::string_view text, std::uint64_t least, std::uint64_t most) {
+  const std::uint64_t number = parse_size(text);
+  if (number >= least && number <= most) return static_cast<Number>(number);
+  throw unit_error("'" + std::string(text) + "': must be " + std::to_string(least) + " to " +
+                   std::to_string(most));
+}
+
 }  // namespace hinge::units

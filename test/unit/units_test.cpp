@@ -5,12 +5,20 @@
 #include <catch2/matchers/catch_matchers_exception.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 using hinge::units::parse_duration;
 using hinge::units::parse_size;
+using hinge::units::parse_within;
 using hinge::units::unit_error;
 using namespace std::chrono_literals;
+
+namespace {
+
+auto says(const std::string& text) { return Catch::Matchers::Message(text); }
+
+}  // namespace
 
 TEST_CASE("durations") {
   CHECK(parse_duration("250ns") == 250ns);
@@ -41,7 +49,6 @@ TEST_CASE("sizes: k is 1000, KiB is 1024") {
 }
 
 TEST_CASE("what is wrong is said") {
-  const auto says = [](const std::string& text) { return Catch::Matchers::Message(text); };
   const std::string times = " (use one of ns, us, ms, s, m, h)";
   CHECK_THROWS_MATCHES(parse_duration(""), unit_error, says("'': is empty"));
   CHECK_THROWS_MATCHES(parse_duration("10"), unit_error, says("'10': has no unit" + times));
@@ -65,4 +72,13 @@ TEST_CASE("what is wrong is said") {
                        says("'1" + many + "." + many + "': is too large"));
   CHECK_THROWS_AS(parse_size("99999999999999999999"), unit_error);
   CHECK_THROWS_AS(parse_size("0x10"), unit_error);
+}
+
+TEST_CASE("a number within bounds") {
+  CHECK(parse_within<int>("1", 1, 4096) == 1);
+  CHECK(parse_within<std::uint32_t>("4KiB", 1, 4096) == 4096);
+  CHECK_THROWS_MATCHES(parse_within<int>("0", 1, 4096), unit_error, says("'0': must be 1 to 4096"));
+  CHECK_THROWS_MATCHES(parse_within<int>("5k", 1, 4096), unit_error,
+                       says("'5k': must be 1 to 4096"));
+  CHECK_THROWS_AS(parse_within<int>("many", 1, 4096), unit_error);
 }
