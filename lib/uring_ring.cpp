@@ -26,7 +26,7 @@ constexpr std::array<unsigned, 3> setups = {
 };
 constexpr unsigned least_entries = 32;
 // What an ended process had locked is given back up to a second later (seen on Linux 6.18).
-constexpr nanoseconds patience = std::chrono::milliseconds(1400);
+constexpr nanoseconds memory_patience = std::chrono::milliseconds(1400);
 constexpr int nap_ms = 10;
 // What waits behind a link is deferred work, of which a call does so much (IO_LOCAL_TW_DEFAULT_MAX
 // in the kernel's io_uring/io_uring.c, 6.13), or as much as it is to wait for.
@@ -43,7 +43,7 @@ bool memory_may_come() noexcept {
   const instant at = now();
   instant since = 0;
   if (short_since.compare_exchange_strong(since, at)) since = at;
-  if (at - since >= patience.count()) return false;
+  if (at - since >= memory_patience.count()) return false;
   sys::poll(nullptr, 0, nap_ms);
   return true;
 }

@@ -50,7 +50,7 @@ io_uring_sqe& unsubmitted(io_uring& ring, std::uint64_t name) {
     return hook<returned>(ring_call_id::name, ring_among arguments,                      \
                           [&] { return ring_hooks::current().under().name arguments; }); \
   },
-const sys::ring_table hooked = {
+const sys::ring_table hooked_ring = {
     HINGE_RING_CALLS(HINGE_HOOKED)  //
         [](io_uring_sqe & request){ring_hooks::current().prepared(request);
 }  // namespace
@@ -70,7 +70,7 @@ ring_hooks::ring_hooks(request_decision request, call_decision call)
   // The self-test of the process is over before anything is looked at.
   static_cast<void>(uring_verdict());
   current_ = this;
-  sys::current_ring = hooked;
+  sys::current_ring = hooked_ring;
   sys::current.close = [](int fd) noexcept { return current().close(fd); };
 }
 
