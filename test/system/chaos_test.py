@@ -82,7 +82,8 @@ class Chaos(unittest.TestCase):
                 time.sleep(0.3)  # for the timeouts
         for client in clients:
             client.close()
-        found = server.until(lambda found: found["open"] == 0)
+        # io_uring gives back what it was sending a turn after the connection's end.
+        found = server.until(lambda found: found["open"] == found["queued_bytes"] == 0)
         self.assertGreater(found["accepted"], CROWD)
         return found
 
@@ -90,7 +91,6 @@ class Chaos(unittest.TestCase):
         with Server(*TIGHT, protocol=protocol) as server:
             before = server.descriptors()
             found = self.run_crowd(server, block, check=protocol == "echo")
-            self.assertEqual(found["queued_bytes"], 0)
             self.assertEqual((found["shed"], found["closed"]["error"]), (0, 0))
             # Those that closed in the kernel's queue may come and go yet.
             server.until(lambda found: found["open"] == 0 and server.descriptors() == before)
