@@ -146,11 +146,13 @@ void client::measure() {
   started_ = 0;
   run_until(now() + options_.warmup.count());
   measuring_ = true;
-  const nanoseconds cpu = thread_cpu();
-  const instant begin = now();
-  run_until(begin + options_.duration.count());
-  result_.elapsed = nanoseconds(now() - begin);
-  result_.client_cpu = thread_cpu() - cpu;
+  if (!over()) {
+    const nanoseconds cpu = thread_cpu();
+    const instant begin = now();
+    run_until(begin + options_.duration.count());
+    result_.elapsed = nanoseconds(now() - begin);
+    result_.client_cpu = thread_cpu() - cpu;
+  }
   result_.unfinished = under_way_;
   result_.interrupted = stop_.load(std::memory_order_relaxed);
 }

@@ -65,7 +65,8 @@ struct load_result {
   error_counts errors_before{};  ///< the same, while connecting and warming up
   int other_errno = 0;           ///< the first errno that was counted as `other`
   std::uint64_t unfinished = 0;  ///< operations under way when the time was over: neither of both
-  std::chrono::nanoseconds elapsed{0};     ///< measured time; less than asked when stopped early
+  /// Measured time; less than asked when stopped early, and 0 when that was before it began.
+  std::chrono::nanoseconds elapsed{0};
   std::chrono::nanoseconds client_cpu{0};  ///< of all client threads within `elapsed`
   /// Connections tried and failed, and none has ever been answered: given up early.
   bool nothing_answers = false;

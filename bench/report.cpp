@@ -107,8 +107,13 @@ std::string to_table(const report& shown) {
   const auto row = [&text](const char* name, const std::string& value) {
     text += fmt::format("  {:<12} {}\n", name, value);
   };
-  row("completed", fmt::format("{} ({:.0f} per second)", found.completed, shown.per_second()));
-  row("errors", errors_text(found.errors, found.other_errno));
+  const bool measured = found.elapsed.count() > 0;
+  if (measured) {
+    row("completed", fmt::format("{} ({:.0f} per second)", found.completed, shown.per_second()));
+    row("errors", errors_text(found.errors, found.other_errno));
+  } else {
+    row("measured", "nothing");
+  }
   if (total(found.errors_before) != 0) {
     row("before",
         errors_text(found.errors_before, found.other_errno) + " while connecting and warming up");
@@ -130,6 +135,7 @@ std::string to_table(const report& shown) {
     row("latency", names);
     row("", values);
   }
+  if (!measured) return text;
   row("client CPU", fmt::format("{:.0f} % of {} thread{}", 100 * shown.client_cpu_share(),
                                 asked.threads, asked.threads == 1 ? "" : "s"));
   return text;

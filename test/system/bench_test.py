@@ -312,6 +312,10 @@ class Errors(unittest.TestCase):
                 self.assertGreaterEqual(counts.pop("refused"), 10)
                 self.assertEqual(sum(counts.values()), 0)
         self.assertEqual(load("accept", "unix:/nowhere/socket", warmup="0")[0], 1)
+        # Before anything is measured, nothing is shown as measured.
+        _, found, _ = load("accept", "unix:/nowhere/socket", warmup="1h")
+        self.assertGreater(found["errors_before"]["refused"], 0)
+        self.assertEqual((found["duration_s"], found["client_cpu_share"]), (0, 0))
 
     def test_failures_rest(self):
         # 4 connections that fail at once for 1 s: each rests 10, 20, 40, ... ms between.

@@ -71,7 +71,12 @@ TEST_CASE("nothing measured is 0 and null, not a division by zero") {
   CHECK(json["per_second"] == 0);
   CHECK(json["client_cpu_share"] == 0);
   CHECK(json["latency_ns"].is_null());
-  CHECK_FALSE(contains(to_table(shown), "latency"));
+  shown.found.errors_before[static_cast<std::size_t>(error_kind::refused)] = 16;
+  const std::string table = to_table(shown);
+  CHECK(contains(table, "measured     nothing\n"));
+  CHECK(contains(table, "16 refused while connecting and warming up"));
+  for (const char* figure : {"latency", "errors", "completed", "CPU"})
+    CHECK_FALSE(contains(table, figure));
 }
 
 TEST_CASE("errors are told by kind, an unknown one by its errno") {
