@@ -85,11 +85,14 @@ result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
   const int made = sys::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (made < 0) return fail("eventfd", "0", -made);
   wake.reset(made);
-  if (result<void> opened = ring.open(options, 2 * wanted.connections + max_listeners); !opened)
+  if (result<void> had = buffers.open(wanted.receive_buffers, wanted.receive_buffer_bytes); !had)
+    return had;
+  if (result<void> opened = ring.open(options, 2 * wanted.connections + max_listeners, buffers);
+      !opened)
     return opened;
   if (!accepts.open(wanted.accepts_per_turn, ring.raw().cq.ring_entries))
     return fail("open io_uring", "memory for accepted connections", ENOMEM);
-  return buffers.open(ring, wanted.receive_buffers, wanted.receive_buffer_bytes);
+  return {};
 }
 
 /// Connections that nobody has heard of.
@@ -130,7 +133,8 @@ poller_limits uring_poller::limits() const noexcept {
   return {.buffers = buffers.data(),
           .buffer_stride = buffers.stride(),
           .buffer_count = buffers.count(),
-          .peers = state_->accepts.peers()};
+          .peers = state_->accepts.peers(),
+          .requests = state_->ring.raw().sq.ring_entries};
 }
 
 // --- changes -------------------------------------------------------------------------------------

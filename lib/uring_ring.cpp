@@ -5,7 +5,9 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <utility>
 
+#include "nap.hpp"
 #include "sys.hpp"
 
 namespace hinge {
@@ -24,27 +26,41 @@ constexpr std::array<unsigned, 3> setups = {
     setup_submit_all | setup_coop_taskrun | IORING_SETUP_R_DISABLED,
     IORING_SETUP_R_DISABLED,
 };
-constexpr unsigned least_entries = 32;
-// What an ended process had locked is given back up to a second later (seen on Linux 6.18).
-constexpr nanoseconds memory_patience = std::chrono::milliseconds(1400);
+// What an ended process had locked is given back up to a second later (seen on Linux 6.18), and
+// what a closed ring had some milliseconds later.
+constexpr nanoseconds memory_patience = std::chrono::milliseconds(1250);
 constexpr int nap_ms = 10;
+constexpr int nap_after_close_ms = 40;
+constexpr nanoseconds forgotten = std::chrono::seconds(10);
 // What waits behind a link is deferred work, of which a call does so much (IO_LOCAL_TW_DEFAULT_MAX
 // in the kernel's io_uring/io_uring.c, 6.13), or as much as it is to wait for.
 constexpr unsigned deferred_at_once = 20;
 constexpr unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL |
                             IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
 
-// Since when memory is short, or 0. A shortage ends when a ring is had at once: as long as it
-// lasts, the process waits once, and not for each of its rings.
+// Since when memory is short, or 0, and when it was so the last time. A shortage ends when a ring
+// is had at once, or when none has met it for a while: as long as it lasts, the process waits once,
+// and not for each of its rings.
 std::atomic<instant> short_since = 0;
+std::atomic<instant> short_last = 0;
 
 /// A moment later, or false when the patience is at its end.
 bool memory_may_come() noexcept {
   const instant at = now();
+  if (at - short_last.exchange(at) >= forgotten.count()) short_since = 0;
   instant since = 0;
   if (short_since.compare_exchange_strong(since, at)) since = at;
   if (at - since >= memory_patience.count()) return false;
-  sys::poll(nullptr, 0, nap_ms);
+  nap(nap_ms);
+  return true;
+}
+
+/// False when it is the least.
+bool halve(uring_options& size) noexcept {
+  constexpr uring_options least = uring_ring::least;
+  if (size.completions <= least.completions) return false;
+  size.submissions = std::max(size.submissions / 2, least.submissions);
+  size.completions = std::max(size.completions / 2, 2 * size.submissions);
   return true;
 }
 
@@ -54,34 +70,42 @@ bool memory_may_come() noexcept {
 void uring_ring::forget_shortage() noexcept { short_since = 0; }
 #endif
 
-result<void> uring_ring::open(const uring_options& options, std::uint32_t cancels) noexcept {
+result<void> uring_ring::open(const uring_options& options, std::uint32_t cancels,
+                              buffer_ring& buffers) noexcept {
   most_owed_ = cancels;
   if (!owed_cancels_.open(cancels)) return fail("open io_uring", "memory for cancels", ENOMEM);
-  unsigned entries = std::max(options.submissions, least_entries);
-  unsigned completions = std::max(options.completions, 2 * entries);
+  uring_options size = options;
+  size.submissions = std::max(size.submissions, least.submissions);
+  size.completions = std::max(size.completions, 2 * size.submissions);
   bool was_short = false;
-  for (auto setup = setups.begin();;) {
+  bool was_open = false;
+  for (;;) {
+    result<void> made = set_up(size);
+    was_open |= open_;
+    if (made) made = buffers.provide(*this);
+    if (!made) close();
+    if (made && !was_short) short_since = 0;
+    if (made || made.error().code() != ENOMEM) return made;
+    was_short = true;
+    if (memory_may_come()) continue;
+    if (!halve(size)) return made;
+    if (std::exchange(was_open, false)) nap(nap_after_close_ms);
+  }
+}
+
+/// A ring of that size, with the best setup that there is.
+result<void> uring_ring::set_up(const uring_options& size) noexcept {
+  for (auto setup = setups.begin();; ++setup) {
     io_uring_params terms{};
     terms.flags = *setup | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
-    terms.cq_entries = completions;
-    const int failed = sys::io_uring_queue_init_params(entries, &ring_, &terms);
-    if (failed == 0) break;
-    was_short |= failed == -ENOMEM;
-    if (failed == -EINVAL && setup + 1 != setups.end()) {
-      ++setup;
-    } else if (failed == -ENOMEM && memory_may_come()) {
-      continue;
-    } else if (failed == -ENOMEM && entries > least_entries) {
-      entries /= 2;
-      completions /= 2;
-    } else {
-      return fail("io_uring_setup", "a ring", -failed);
-    }
+    terms.cq_entries = size.completions;
+    const int failed = sys::io_uring_queue_init_params(size.submissions, &ring_, &terms);
+    if (failed == -EINVAL && setup + 1 != setups.end()) continue;
+    if (failed < 0) return fail("io_uring_setup", "a ring", -failed);
+    break;
   }
-  if (!was_short) short_since = 0;
   open_ = true;
   if ((ring_.features & needed) == needed) return {};
-  close();
   return fail(uring_says, "no features of Linux 5.17 on this kernel", EOPNOTSUPP);
 }
 
@@ -162,8 +186,7 @@ int uring_ring::enter(deadline until) noexcept {
   }
 }
 
-result<void> buffer_ring::open(uring_ring& ring, std::uint32_t count,
-                               std::uint32_t bytes) noexcept {
+result<void> buffer_ring::open(std::uint32_t count, std::uint32_t bytes) noexcept {
   constexpr std::size_t line = 64;
   const auto pages_of = [](std::size_t size) { return (size + sizeof(page) - 1) / sizeof(page); };
   bytes_ = bytes;
@@ -173,19 +196,21 @@ result<void> buffer_ring::open(uring_ring& ring, std::uint32_t count,
   if (!pages_.open(ring_pages + pages_of(std::size_t{count} * stride_)))
     return fail("open io_uring", "memory for received buffers", ENOMEM);
   data_ = reinterpret_cast<std::byte*>(pages_.data() + ring_pages);
+  count_ = count;
+  mask_ = io_uring_buf_ring_mask(count);
+  return {};
+}
+
+result<void> buffer_ring::provide(uring_ring& ring) noexcept {
   io_uring_buf_ring_init(this->ring());
   io_uring_buf_reg wanted{};
   wanted.ring_addr = reinterpret_cast<std::uintptr_t>(pages_.data());
-  wanted.ring_entries = count;
+  wanted.ring_entries = count_;
   wanted.bgid = group;
-  int failed;
-  do failed = sys::io_uring_register_buf_ring(&ring.raw(), &wanted, 0);
-  while (failed == -ENOMEM && memory_may_come());
+  const int failed = sys::io_uring_register_buf_ring(&ring.raw(), &wanted, 0);
   if (failed == -EINVAL) return fail(uring_says, "no rings of buffers on this kernel", EINVAL);
   if (failed < 0) return fail("io_uring_register", "a ring of buffers", -failed);
-  count_ = count;
-  mask_ = io_uring_buf_ring_mask(count);
-  for (std::uint32_t i = 0; i < count; ++i) give(static_cast<std::uint16_t>(i));
+  for (std::uint32_t i = 0; i < count_; ++i) give(static_cast<std::uint16_t>(i));
   publish();
   return {};
 }

@@ -19,6 +19,8 @@ namespace hinge {
 /// The call of an error whose argument says all: "no multishot accept on this kernel".
 inline constexpr const char* uring_says = "io_uring:";
 
+class buffer_ring;
+
 /// A submission and a completion queue. Belongs to the thread that calls start().
 class uring_ring {
 public:
@@ -27,10 +29,12 @@ public:
   uring_ring(const uring_ring&) = delete;
   uring_ring& operator=(const uring_ring&) = delete;
 
-  /// Any thread. The best setup that this kernel has. While memory is short it is tried again, for
-  /// at most 1.5 s in a row in this process, and then with smaller queues. `cancels`: how many may
-  /// be owed at a time.
-  result<void> open(const uring_options& options, std::uint32_t cancels) noexcept;
+  /// Any thread. The best setup that this kernel has, with the buffers provided to it. While memory
+  /// is short for the two it is tried again, for at most 1.5 s in a row in this process, and then
+  /// with smaller queues, down to `least`. `cancels`: how many may be owed at a time.
+  result<void> open(const uring_options& options, std::uint32_t cancels,
+                    buffer_ring& buffers) noexcept;
+  static constexpr uring_options least = {.submissions = 32, .completions = 64};
   /// Ends all requests. Descriptors whose close was not submitted are closed.
   void close() noexcept;
   bool is_open() const noexcept { return open_; }
@@ -108,6 +112,7 @@ private:
     return &mine;
 #endif
   }
+  result<void> set_up(const uring_options& size) noexcept;
   bool make_room(unsigned count) noexcept;
   int wait(deadline until) noexcept;
   void cancel_owed() noexcept;
@@ -128,8 +133,11 @@ class buffer_ring {
 public:
   static constexpr int group = 0;
 
-  /// `count`: a power of two. The memory has to outlive the ring: the kernel writes into it.
-  result<void> open(uring_ring& ring, std::uint32_t count, std::uint32_t bytes) noexcept;
+  /// Takes the memory, which has to outlive the ring: the kernel writes into it. `count`: a power
+  /// of two.
+  result<void> open(std::uint32_t count, std::uint32_t bytes) noexcept;
+  /// Gives all buffers to the kernel, once.
+  result<void> provide(uring_ring& ring) noexcept;
 
   std::byte* data() const noexcept { return data_; }
   std::uint32_t stride() const noexcept { return stride_; }

@@ -50,6 +50,9 @@ struct poller_limits {
   std::uint32_t buffer_count = 0;
   /// The peers of this turn's accepted events, indexed by event::buffer.
   const inet_name* peers = nullptr;
+  /// Requests that the queue of a completion backend holds: fewer than asked for where memory was
+  /// short.
+  std::uint32_t requests = 0;
 };
 
 /// A turn wants room for an answer to each change and for this many events besides; less is
