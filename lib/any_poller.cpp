@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string_view>
 
+#include "backend_probe.hpp"
 #include "backend_table.hpp"
 #include "fixed_text.hpp"
 
@@ -15,36 +17,63 @@ result<any_poller> any_poller::of(const backend_list& wanted) noexcept {
                    [](backend one) { return row_of(one)->make != nullptr; }))
     return fail("backend", fixed_text<32>().add(name, ": not built").view(), EINVAL);
   any_poller made;
+  if (wanted.size() == 1) {
+    made = row_of(*wanted.begin())->make();
+    if (!made) return fail("backend", name, ENOMEM);
+  }
   made.wanted_ = wanted;
-  if (wanted.size() != 1) return made;
-  made = row_of(*wanted.begin())->make();
-  if (!made) return fail("backend", name, ENOMEM);
   return made;
 }
 
-result<void> any_poller::open_preferred(const poller_options& options) noexcept {
-  result<void> refused;
-  const auto refuse = [&](const result<void>& with) {
-    if (refused) refused = with;
-  };
-  const backend_choice found = backend_report(wanted_);
-  for (const backend_verdict& one : found.candidates()) {
-    if (!one.usable) {
-      if (one.built) refuse(one.usable);
-      continue;
-    }
-    result<any_poller> made = of(one.which);
-    if (!made) return fail(made);
-    const result<void> opened = made->open(options);
-    if (opened) {
-      *this = std::move(*made);
-      return {};
-    }
-    // An option that is wrong is no reason to do without it.
-    if (opened.error().code() == EINVAL) return opened;
-    refuse(opened);
+namespace {
+
+/// Rather than about a system call, which has its own name.
+bool is_about_an_option(const error& refusal) noexcept {
+  return refusal.code() == EINVAL && std::string_view(refusal.call()).starts_with("open ");
+}
+
+/// Of several what each of this build has said.
+result<void> refusal_of(const backend_choice& choice) noexcept {
+  fixed_text<error::argument_capacity> said;
+  const result<void>* first = nullptr;
+  for (const backend_verdict& one : choice.candidates()) {
+    if (!one.built) continue;
+    said.add(first == nullptr ? "" : "; ", std::string_view(one.line()));
+    if (first == nullptr) first = &one.usable;
   }
-  return refused;
+  if (choice.candidates().size() == 1) return *first;
+  return fail("backend", said.view(), first->error().code());
+}
+
+}  // namespace
+
+result<void> any_poller::open_preferred(const poller_options& options) noexcept {
+  backend_choice found;
+  choice_ = {};
+  const bool only = object_ != nullptr;
+  for (const backend which : wanted_) {
+    backend_verdict said{.which = which, .built = true};
+    any_poller made;
+    if (!only) said = verdict_on(which);
+    if (!only && said.usable) made = row_of(which)->make();
+    if (said.usable) {
+      any_poller& tried = only ? *this : made;
+      said.usable = fail("backend", backend_name(which), ENOMEM);
+      if (tried) said.usable = tried.calls_->open(tried.object_.get(), options);
+      if (!said.usable) {
+        // An option that is wrong is no reason to do without it.
+        if (is_about_an_option(said.usable.error())) return said.usable;
+        look_around(said);
+      }
+    }
+    found.add(said);
+    if (!said.usable) continue;
+    if (!only) *this = std::move(made);
+    choice_ = found;
+    return {};
+  }
+  choice_ = found;
+  return refusal_of(found);
 }
 
 }  // namespace hinge

@@ -7,14 +7,12 @@
 #include <hinge/kqueue.hpp>
 #endif
 
-#include <sys/utsname.h>
-
 #include <algorithm>
 #include <cerrno>
 
+#include "backend_probe.hpp"
 #include "backend_table.hpp"
 #include "fixed_text.hpp"
-#include "sys.hpp"
 #ifdef HINGE_HAVE_URING
 #include <hinge/uring.hpp>
 
@@ -34,12 +32,12 @@ constexpr std::array rows = {
     backend_row{backend::io_uring, "uring", "io_uring"},
 #endif
 #ifdef HINGE_HAVE_EPOLL
-    backend_row{backend::epoll, "epoll", "epoll", &any_poller::make<epoll_poller>},
+    backend_row{backend::epoll, "epoll", "epoll", &any_poller::make<epoll_poller>, &ask_epoll},
 #else
     backend_row{backend::epoll, "epoll", "epoll"},
 #endif
 #ifdef HINGE_HAVE_KQUEUE
-    backend_row{backend::kqueue, "kqueue", "kqueue", &any_poller::make<kqueue_poller>},
+    backend_row{backend::kqueue, "kqueue", "kqueue", &any_poller::make<kqueue_poller>, &ask_kqueue},
 #else
     backend_row{backend::kqueue, "kqueue", "kqueue"},
 #endif
@@ -57,12 +55,6 @@ constexpr auto built = [] {
   return in_order;
 }();
 
-std::string kernel() {
-  utsname system;
-  if (sys::uname(&system) < 0) return "this kernel";
-  return std::string(system.sysname).append(" ").append(system.release);
-}
-
 }  // namespace
 
 const backend_row* row_of(backend which) noexcept {
@@ -70,6 +62,15 @@ const backend_row* row_of(backend which) noexcept {
       std::find_if(rows.begin(), rows.end(), [&](const auto& one) { return one.which == which; });
   return found == rows.end() ? nullptr : &*found;
 }
+
+namespace {
+
+std::string_view system_name(backend which) noexcept {
+  const backend_row* const row = row_of(which);
+  return row == nullptr ? backend_name(which) : row->system_name;
+}
+
+}  // namespace
 
 std::string_view backend_name(backend which) noexcept {
   if (which == backend::automatic) return automatic_name;
@@ -119,26 +120,28 @@ result<backend_list> backend_list::parse(std::string_view names) noexcept {
 // --- what becomes of them ------------------------------------------------------------------------
 
 std::string backend_verdict::text() const {
+  const std::string_view around = circumstances.data();
   if (!built) return "not built";
-  const backend_row* const row = row_of(which);
-  if (usable) return row->ask == nullptr ? "usable" : "self-test passed on " + kernel();
+  if (usable && around.empty()) return "usable";
+  std::string said;
+  if (usable) return said.append("self-test passed on ").append(around);
   const error& refusal = usable.error();
   const std::string_view call = refusal.call();
-  std::string said;
   // The backend's own sentence.
-  if (call == std::string(row->system_name).append(":")) {
+  if (call == std::string(system_name(which)).append(":")) {
     said = refusal.argument();
   } else {
     said.append("refused: ").append(errno_name(refusal.code()));
-    if (call != "io_uring_setup")
-      said.append(" at ").append(call).append(" ").append(refusal.argument());
+    if (call != "io_uring_setup") said.append(" at ").append(call);
+    // A call needs no more than its name.
+    if (call.find_first_of(": ") != call.npos) said.append(" ").append(refusal.argument());
   }
-  if (circumstances.front() != '\0') said.append(", ").append(circumstances.data());
+  if (!around.empty()) said.append(", ").append(around);
   return said;
 }
 
 std::string backend_verdict::line() const {
-  return std::string(row_of(which)->system_name).append(": ").append(text());
+  return std::string(system_name(which)).append(": ").append(text());
 }
 
 void backend_choice::add(const backend_verdict& next) noexcept {
@@ -169,17 +172,19 @@ std::string backend_choice::text() const {
   return taken;
 }
 
+backend_verdict verdict_on(backend which) noexcept {
+  const backend_row& row = *row_of(which);
+  backend_verdict said{.which = which, .built = row.make != nullptr};
+  if (said.built)
+    row.ask(said);
+  else
+    said.usable = fail("backend", fixed_text<32>().add(row.name, ": not built").view(), EINVAL);
+  return said;
+}
+
 backend_choice backend_report(const backend_list& wanted) noexcept {
   backend_choice made;
-  for (const backend which : wanted) {
-    const backend_row& row = *row_of(which);
-    backend_verdict one{.which = which, .built = row.make != nullptr};
-    if (!one.built)
-      one.usable = fail("backend", fixed_text<32>().add(row.name, ": not built").view(), EINVAL);
-    else if (row.ask != nullptr)
-      row.ask(one);
-    made.add(one);
-  }
+  for (const backend which : wanted) made.add(verdict_on(which));
   return made;
 }
 

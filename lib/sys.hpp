@@ -15,7 +15,6 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/un.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -108,7 +107,6 @@ using kernel_count = decltype(count_type(&::kevent));
   X(unsigned, if_nametoindex, (const char* name), (name))                                        \
   X(char*, if_indextoname, (unsigned index, char* into), (index, into))                          \
   X(int, getrlimit, (int what, rlimit* into), (what, into))                                      \
-  X(int, uname, (utsname* into), (into))                                                         \
   X(int, clock_gettime, (clockid_t clock, timespec* into), (clock, into))                        \
   HINGE_SYS_EPOLL_CALLS(X)                                                                       \
   HINGE_SYS_KQUEUE_CALLS(X)

@@ -8,20 +8,19 @@
 #include <hinge/socket.hpp>
 #include <hinge/uring.hpp>
 
-#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <mutex>
-#include <optional>
 #include <span>
 
+#include "backend_probe.hpp"
 #include "fixed_text.hpp"
+#include "seccomp.hpp"
 #include "sys.hpp"
-#include "uring_filter.hpp"
 #include "uring_ring.hpp"
 
 namespace hinge {
@@ -108,7 +107,7 @@ result<void> uring_self_test::run() noexcept {
 }
 
 /// A listener, and a client that is on its way to it. A container may lack one or both kinds of
-/// loopback; a Unix name lives in Linux's abstract namespace.
+/// loopback, or forbid them; a Unix name lives in Linux's abstract namespace.
 result<void> uring_self_test::meet() noexcept {
   const auto name = address::unix_abstract(fixed_text<64>().add("hinge-", until_.when()).view());
   result<void> met = meet(address::loopback(0));
@@ -118,10 +117,13 @@ result<void> uring_self_test::meet() noexcept {
 }
 
 result<void> uring_self_test::meet(const address& where) noexcept {
+  const int domain = where.is_unix() ? AF_UNIX : where == address::loopback(0) ? AF_INET : AF_INET6;
+  // A filter may kill for one kind of socket, which this program may have no use for.
+  const kernel_call made{"socket", SYS_socket, {domain, SOCK_STREAM | SOCK_CLOEXEC}};
+  if (result<void> may = survives(uring_says, {&made, 1}); !may) return may;
   result<listener> opened = listener::open(where, {.backlog = 8});
   if (!opened) return fail(opened);
   listener_ = std::move(*opened);
-  const int domain = where.is_unix() ? AF_UNIX : where == address::loopback(0) ? AF_INET : AF_INET6;
   const int fd = sys::socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return fail("self-test:", "socket", -fd);
   client_.reset(fd);
@@ -234,46 +236,30 @@ int uring_self_test::stop_accepting() noexcept {
 
 namespace {
 
-bool may_pass(int code) noexcept {
-  constexpr std::array passing = {ENOMEM, ENOBUFS, EMFILE,    ENFILE,
-                                  EAGAIN, EINTR,   ETIMEDOUT, ECHILD};
-  return std::find(passing.begin(), passing.end(), code) != passing.end();
-}
+remembered_verdict verdict;
 
-void add_limit(text_writer& out, const char* name, int which) noexcept {
-  rlimit limit;
-  if (sys::getrlimit(which, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) return;
-  out.add(out.view().empty() ? "" : ", ", name, '=', limit.rlim_cur);
+void test(backend_verdict& into) noexcept {
+  // What a server on this ring would not make by itself, too. The first is the usual one.
+  static constexpr std::array<kernel_call, 8> calls = {{
+      {"io_uring_setup", SYS_io_uring_setup, {0}},
+      {"io_uring_register", SYS_io_uring_register},
+      {"io_uring_enter", SYS_io_uring_enter},
+      {"connect", SYS_connect},
+      {"sendto", SYS_sendto},
+      {"recvfrom", SYS_recvfrom},
+      {"setsockopt", SYS_setsockopt},
+      {"getsockopt", SYS_getsockopt},
+  }};
+  into.usable = survives(uring_says, calls);
+  if (into.usable) into.usable = uring_self_test().run();
+  if (!into.usable) return;
+  text_writer out(std::span(into.circumstances).first(into.circumstances.size() - 1));
+  add_kernel(out);
 }
-
-/// What may be why it was refused, as far as this thread can see.
-void look_around(backend_verdict& refused) noexcept {
-  // The last character stays null.
-  text_writer out(std::span(refused.circumstances).first(refused.circumstances.size() - 1));
-  const int code = refused.usable.error().code();
-  if (const int disabled = uring_disabled(); code == EPERM && disabled > 0)
-    out.add("kernel.io_uring_disabled=", disabled);
-  if (code == ENOMEM) add_limit(out, "RLIMIT_MEMLOCK", RLIMIT_MEMLOCK);
-  if (code == EMFILE) add_limit(out, "RLIMIT_NOFILE", RLIMIT_NOFILE);
-  if (seccomp_mode() == seccomp_filtered) out.add(out.view().empty() ? "" : ", ", "seccomp mode 2");
-}
-
-std::mutex guard;
-std::optional<backend_verdict> known;
 
 }  // namespace
 
-void ask_uring(backend_verdict& into) noexcept {
-  const std::lock_guard lock(guard);
-  if (known) {
-    into = *known;
-    return;
-  }
-  into.usable = uring_survives();
-  if (into.usable) into.usable = uring_self_test().run();
-  if (!into.usable) look_around(into);
-  if (into.usable || !may_pass(into.usable.error().code())) known = into;
-}
+void ask_uring(backend_verdict& into) noexcept { verdict.ask(into, test); }
 
 result<void> uring_verdict() noexcept {
   backend_verdict said{.which = backend::io_uring, .built = true};
@@ -283,8 +269,7 @@ result<void> uring_verdict() noexcept {
 
 #ifdef HINGE_SYS_SEAM
 void forget_uring_verdict() noexcept {
-  const std::lock_guard lock(guard);
-  known.reset();
+  verdict.forget();
   uring_ring::forget_shortage();
 }
 #endif

@@ -7,10 +7,8 @@
 namespace hinge {
 
 /// What a self-test says: a ring of least size accepts a loopback connection, receives twice, sends
-/// and closes. Before it, where a filter may kill, uring_survives(). Made by the first who asks, in
-/// his thread, while others wait; remembered, unless it failed for what may pass (memory,
-/// descriptors, time). Errors: those of opening a ring; call "self-test:" with the step;
-/// uring_says.
+/// and closes. Before it survives() where a filter may kill. A remembered_verdict. Errors: those of
+/// opening a ring; call "self-test:" with the step; uring_says.
 void ask_uring(backend_verdict& into) noexcept;
 result<void> uring_verdict() noexcept;
 

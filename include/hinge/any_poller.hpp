@@ -14,13 +14,14 @@ namespace hinge {
 
 /// Owns any poller. Empty after construction: open() then takes the first backend of
 /// built_backends() that is usable (backend_report()) and opens, and says EINVAL of an option at
-/// once. When none opens, the error is that of the preferred one, and it stays empty.
+/// once. When none opens it stays empty; the error names each refusal, with the first one's code.
 class any_poller {
 public:
   any_poller() noexcept = default;
 
   /// The only backend of the list, not yet open; of a longer list (`automatic` is one) an empty
-  /// any_poller that chooses among them. EINVAL: none of them is in this build. ENOMEM.
+  /// any_poller that chooses among them. Where there is no choice, nothing is tried before it is
+  /// opened but what uring_poller::open() tries. EINVAL: none of them is in this build. ENOMEM.
   HINGE_API static result<any_poller> of(const backend_list& wanted) noexcept;
 
   /// Any other model of `poller`, not yet open; an empty any_poller when memory is short.
@@ -35,9 +36,12 @@ public:
   }
 
   result<void> open(const poller_options& options) noexcept {
-    if (object_ == nullptr) return open_preferred(options);
+    if (wanted_.size() != 0) return open_preferred(options);
     return calls_->open(object_.get(), options);
   }
+  /// What became of the wanted ones in open(), up to the one that is open. Empty before it, after
+  /// EINVAL, and of a poller that is not hinge's own.
+  const backend_choice& choice() const noexcept { return choice_; }
   int turn(std::span<const change> changes, std::span<event> events, turn_terms& terms) noexcept {
     return calls_->turn(object_.get(), changes, events, terms);
   }
@@ -78,6 +82,7 @@ private:
   static any_poller wrap(Concrete* concrete, bool owned) noexcept {
     any_poller made;
     if (concrete == nullptr) return made;
+    made.wanted_ = std::span<const backend>();
     made.object_ = owner(
         concrete, owned ? [](void* self) { delete static_cast<Concrete*>(self); } : [](void*) {});
     made.calls_ = &calls_of<Concrete>;
@@ -90,7 +95,8 @@ private:
   owner object_{nullptr, [](void*) {}};
   const table* calls_ = nullptr;
   bool completes_ = false;
-  backend_list wanted_;  // while it is empty
+  backend_list wanted_;  // to be opened; none where open() is only passed on
+  backend_choice choice_;
 };
 
 static_assert(poller<any_poller>);

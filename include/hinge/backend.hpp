@@ -65,12 +65,14 @@ struct backend_verdict {
   bool built = false;
   /// Not usable: what was refused, and with which errno. Of what isn't built EINVAL.
   result<void> usable = {};
-  /// What the system says of itself that may be why: "seccomp mode 2", "RLIMIT_MEMLOCK=0",
+  /// Usable: the system that a self-test has passed on ("Linux 6.1.0"). Not usable: what the system
+  /// says of itself that may be why: "seccomp mode 2", "RLIMIT_MEMLOCK=0",
   /// "kernel.io_uring_disabled=2". Ends with a null character.
   std::array<char, 96> circumstances{};
 
-  /// "self-test passed on Linux 6.1.0", "refused: EPERM, seccomp mode 2", "killed by SIGSYS,
-  /// seccomp mode 2", "no multishot accept on this kernel", "not built".
+  /// "self-test passed on Linux 6.1.0", "usable", "refused: EPERM, seccomp mode 2", "refused:
+  /// EMFILE at epoll_create1, RLIMIT_NOFILE=64", "killed by SIGSYS, seccomp mode 2", "no multishot
+  /// accept on this kernel", "not built". Makes no system call.
   HINGE_API std::string text() const;
   /// With the system's name of the backend before it: "io_uring: not built".
   HINGE_API std::string line() const;
@@ -100,15 +102,19 @@ private:
   backend chosen_ = backend::automatic;
 };
 
-/// Asks each candidate. io_uring is tried by use: a ring accepts a connection on loopback, receives
-/// and sends (a fraction of a millisecond; at most a second, and 1.5 s more while memory is short).
-/// Done once a process and remembered, unless it was refused for what may pass (memory,
-/// descriptors, time): that is tried again when asked again. Any thread. What only opening tells is
-/// not in it: epoll is always usable here.
+/// Asks each candidate, by use. epoll and kqueue hear a wake-up of their own (some microseconds,
+/// each time). io_uring: a ring of the least size that a server's may be cut down to accepts a
+/// connection on loopback, receives and sends (a fraction of a millisecond; at most a second, and
+/// 1.5 s while memory is short). That is done once a process and remembered, unless it was refused
+/// for what may pass (memory, descriptors, time): then it is tried again when asked again. Any
+/// thread. It tells of this moment: what became of a poller's own opening, any_poller::choice()
+/// says.
 ///
-/// Under a seccomp filter, which might kill, a child process makes io_uring's system calls first:
-/// without SIGCHLD, for at most a second, and waited for. It takes clone(2), wait4(2) and poll(2):
-/// a process that is killed for those has to name epoll.
+/// Under a seccomp filter, which might kill, a child process makes the system calls of io_uring, of
+/// its self-test and of epoll first: without SIGCHLD, for at most a second, and waited for. What it
+/// takes besides a server's own are openat(2) and read(2) of /proc, clone(2), wait4(2) and kill(2):
+/// a process that is killed for those has to name epoll alone (any_poller::of()), which is not
+/// tried beforehand.
 HINGE_API backend_choice backend_report(const backend_list& wanted = {}) noexcept;
 
 }  // namespace hinge

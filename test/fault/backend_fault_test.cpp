@@ -1,19 +1,21 @@
 // io_uring refused in every way, and each step of its self-test: the report says which and why, the
 // automatic choice serves on epoll, and nothing stays open.
 #include <hinge/any_poller.hpp>
-#include <hinge/loop.hpp>
 #include <hinge/uring.hpp>
 
+#include "fault/served_by.hpp"
+#include "seccomp.hpp"
 #include "simulator/call_hooks.hpp"
 #include "simulator/ring_hooks.hpp"
 #include "support/descriptors.hpp"
-#include "support/listening.hpp"
 #include "uring_probe.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
+#include <linux/capability.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -31,41 +33,6 @@ using namespace hinge::test;
 
 namespace {
 
-/// The verdict of the next who asks is a new one, and what it was is forgotten at the end.
-struct anew {
-  anew() { forget_uring_verdict(); }
-  ~anew() { forget_uring_verdict(); }
-  anew(const anew&) = delete;
-  anew& operator=(const anew&) = delete;
-};
-
-struct echo {
-  void on_data(connection peer, std::span<std::byte> bytes) { peer.send(bytes); }
-};
-
-/// A loop on the automatic choice answers a client; the name of its poller.
-std::string served_by() {
-  loop<any_poller, echo> server{any_poller(), echo()};
-  REQUIRE(server.open());
-  REQUIRE(server.listen(address::loopback(0)));
-  const unique_fd client = connected(server.listener_at(0).local());
-  const std::string_view asked = "who is there?";
-  REQUIRE(sockets::send(client.get(), std::as_bytes(std::span(asked))) > 0);
-  std::array<std::byte, 64> answer;
-  int got = -EAGAIN;
-  for (int turns = 0; sockets::would_block(got) && turns < 100; ++turns) {
-    REQUIRE(server.turn(deadline::after(now(), std::chrono::milliseconds(20))) >= 0);
-    got = sockets::receive(client.get(), answer);
-  }
-  CHECK(got == static_cast<int>(asked.size()));
-  return std::string(server.poller().name());
-}
-
-bool usable() {
-  forget_uring_verdict();
-  return bool(uring_verdict());
-}
-
 /// Everything says why, and hinge serves.
 void check_refused(std::string_view why) {
   const leak_check leaks;
@@ -79,11 +46,9 @@ void check_refused(std::string_view why) {
   CHECK(opened.error().text() == report.candidates().front().usable.error().text());
 }
 
-std::string limit(std::string_view name, int which) {
-  rlimit of{};
-  REQUIRE(::getrlimit(static_cast<__rlimit_resource>(which), &of) == 0);
-  if (of.rlim_cur == RLIM_INFINITY) return {};
-  return std::string(", ").append(name).append("=").append(std::to_string(of.rlim_cur));
+/// The limit of locked memory, for whom it counts.
+std::string locked_memory() {
+  return is_capable(CAP_IPC_LOCK) ? "" : limit("RLIMIT_MEMLOCK", RLIMIT_MEMLOCK);
 }
 
 /// How long it takes to come to epoll: the shortest of so many times, whatever else runs here.
@@ -100,11 +65,6 @@ nanoseconds time_to_fall_back(std::size_t rounds) {
   return *std::min_element(took.begin(), took.end());
 }
 constexpr nanoseconds at_once = std::chrono::milliseconds(10);
-constexpr nanoseconds with_patience = std::chrono::milliseconds(1500);
-
-ring_hooks::call_decision refusing(ring_call_id what, int code) {
-  return [=](ring_call_id made, std::uint64_t) { return made == what ? -code : 0; };
-}
 
 }  // namespace
 
@@ -119,7 +79,7 @@ TEST_CASE("each refusal of a ring: epoll, and the reason") {
   const refusal one =
       GENERATE(refusal{ENOSYS, "ENOSYS", "", false}, refusal{EPERM, "EPERM", "", false},
                refusal{EACCES, "EACCES", "", false}, refusal{EINVAL, "EINVAL", "", false},
-               refusal{ENOMEM, "ENOMEM", limit("RLIMIT_MEMLOCK", RLIMIT_MEMLOCK), true},
+               refusal{ENOMEM, "ENOMEM", locked_memory(), true},
                refusal{EMFILE, "EMFILE", limit("RLIMIT_NOFILE", RLIMIT_NOFILE), true});
   CAPTURE(one.code);
   const anew fresh;
@@ -169,8 +129,7 @@ TEST_CASE("a ring that may not be entered is refused") {
       return enters ? -one.code : 0;
     });
     forget_uring_verdict();
-    check_refused("refused: " + std::string(one.why) + " at self-test: accept" +
-                  (one.code == ENOMEM ? limit("RLIMIT_MEMLOCK", RLIMIT_MEMLOCK) : ""));
+    check_refused("refused: " + std::string(one.why) + " at self-test: accept");
   }
   CHECK((backend_report().chosen() == backend::io_uring) == one.passes);
 }
@@ -241,52 +200,6 @@ TEST_CASE("the self-test is made once a process") {
   CHECK(backend_report().chosen() == backend::io_uring);
   CHECK(rings() == 3);
   CHECK(hooks.violations().empty());
-}
-
-TEST_CASE("a loop whose own ring is refused is served by epoll") {
-  if (!usable()) SKIP("io_uring is refused here");
-  const leak_check leaks;
-  const anew fresh;
-  const ring_hooks hooks({}, [](ring_call_id made, std::uint64_t nth) {
-    return made == ring_call_id::io_uring_queue_init_params && nth > 1 ? -EMFILE : 0;
-  });
-  forget_uring_verdict();
-  CHECK(served_by() == "epoll");
-}
-
-TEST_CASE("memory that comes back is waited for, and the ring is whole") {
-  if (!usable()) SKIP("io_uring is refused here");
-  const anew fresh;
-  const ring_hooks rings({}, [](ring_call_id made, std::uint64_t nth) {
-    return made == ring_call_id::io_uring_queue_init_params && nth <= 3 ? -ENOMEM : 0;
-  });
-  uring_poller poller;
-  REQUIRE(poller.open({}));
-  CHECK(rings.count(ring_call_id::io_uring_queue_init_params) == 4);
-}
-
-TEST_CASE("memory that stays short is waited for once, then a smaller ring does") {
-  if (!usable()) SKIP("io_uring is refused here");
-  const anew fresh;
-  static std::vector<unsigned> asked;
-  asked.clear();
-  const sys::ring_table before = sys::current_ring;
-  sys::current_ring.io_uring_queue_init_params = [](unsigned entries, io_uring* ring,
-                                                    io_uring_params* terms) {
-    asked.push_back(entries);
-    return entries > 128 ? -ENOMEM : ::io_uring_queue_init_params(entries, ring, terms);
-  };
-  const instant start = now();
-  for (int loops = 0; loops < 3; ++loops) {
-    CHECK(served_by() == "uring");
-    CHECK(asked.back() == 128);
-  }
-  sys::current_ring = before;
-  CHECK(nanoseconds(now() - start) < 2 * with_patience);
-  // The last two: the whole, the half, and the quarter.
-  REQUIRE(asked.size() > 6);
-  const std::vector<unsigned> last(asked.end() - 6, asked.end());
-  CHECK(last == std::vector<unsigned>{512, 256, 128, 512, 256, 128});
 }
 
 TEST_CASE("what was refused in earnest", "[.refused]") {
