@@ -135,7 +135,7 @@ void serve_here(arguments& given, std::optional<hinge::bench::own_server>& serve
   const bool greets = given.load.bytes == 0;
   server.emplace(*given.served_on, given.load.connections, greets);
   given.load.target = server->where();
-  const auto choice = hinge::backend_report(*given.served_on);
+  const hinge::backend_choice& choice = server->poller().choice();
   if (choice.fell_back()) hinge::print_error("hinge-bench: {}\n", choice.text());
 }
 
@@ -154,7 +154,7 @@ int run(arguments given) {
   sigaction(SIGTERM, &action, nullptr);
 
   const report shown{given.load, run_load(given.load, stop),
-                     server ? std::string(server->backend_used()) : std::string()};
+                     server ? std::string(server->poller().name()) : std::string()};
   const bool written = write_report(shown, given.json_path);
   if (shown.found.interrupted) return interrupted;
   if (shown.found.nothing_answers) {

@@ -5,7 +5,6 @@
 #include <hinge/loop.hpp>
 
 #include <cstdint>
-#include <string_view>
 #include <thread>
 
 namespace hinge::bench {
@@ -21,8 +20,8 @@ public:
   own_server& operator=(const own_server&) = delete;
 
   const address& where() const noexcept { return where_; }
-  /// Of the poller that was opened.
-  std::string_view backend_used() const noexcept { return backend_used_; }
+  /// That was opened.
+  const any_poller& poller() noexcept { return loop_.poller(); }
 
 private:
   struct answering {
@@ -37,7 +36,6 @@ private:
 
   loop<any_poller, answering> loop_;
   address where_;
-  std::string_view backend_used_;
   std::thread thread_;
 };
 

@@ -1,6 +1,7 @@
 // How the programs are told of a backend: --backend, and the variable that stands for it.
 #pragma once
 
+#include <hinge/any_poller.hpp>
 #include <hinge/backend.hpp>
 
 #include <algorithm>
@@ -22,12 +23,19 @@ inline backend_list backends_of(std::string_view text) {
   const auto is_built = [&](backend one) {
     return std::find(built.begin(), built.end(), one) != built.end();
   };
+  const auto names = [](const auto& all) {
+    std::string said(backend_name(backend::automatic));
+    for (const backend one : all) said.append(", ").append(backend_name(one));
+    return said;
+  };
   const result<backend_list> wanted = backend_list::parse(text);
-  if (wanted && std::any_of(wanted->begin(), wanted->end(), is_built)) return *wanted;
-  const std::string_view wrong = wanted ? text : wanted.error().argument();
-  std::string why = "'" + std::string(wrong) + "': not in this build, which has auto";
-  for (const backend one : built) why.append(", ").append(backend_name(one));
-  throw units::unit_error(why);
+  if (!wanted)
+    throw units::unit_error("'" + std::string(wanted.error().argument()) +
+                            "': no backend; there are " + names(backend_list()));
+  if (std::none_of(wanted->begin(), wanted->end(), is_built))
+    throw units::unit_error("'" + std::string(text) + "': not in this build, which has " +
+                            names(built));
+  return *wanted;
 }
 
 /// What HINGE_BACKEND says; nothing when it isn't set, or empty. Throws as backends_of().
@@ -39,6 +47,13 @@ inline std::optional<backend_list> backends_of_environment() {
   } catch (const units::unit_error& wrong) {
     throw units::unit_error(std::string(backend_variable) + ": " + wrong.what());
   }
+}
+
+/// Why a loop on that poller did not open: each backend's refusal, or what else it was.
+inline std::string why_not_open(const any_poller& poller, const error& reason) {
+  const backend_choice& choice = poller.choice();
+  const bool refused = !choice.candidates().empty() && choice.chosen() == backend::automatic;
+  return refused ? choice.text() : reason.text();
 }
 
 }  // namespace hinge

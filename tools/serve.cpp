@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "backend_option.hpp"
 #include "print_error.hpp"
 #include "protocols.hpp"
 #include "serve_options.hpp"
@@ -20,8 +21,8 @@ namespace {
 
 using namespace hinge::serve;
 
-exit_code complain(const hinge::error& reason) {
-  hinge::print_error("hinge-serve: {}\n", reason.text());
+exit_code complain(const std::string& reason) {
+  hinge::print_error("hinge-serve: {}\n", reason);
   return failed;
 }
 
@@ -48,35 +49,24 @@ void announce(const hinge::loop_base& loop, std::string_view backend) {
 }
 
 /// What the loop has opened. Another one than the preferred is told on stderr.
-poller_in_use poller_of(std::string_view name, const hinge::backend_list& wanted) {
-  if (wanted.size() == 1) return {std::string(name), "asked for"};
-  const hinge::backend_choice choice = hinge::backend_report(wanted);
-  poller_in_use found{std::string(name), choice.text()};
-  const bool opened = name == backend_name(choice.chosen());
-  if (!opened)
-    found.reason = fmt::format("{}: no room for a ring of {}", name, backend_name(choice.chosen()));
-  if (!opened || choice.fell_back()) hinge::print_error("hinge-serve: {}\n", found.reason);
-  return found;
-}
-
-/// Why none of them opens.
-exit_code complain_of(const hinge::backend_list& wanted, const hinge::error& reason) {
-  const hinge::backend_choice choice = hinge::backend_report(wanted);
-  if (choice.chosen() != hinge::backend::automatic) return complain(reason);
-  hinge::print_error("hinge-serve: {}\n", choice.text());
-  return failed;
+poller_in_use poller_of(const hinge::any_poller& opened, const hinge::backend_list& wanted) {
+  const hinge::backend_choice& choice = opened.choice();
+  if (choice.fell_back()) complain(choice.text());
+  return {std::string(opened.name()), wanted.size() == 1 ? "asked for" : choice.text(),
+          opened.limits().requests};
 }
 
 template <class Protocol>
 exit_code serve(const serve_options& options) {
   hinge::result<hinge::any_poller> poller = hinge::any_poller::of(options.backends);
-  if (!poller) return complain(poller.error());
+  if (!poller) return complain(poller.error().text());
   hinge::loop<hinge::any_poller, Protocol> loop(std::move(*poller), Protocol());
   loop.handler().loop = &loop;
   if (const auto opened = loop.open(options.limits); !opened)
-    return complain_of(options.backends, opened.error());
-  if (const auto listening = listen(loop, options); !listening) return complain(listening.error());
-  const poller_in_use used = poller_of(loop.poller().name(), options.backends);
+    return complain(hinge::why_not_open(loop.poller(), opened.error()));
+  if (const auto listening = listen(loop, options); !listening)
+    return complain(listening.error().text());
+  const poller_in_use used = poller_of(loop.poller(), options.backends);
 
   const hinge::nanoseconds wait = options.limits.drain_timeout;
   const auto drain_wait = wait.count() == 0 ? hinge::nanoseconds::max() : wait;
@@ -97,7 +87,7 @@ exit_code serve(const serve_options& options) {
     broken = loop.run();
   }
   if (options.stats_json) print_line(statistics_of(loop, used).dump());
-  return broken == 0 ? served : complain(hinge::error("turn", used.name, -broken));
+  return broken == 0 ? served : complain(hinge::error("turn", used.name, -broken).text());
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "serve_options.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstddef>
@@ -54,28 +55,43 @@ address listen_address(const std::string& text) {
   return *parsed;
 }
 
-/// All backends with their verdicts, the preferred one first.
-void print_backends(const backend_list& preferred, bool as_json) {
+/// All backends with their verdicts, the preferred one first. False when it can't be written.
+bool print_backends(const backend_list& preferred, bool as_json) {
   std::vector<backend> all(preferred.begin(), preferred.end());
   all.push_back(backend::automatic);
   const backend_choice report = backend_report(std::span<const backend>(all));
-  if (!as_json) {
+  // Only what is preferred can be chosen.
+  backend_choice choice;
+  for (const backend_verdict& one : report.candidates().first(preferred.size())) choice.add(one);
+  std::string text;
+  if (as_json) {
+    nlohmann::ordered_json shown = {{"chosen", nullptr}, {"reason", choice.text()}};
+    if (choice.chosen() != backend::automatic) shown["chosen"] = backend_name(choice.chosen());
     for (const backend_verdict& one : report.candidates())
-      fmt::print("{:<8}{}\n", backend_name(one.which), one.line());
-    return;
+      shown["candidates"].push_back({{"name", backend_name(one.which)},
+                                     {"built", one.built},
+                                     {"usable", one.usable.has_value()},
+                                     {"verdict", one.text()}});
+    text = shown.dump() + "\n";
+  } else {
+    for (const backend_verdict& one : report.candidates())
+      text += fmt::format("{:<8}{}\n", backend_name(one.which), one.line());
   }
-  nlohmann::ordered_json candidates = nlohmann::json::array();
-  for (const backend_verdict& one : report.candidates())
-    candidates.push_back({{"name", backend_name(one.which)},
-                          {"built", one.built},
-                          {"usable", one.usable.has_value()},
-                          {"verdict", one.text()}});
-  const nlohmann::ordered_json shown = {
-      {"chosen", backend_name(report.chosen())},
-      {"reason", report.text()},
-      {"candidates", candidates},
-  };
-  fmt::print("{}\n", shown.dump());
+  errno = 0;
+  if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return true;
+  hinge::print_error("hinge-serve: standard output: {}\n", errno_meaning(errno));
+  return false;
+}
+
+/// The list, though HINGE_BACKEND may be wrong: that is told.
+exit_code list_backends(bool as_json) {
+  backend_list preferred;
+  try {
+    preferred = backends_of_environment().value_or(preferred);
+  } catch (const unit::unit_error& wrong) {
+    hinge::print_error("hinge-serve: {}\n", wrong.what());
+  }
+  return print_backends(preferred, as_json) ? served : failed;
 }
 
 protocol_name protocol_of(std::string_view text) {
@@ -185,7 +201,7 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
                     "Serves a small protocol on the hinge library, until SIGTERM or SIGINT.");
   serve_options options;
   options.limits.drain_timeout = std::chrono::seconds(10);
-  bool list_backends = false;
+  bool lists = false;
   bool as_json = false;
   line.version("hinge-serve " HINGE_VERSION);
   line.options("--listen", "ADDR",
@@ -194,11 +210,11 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
   line.option("--protocol", "NAME", "echo, discard or http (echo)",
               [&](const auto& text) { options.protocol = protocol_of(text); });
   line.option("--backend", "NAMES",
-              "epoll, uring, auto, or several as uring,epoll: the first that can be used "
+              "epoll, uring, kqueue, auto, or several as uring,epoll: the first that can be used "
               "($HINGE_BACKEND, or auto); list shows what can be, and why",
               [&](const auto& text) {
-                list_backends = text == "list";
-                if (!list_backends) options.backends = backends_of(text);
+                lists = text == "list";
+                if (!lists) options.backends = backends_of(text);
               });
   add_listener_options(line, options.door);
   add_limits(line, options.limits);
@@ -206,16 +222,13 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
   line.flag("--json", as_json, "with --backend list: print it as JSON");
   try {
     if (const auto ended = line.parse(argc, argv)) return static_cast<exit_code>(*ended);
-    if (!line.given("--backend") || list_backends)
+    if (!line.given("--backend"))
       options.backends = backends_of_environment().value_or(backend_list());
   } catch (const unit::unit_error& wrong) {
     hinge::print_error("hinge-serve: {}\n", wrong.what());
     return usage;
   }
-  if (list_backends) {
-    print_backends(options.backends, as_json);
-    return served;
-  }
+  if (lists) return list_backends(as_json);
   if (as_json) {
     hinge::print_error("hinge-serve: --json: only with --backend list\n");
     return usage;

@@ -37,6 +37,7 @@ json statistics_of(const loop_base& loop, const poller_in_use& poller) {
   return {
       {"backend", poller.name},
       {"backend_reason", poller.reason},
+      {"ring_requests", poller.requests},
       {"listeners", listeners_of(loop)},
       {"stopping", loop.stopping()},
       {"max_connections", loop.options().max_connections},

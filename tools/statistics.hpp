@@ -3,16 +3,18 @@
 
 #include <hinge/loop_base.hpp>
 
+#include <cstdint>
 #include <string>
 
 #include <nlohmann/json_fwd.hpp>
 
 namespace hinge::serve {
 
-/// The poller of a loop: its name, and why it is this one.
+/// The poller of a loop: its name, why it is this one, and the size of its ring.
 struct poller_in_use {
   std::string name;
   std::string reason;
+  std::uint32_t requests = 0;
 };
 
 /// Every counter of loop_options.hpp under its name, the listeners, and what is open and queued

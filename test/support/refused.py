@@ -18,7 +18,13 @@ import sys
 NOBODY = 65534
 SWITCH = "/proc/sys/kernel/io_uring_disabled"
 IO_URING_SETUP = 425  # on every architecture but alpha
-SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277}
+_GENERIC = {"seccomp": 277, "epoll_create1": 20, "epoll_wait": 22, "wait4": 260, "prctl": 167,
+            "socket": 198, "connect": 203, "uname": 160, "poll": 73}
+_NUMBERS = {"aarch64": _GENERIC, "riscv64": _GENERIC,
+            "x86_64": {"seccomp": 317, "epoll_create1": 291, "epoll_wait": 232, "wait4": 61,
+                       "prctl": 157, "socket": 41, "connect": 42, "uname": 63, "poll": 7}}
+# System calls of this machine by name; on some poll(2) and epoll_wait(2) are made by others.
+NUMBERS = _NUMBERS.get(os.uname().machine, {})
 
 # What a filter says (seccomp(2)); in place of an errno.
 VERDICTS = {"kill": 0x80000000, "kill-thread": 0, "trap": 0x00030000, "silent": 0x7fc00000}
@@ -26,10 +32,14 @@ ERRNOS = ("ENOSYS", "EPERM", "EACCES", "EINVAL", "ENOMEM", "EMFILE")
 HOWS = (*ERRNOS, *VERDICTS, "memlock")
 
 
-def _filter(verdict, listens, call):
-    """From here on that system call ends so, in this process and what it becomes."""
-    # ld [nr]; jeq call, 0, 1; ret verdict; ret ALLOW
-    rows = [(0x20, 0, 0, 0), (0x15, 0, 1, call), (0x06, 0, 0, verdict), (0x06, 0, 0, 0x7fff0000)]
+def _filter(verdict, listens, call, first):
+    """From here on that system call ends so, in this process and what it becomes; with `first`
+    when that is its first argument."""
+    # ld [nr]; jeq call, 0, to the end; and ld [args[0]]; jeq first, 0, 1; ret verdict; ret ALLOW
+    rows = [(0x20, 0, 0, 0), (0x15, 0, 1 if first is None else 3, call)]
+    if first is not None:
+        rows += [(0x20, 0, 0, 16), (0x15, 0, 1, first)]
+    rows += [(0x06, 0, 0, verdict), (0x06, 0, 0, 0x7fff0000)]
     filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *row) for row in rows))
     program = struct.pack("HxxxxxxP", len(rows), ctypes.addressof(filters))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -40,24 +50,30 @@ def _filter(verdict, listens, call):
             raise OSError(ctypes.get_errno(), "prctl")
         return
     # With a listener that never answers, and lives as long as the program.
-    listener = libc.syscall(SECCOMP[os.uname().machine], 1, 8, program)
+    listener = libc.syscall(NUMBERS["seccomp"], 1, 8, program)
     if listener < 0:
         raise OSError(ctypes.get_errno(), "seccomp")
     fcntl.fcntl(listener, fcntl.F_SETFD, 0)
 
 
-def refuse(how, call=IO_URING_SETUP):
-    """For the child of a fork, before exec. Raises OSError when it can't be done."""
+def become_nobody():
+    """For the child of a fork: without root's privileges."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+
+
+def refuse(how, call=IO_URING_SETUP, first=None):
+    """For the child of a fork, before exec: all calls, or those with that first argument. Raises
+    OSError when it can't be done."""
     if how == "memlock":
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
-        if os.geteuid() == 0:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
+        become_nobody()
     elif how in VERDICTS:
-        _filter(VERDICTS[how], how == "silent", call)
+        _filter(VERDICTS[how], how == "silent", call, first)
     else:
-        _filter(0x00050000 | getattr(errno, how), False, call)
+        _filter(0x00050000 | getattr(errno, how), False, call, first)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """hinge-serve's choice of a backend: as it is told, and where the system refuses io_uring."""
 
+import errno
 import functools
 import json
 import os
 import platform
+import resource
+import socket
 import subprocess
 import sys
+import time
 import unittest
 
 import serve
@@ -24,6 +28,17 @@ def said(arguments, before=None, **variables):
                           timeout=serve.PATIENCE, preexec_fn=before,
                           env={**os.environ, **variables})
     return done.returncode, done.stdout, done.stderr
+
+
+def children(parent):
+    """The processes that are its children, ended ones too."""
+    def parent_of(pid):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+                return int(file.read().rpartition(")")[2].split()[1])
+        except OSError:
+            return None
+    return [pid for pid in os.listdir("/proc") if pid.isdigit() and parent_of(pid) == parent]
 
 
 def in_use(server):
@@ -68,6 +83,7 @@ class Choice(unittest.TestCase):
         for names in f"{READINESS},uring", f"{READINESS},auto":
             with Server(backend=names) as server:
                 self.assertEqual(in_use(server), (READINESS, f"{READINESS}: usable"))
+                self.assertEqual(server.statistics()["ring_requests"], 0)
 
     def test_the_variable_stands_for_the_option(self):
         code, out, _ = said(["--backend", "list", "--json"], HINGE_BACKEND=READINESS)
@@ -76,13 +92,35 @@ class Choice(unittest.TestCase):
         self.assertEqual([one["name"] for one in found["candidates"]],
                          [READINESS] + [name for name in self.names if name != READINESS])
         wrong = ["--listen", "unix:/nowhere/socket"]
-        code, _, error = said(wrong, HINGE_BACKEND=f"{READINESS},select")
-        self.assertEqual((code, error), (2, "hinge-serve: HINGE_BACKEND: 'select': not in this "
-                                         f"build, which has auto, {', '.join(self.built)}\n"))
         for variable in "", "auto":
             self.assertEqual(said(wrong, HINGE_BACKEND=variable)[0], 1)
         # The option is stronger.
         self.assertEqual(said(wrong + ["--backend", READINESS], HINGE_BACKEND="select")[0], 1)
+
+    def test_a_wrong_name_is_told(self):
+        built = ", ".join(["auto"] + self.built)
+        unbuilt = next(name for name in self.names if name not in self.built)
+        for names, wrong in (
+                (f"{READINESS},select", f"'select': no backend; there are "
+                 f"{', '.join(['auto'] + self.names)}\n"),
+                (unbuilt, f"'{unbuilt}': not in this build, which has {built}\n")):
+            with self.subTest(names):
+                self.assertEqual(said(["--listen", "0", "--backend", names]),
+                                 (2, "", f"hinge-serve: --backend: {wrong}"))
+                wrong = f"hinge-serve: HINGE_BACKEND: {wrong}"
+                self.assertEqual(said(["--listen", "0"], HINGE_BACKEND=names), (2, "", wrong))
+                # A list shows what there is all the same.
+                listed = said(["--backend", "list"])
+                self.assertEqual(said(["--backend", "list"], HINGE_BACKEND=names),
+                                 (0, listed[1], wrong))
+
+    def test_a_list_that_nobody_gets_has_failed(self):
+        for more in [], ["--json"]:
+            with open("/dev/full", "w", encoding="ascii") as full:
+                done = subprocess.run([serve.PROGRAM, "--backend", "list", *more], stdout=full,
+                                      stderr=subprocess.PIPE, text=True, check=False)
+            self.assertEqual((done.returncode, done.stderr), (
+                1, f"hinge-serve: standard output: {os.strerror(errno.ENOSPC)}\n"))
 
 
 class Refused(unittest.TestCase):
@@ -115,33 +153,128 @@ class Refused(unittest.TestCase):
             with self.subTest(how):
                 self.by(how, f"refused: {how}, seccomp mode 2")
 
+    def test_what_the_readme_shows(self):
+        root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+        with open(os.path.join(root, "README.md"), encoding="utf-8") as file:
+            shown = file.read().partition("$ hinge-serve --backend list ")[2].split("\n\n")[0]
+        shown = "".join(line.strip() + "\n" for line in shown.splitlines()[1:])
+        before = functools.partial(refused.refuse, "EPERM")
+        self.assertEqual(said(["--backend", "list"], before), (0, shown, ""))
+
     def test_by_death(self):
         for how in "kill", "kill-thread", "trap":
             with self.subTest(how):
                 self.by(how, "killed by SIGSYS, seccomp mode 2")
 
     def test_by_the_death_of_another_call(self):
-        before = functools.partial(refused.refuse, "kill", call=refused.IO_URING_SETUP + 1)
-        self.serves_on_epoll(before, "killed by SIGSYS at io_uring_enter, seccomp mode 2")
+        for call, name in ((refused.IO_URING_SETUP + 1, "io_uring_enter"),
+                           (refused.NUMBERS["connect"], "connect")):
+            with self.subTest(name):
+                before = functools.partial(refused.refuse, "kill", call=call)
+                self.serves_on_epoll(before, f"killed by SIGSYS at {name}, seccomp mode 2")
+
+    def test_by_the_death_of_one_kind_of_socket(self):
+        # A server on a Unix name has no use for the others, for poll, or for the system's name.
+        for call, first in (("socket", socket.AF_INET), ("socket", socket.AF_INET6),
+                            ("uname", None), ("poll", None), ("prctl", None)):
+            with self.subTest(call, first=first):
+                before = functools.partial(refused.refuse, "kill", refused.NUMBERS[call], first)
+                name = f"hinge-{os.getpid()}-{call}"
+                with Server(before=before, listen=f"unix:@{name}") as server:
+                    with socket.socket(socket.AF_UNIX) as peer:
+                        peer.connect("\0" + name)
+                        self.assertTrue(echoed(peer))
+                    self.assertEqual(server.statistics()["backend"], "uring")
+
+    def test_who_may_not_wait_has_no_child(self):
+        for how in "EPERM", "EINTR", "ENOSYS":
+            with self.subTest(how):
+                before = functools.partial(refused.refuse, how, refused.NUMBERS["wait4"])
+                why = f"epoll: usable (io_uring: refused: {how} at wait4, seccomp mode 2)"
+                with Server(before=before, stderr=f"hinge-serve: {why}\n") as server:
+                    self.assertEqual(in_use(server), ("epoll", why))
+                    self.assertEqual(children(server.process.pid), [])
+
+    def test_who_may_have_no_child(self):
+        before = self.as_nobody((resource.RLIMIT_NPROC, 1))
+        def filtered():
+            before()
+            refused.refuse("EPERM", refused.IO_URING_SETUP + 1000)
+        verdicts = [one["verdict"] for one in serve.backends(filtered)["candidates"]]
+        self.assertEqual(verdicts, ["refused: EAGAIN at clone, RLIMIT_NPROC=1, seccomp mode 2",
+                                    "usable", "not built"])
+
+    def test_a_filter_that_never_answers_is_asked_once(self):
+        start = time.monotonic()
+        verdict = "refused: ETIMEDOUT at self-test: a child process, seccomp mode 2"
+        with subprocess.Popen([sys.executable, refused.__file__, "silent", serve.PROGRAM,
+                               "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as server:
+            said_first = server.stdout.readline()
+            took = time.monotonic() - start
+            server.terminate()
+            said_then = server.communicate()[1]
+        if not said_first:
+            self.skipTest("this filter can't be had here")
+        self.assertEqual(said_then, f"hinge-serve: epoll: usable (io_uring: {verdict})\n")
+        self.assertLess(took, 1.9)  # a second each time
+
+    def test_a_process_of_many_groups(self):
+        def before():
+            os.setgroups(range(100_000, 102_000))
+            refused.refuse("EPERM")
+        try:
+            subprocess.run(["true"], preexec_fn=before, check=True)
+        except (PermissionError, subprocess.SubprocessError) as wrong:
+            self.skipTest(str(wrong))
+        self.serves_on_epoll(before, "refused: EPERM, seccomp mode 2")
 
     def test_a_filter_that_forbids_nothing(self):
         before = functools.partial(refused.refuse, "kill", call=refused.IO_URING_SETUP + 1000)
         with Server(before=before) as server:
             self.assertEqual(in_use(server)[0], "uring")
+            self.assertEqual(server.statistics()["ring_requests"], 512)
 
     def test_a_list_of_one_that_is_refused(self):
         before = functools.partial(refused.refuse, "EPERM")
         self.assertEqual(said(["--listen", "127.0.0.1:0"], before, HINGE_BACKEND="uring")[0], 1)
 
-    def test_by_the_limit_of_locked_memory(self):
-        before = functools.partial(refused.refuse, "memlock")
+    def as_nobody(self, *limits):
+        """For the child of a fork: somebody without privileges, within these limits."""
+        def before():
+            for which, most in limits:
+                resource.setrlimit(which, (most, most))
+            refused.become_nobody()
         try:
-            usable = serve.backends(before)["chosen"]
+            serve.backends(before)
         except (PermissionError, subprocess.SubprocessError) as wrong:
             self.skipTest(f"can't be run as somebody else: {wrong}")
-        if usable == "uring":
+        return before
+
+    def test_by_the_limit_of_locked_memory(self):
+        before = self.as_nobody((resource.RLIMIT_MEMLOCK, 0))
+        if serve.backends(before)["chosen"] == "uring":
             self.skipTest("this kernel doesn't count rings as locked memory")
         self.serves_on_epoll(before, "refused: ENOMEM, RLIMIT_MEMLOCK=0")
+
+    def test_what_little_locked_memory_promises_is_kept(self):
+        for pages in 2, 3, 4, 5, 7, 12:
+            with self.subTest(pages):
+                before = self.as_nobody((resource.RLIMIT_MEMLOCK, 4096 * pages))
+                promised = serve.backends(before)["chosen"]
+                arguments = ["--listen", "127.0.0.1:0", "--stats-json"]
+                with subprocess.Popen([serve.PROGRAM, *arguments], stdout=subprocess.PIPE,
+                                      stderr=subprocess.DEVNULL, text=True,
+                                      preexec_fn=before) as server:
+                    said_first = server.stdout.readline()
+                    server.terminate()
+                    found = json.loads(server.communicate()[0])
+                self.assertIn(f"backend={promised} ", said_first)
+                # What it is cut down to is told.
+                if promised == "uring":
+                    self.assertIn(found["ring_requests"], (32, 64, 128, 256))
+                else:
+                    self.assertEqual(found["ring_requests"], 0)
 
     def test_by_the_administrator(self):
         try:
@@ -149,6 +282,62 @@ class Refused(unittest.TestCase):
                 self.serves_on_epoll(None, "refused: EPERM, kernel.io_uring_disabled=2")
         except OSError as wrong:
             self.skipTest(str(wrong))
+
+
+class EveryBackendRefused(unittest.TestCase):
+    """epoll is tried as io_uring is, and nothing is promised that isn't had."""
+
+    def setUp(self):
+        if "epoll" not in serve.usable_backends():
+            self.skipTest(serve.backends()["reason"])
+
+    def nothing_serves(self, before, verdicts):
+        found = [serve.backends(before)["candidates"][at]["verdict"] for at in range(2)]
+        self.assertEqual(found, verdicts)
+        why = f"none can be used (io_uring: {verdicts[0]}; epoll: {verdicts[1]}; kqueue: not built)"
+        self.assertEqual(serve.backends(before)["chosen"], None)
+        self.assertEqual(serve.backends(before)["reason"], why)
+        self.assertEqual(said(["--listen", "127.0.0.1:0"], before),
+                         (1, "", f"hinge-serve: {why}\n"))
+
+    @unittest.skipUnless("epoll_wait" in refused.NUMBERS, "not known of this machine")
+    def test_by_seccomp(self):
+        for how, call in (("EPERM", "epoll_create1"), ("ENOSYS", "epoll_create1"),
+                          ("EACCES", "epoll_wait"), ("kill", "epoll_create1"),
+                          ("kill-thread", "epoll_wait")):
+            with self.subTest(how, call=call):
+                def before(how=how, call=call):
+                    refused.refuse("ENOSYS")
+                    refused.refuse(how, refused.NUMBERS[call])
+                verdict = f"refused: {how} at {call}"
+                if how.startswith("kill"):
+                    verdict = "killed by SIGSYS"
+                    if call != "epoll_create1":
+                        verdict += f" at {call}"
+                self.nothing_serves(before, ["refused: ENOSYS, seccomp mode 2",
+                                             f"{verdict}, seccomp mode 2"])
+
+    def test_the_list_shows_what_the_variable_leaves_out_and_does_not_choose_it(self):
+        def listed(names):
+            done = subprocess.run([serve.PROGRAM, "--backend", "list", "--json"], check=True,
+                                  capture_output=True, text=True, env={
+                                      **os.environ, "HINGE_BACKEND": names},
+                                  preexec_fn=functools.partial(refused.refuse, "EPERM"))
+            return json.loads(done.stdout)
+        if "uring" not in serve.usable_backends():
+            self.skipTest(serve.backends()["reason"])
+        found = listed("uring")
+        self.assertIsNone(found["chosen"])
+        self.assertEqual(found["reason"],
+                         "none can be used (io_uring: refused: EPERM, seccomp mode 2)")
+        self.assertEqual([one["name"] for one in found["candidates"] if one["usable"]], ["epoll"])
+        self.assertEqual(listed("uring,epoll")["chosen"], "epoll")
+
+    def test_by_the_limit_of_descriptors(self):
+        before = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
+        # One is left, for epoll itself, and its other is one too many.
+        found = serve.backends(before)["candidates"][1]
+        self.assertEqual(found["verdict"], "refused: EMFILE at eventfd, RLIMIT_NOFILE=4")
 
 
 if __name__ == "__main__":
