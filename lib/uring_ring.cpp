@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <utility>
 
 #include "nap.hpp"
 #include "sys.hpp"
@@ -26,11 +25,11 @@ constexpr std::array<unsigned, 3> setups = {
     setup_submit_all | setup_coop_taskrun | IORING_SETUP_R_DISABLED,
     IORING_SETUP_R_DISABLED,
 };
-// What an ended process had locked is given back up to a second later (seen on Linux 6.18), and
-// what a closed ring had some milliseconds later.
-constexpr nanoseconds memory_patience = std::chrono::milliseconds(1250);
+// What an ended process had locked is given back up to a second later, and what a closed ring had
+// up to a tenth of one (both seen on Linux 6.18).
+constexpr nanoseconds memory_patience = std::chrono::milliseconds(1150);
+constexpr nanoseconds patience_after_close = std::chrono::milliseconds(150);
 constexpr int nap_ms = 10;
-constexpr int nap_after_close_ms = 40;
 constexpr nanoseconds forgotten = std::chrono::seconds(10);
 // What waits behind a link is deferred work, of which a call does so much (IO_LOCAL_TW_DEFAULT_MAX
 // in the kernel's io_uring/io_uring.c, 6.13), or as much as it is to wait for.
@@ -78,18 +77,21 @@ result<void> uring_ring::open(const uring_options& options, std::uint32_t cancel
   size.submissions = std::max(size.submissions, least.submissions);
   size.completions = std::max(size.completions, 2 * size.submissions);
   bool was_short = false;
-  bool was_open = false;
+  deadline given_back = deadline::immediately();  // what a ring had for which buffers had no room
   for (;;) {
     result<void> made = set_up(size);
-    was_open |= open_;
+    const bool had_ring = open_;
     if (made) made = buffers.provide(*this);
     if (!made) close();
     if (made && !was_short) short_since = 0;
     if (made || made.error().code() != ENOMEM) return made;
     was_short = true;
+    if (had_ring) given_back = deadline::after(now(), patience_after_close);
     if (memory_may_come()) continue;
-    if (!halve(size)) return made;
-    if (std::exchange(was_open, false)) nap(nap_after_close_ms);
+    if (!had_ring && !given_back.passed(now()))
+      nap(nap_ms);
+    else if (!halve(size))
+      return made;
   }
 }
 

@@ -338,7 +338,7 @@ class Refusals(unittest.TestCase):
         self.refused(says="accept or echo")
         self.refused("knock", says="knock")
         self.refused("accept", says="--target or --backend")
-        self.refused("accept", "--backend", "select", says="'select': not in this build")
+        self.refused("accept", "--backend", "select", says="'select': no backend")
         self.refused("echo", "--backend", READINESS, "--target", "7000", says="excludes")
         with unittest.mock.patch.dict(os.environ, HINGE_BACKEND="select"):
             self.refused("accept", says="HINGE_BACKEND: 'select': not in this build")
