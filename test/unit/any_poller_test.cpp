@@ -186,6 +186,31 @@ TEST_CASE("of a list the first that can be used is opened, and of one its name i
   CHECK(poller->name() == backend_name(readiness_backend));
 }
 
+TEST_CASE("what became of the candidates is told by the poller itself") {
+  using hinge::test::readiness_backend;
+  any_poller chosen;
+  CHECK(chosen.choice().candidates().empty());
+  REQUIRE(chosen.open({}));
+  CHECK(backend_name(chosen.choice().chosen()) == chosen.name());
+  CHECK(chosen.choice().candidates().back().which == chosen.choice().chosen());
+  const any_poller moved = std::move(chosen);
+  CHECK(backend_name(moved.choice().chosen()) == moved.name());
+  // Named alone.
+  hinge::result<any_poller> named = any_poller::of(readiness_backend);
+  REQUIRE(named.has_value());
+  CHECK(named->choice().candidates().empty());
+  REQUIRE(named->open({}));
+  CHECK(named->choice().text() == std::string(backend_name(readiness_backend)) + ": usable");
+  // Wrong options are nobody's refusal, and others' pollers no candidates.
+  named = any_poller::of(readiness_backend);
+  CHECK_FALSE(named->open({.accepts_per_turn = 0}).has_value());
+  CHECK(named->choice().candidates().empty());
+  ready behind;
+  any_poller borrowed = any_poller::borrow(behind);
+  REQUIRE(borrowed.open({}));
+  CHECK(borrowed.choice().candidates().empty());
+}
+
 TEST_CASE("a wrong option is refused, not dodged by another backend") {
   const bool uring = hinge::backend_report().chosen() == backend::io_uring;
   any_poller poller;
