@@ -341,7 +341,7 @@ class Refusals(unittest.TestCase):
         self.refused("accept", "--backend", "select", says="'select': no backend")
         self.refused("echo", "--backend", READINESS, "--target", "7000", says="excludes")
         with unittest.mock.patch.dict(os.environ, HINGE_BACKEND="select"):
-            self.refused("accept", says="HINGE_BACKEND: 'select': not in this build")
+            self.refused("accept", says="HINGE_BACKEND: 'select': no backend")
         target = ("accept", "--target", "7000")
         self.refused("accept", "--target", "70000", says="70000")
         self.refused("accept", "--target", "127.0.0.1:0", says="port 0")
