@@ -36,6 +36,14 @@ struct accept_source {
   std::uint32_t reported = 1;  // how many wait, as the report said; a hint
 };
 
+/// The answer to a change that failed.
+inline event failed_event(token subject, int code, operation what) noexcept {
+  return {.subject = subject,
+          .result = code,
+          .buffer = static_cast<std::uint16_t>(what),
+          .kind = event_kind::failed};
+}
+
 /// Connections that wait in the queue of a listening TCP socket, or -errno. Only Linux has them in
 /// a listener's TCP_INFO.
 inline int waiting_on([[maybe_unused]] int fd) noexcept {
@@ -91,11 +99,11 @@ struct accept_sources {
     source.armed = false;
     static_cast<Backend*>(this)->disarm(source);
   }
-  /// The listener of a change, or null when there can be none.
+  /// The listener of a change, or null when it was never started, or is another one by now.
   accept_source* source_of(const change& wanted) noexcept {
-    const std::uint32_t slot = wanted.subject.slot();
-    return wanted.subject.what() == role::listener && slot < most_accept_sources ? &sources[slot]
-                                                                                 : nullptr;
+    accept_source& source = sources[wanted.subject.slot() % most_accept_sources];
+    return wanted.subject.what() == role::listener && source.subject == wanted.subject ? &source
+                                                                                       : nullptr;
   }
 
   /// How many wait, when it is time to ask again; otherwise one.

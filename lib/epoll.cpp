@@ -125,11 +125,7 @@ event* epoll_poller::state::apply(const change& wanted, event* out) noexcept {
       failed = -EOPNOTSUPP;
       break;
   }
-  if (failed < 0)
-    *out++ = {.subject = wanted.subject,
-              .result = failed,
-              .buffer = static_cast<std::uint16_t>(wanted.what),
-              .kind = event_kind::failed};
+  if (failed < 0) *out++ = failed_event(wanted.subject, failed, wanted.what);
   return out;
 }
 
@@ -164,8 +160,9 @@ int epoll_poller::turn(std::span<const change> changes, std::span<event> events,
   sys::clock_gettime(CLOCK_MONOTONIC, &clock);
   const instant before = terms.now;
   terms.now = clock.tv_sec * instant{1'000'000'000} + clock.tv_nsec;
+  // What is answered has to be told; what is broken for good says so again.
   if (count < 0) [[unlikely]]
-    return count == -EINTR ? static_cast<int>(out - events.data()) : count;
+    return count == -EINTR || out != events.data() ? static_cast<int>(out - events.data()) : count;
   ++s.turn;
 
   accept_source* source = nullptr;

@@ -62,21 +62,13 @@ kernel_event kernel_change(int fd, filter what, unsigned does, token subject) no
   return made;
 }
 
-/// Under this name a registration is taken back, which may fail as it likes: the descriptor may be
+/// Under this name a registration is deleted, which may fail as it likes: the descriptor may be
 /// closed, and with it all of its registrations have gone.
-token taken_back(token subject) noexcept {
+token unanswered(token subject) noexcept {
   return {role::none, subject.slot(), subject.generation()};
 }
 
-event answer(token subject, int code, operation what) noexcept {
-  return {.subject = subject,
-          .result = code,
-          .buffer = static_cast<std::uint16_t>(what),
-          .kind = event_kind::failed};
-}
-
-/// What a connection's report says.
-event told(const kernel_event& one, token subject) noexcept {
+event connection_event(const kernel_event& one, token subject) noexcept {
   const bool ended = (one.flags & EV_EOF) != 0;
   const int cause = ended ? static_cast<int>(one.fflags) : 0;
   const std::int32_t failed =
@@ -118,32 +110,33 @@ struct kqueue_poller::state : accept_sources<kqueue_poller::state> {
   unique_fd wake_reads;  // without user events: a pipe
   unique_fd wake_writes;
   std::uint32_t slots = 0;
-  std::unique_ptr<std::uint32_t[], freed> registered;  // by slot: a generation, or 0
-  std::uint32_t asked = 0;                             // of these
+  std::unique_ptr<token[], freed> registered;  // by slot; of generations, 0 is one as well
+  std::uint32_t change_count = 0;              // of these
   std::array<kernel_event, most_kernel_changes> changes;
   std::array<kernel_event, most_kernel_changes> ready;
 
   result<void> open_queue() noexcept;
   result<void> open_wake() noexcept;
   result<void> open_pipe() noexcept;
-  int call(std::uint32_t room, const timespec* wait) noexcept;
+  int submit(std::uint32_t room, const timespec* wait) noexcept;
 
-  void ask(int fd, filter what, unsigned does, token subject) noexcept {
-    changes[asked++] = kernel_change(fd, what, does, subject);
+  void queue_change(int fd, filter what, unsigned does, token subject) noexcept {
+    changes[change_count++] = kernel_change(fd, what, does, subject);
   }
   void disarm(const accept_source& source) noexcept {
-    ask(source.fd, EVFILT_READ, EV_DELETE, taken_back(source.subject));
+    queue_change(source.fd, EVFILT_READ, EV_DELETE, unanswered(source.subject));
   }
   void unregister(int fd, token subject) noexcept;
   int start_receiving(const change& wanted) noexcept;
   void detach(const change& wanted) noexcept;
-  int apply(const change& wanted) noexcept;
-  int apply_all(std::span<const change> wanted, event*& out) noexcept;
-  int apply_ahead(event*& out) noexcept;
-  void refused(const kernel_event& one, event*& out) noexcept;
+  int apply(const change& wanted, event*& out) noexcept;
+  void apply_all(std::span<const change> wanted, event*& out) noexcept;
+  int submit_ahead(std::uint32_t left, event*& out) noexcept;
+  void change_failed(const kernel_event& one, event*& out) noexcept;
+  void all_changes_failed(event*& out) noexcept;
   bool woken() noexcept;
-  event* tell(std::uint32_t count, instant since_last, std::uint32_t accept_room, event* out,
-              const event* end) noexcept;
+  event* collect(std::uint32_t count, instant since_last, std::uint32_t accept_room, event* out,
+                 const event* end) noexcept;
 };
 
 static_assert(kqueue_poller::max_listeners == most_accept_sources);
@@ -160,7 +153,7 @@ result<void> kqueue_poller::open(const poller_options& options) noexcept {
   if (result<void> opened = made->open_sources("open kqueue", options); !opened) return opened;
   made->slots = options.connections;
   made->registered.reset(  // touches no page
-      static_cast<std::uint32_t*>(std::calloc(options.connections, sizeof(std::uint32_t))));
+      static_cast<token*>(std::calloc(options.connections, sizeof(token))));
   if (!made->registered) return fail("open kqueue", "memory for connections", ENOMEM);
   if (result<void> opened = made->open_queue(); !opened) return opened;
   if (result<void> opened = made->open_wake(); !opened) return opened;
@@ -234,18 +227,18 @@ poller_limits kqueue_poller::limits() const noexcept { return {.peers = state_->
 // --- changes -------------------------------------------------------------------------------------
 
 void kqueue_poller::state::unregister(int fd, token subject) noexcept {
-  ask(fd, EVFILT_READ, EV_DELETE, taken_back(subject));
-  ask(fd, EVFILT_WRITE, EV_DELETE, taken_back(subject));
+  queue_change(fd, EVFILT_READ, EV_DELETE, unanswered(subject));
+  queue_change(fd, EVFILT_WRITE, EV_DELETE, unanswered(subject));
 }
 
 /// A second EV_ADD would change the registration and, on some systems, report again what was told.
 int kqueue_poller::state::start_receiving(const change& wanted) noexcept {
   const token subject = wanted.subject;
   if (subject.slot() >= slots) return -ENOSPC;
-  if (registered[subject.slot()] == subject.generation()) return -EEXIST;
-  registered[subject.slot()] = subject.generation();
-  ask(wanted.fd, EVFILT_READ, EV_ADD | EV_CLEAR, subject);
-  ask(wanted.fd, EVFILT_WRITE, EV_ADD | EV_CLEAR, subject);
+  if (registered[subject.slot()] == subject) return -EEXIST;
+  registered[subject.slot()] = subject;
+  queue_change(wanted.fd, EVFILT_READ, EV_ADD | EV_CLEAR, subject);
+  queue_change(wanted.fd, EVFILT_WRITE, EV_ADD | EV_CLEAR, subject);
   return 0;
 }
 
@@ -253,18 +246,18 @@ void kqueue_poller::state::detach(const change& wanted) noexcept {
   const token subject = wanted.subject;
   if (accept_source* const source = source_of(wanted)) {
     stop_accepting(*source);
-  } else if (subject.slot() < slots && registered[subject.slot()] == subject.generation()) {
-    registered[subject.slot()] = 0;
+  } else if (subject.slot() < slots && registered[subject.slot()] == subject) {
+    registered[subject.slot()] = {};
     unregister(wanted.fd, subject);
   }
 }
 
-int kqueue_poller::state::apply(const change& wanted) noexcept {
+int kqueue_poller::state::apply(const change& wanted, event*& out) noexcept {
   switch (wanted.what) {
     case operation::accept: {
       if (const int refused = may_start(wanted); refused < 0) return refused;
       started(wanted);
-      ask(wanted.fd, EVFILT_READ, EV_ADD, wanted.subject);
+      queue_change(wanted.fd, EVFILT_READ, EV_ADD, wanted.subject);
       return 0;
     }
     case operation::stop_accept:
@@ -273,7 +266,11 @@ int kqueue_poller::state::apply(const change& wanted) noexcept {
     case operation::receive:
       return start_receiving(wanted);
     case operation::detach:
+      // Deleted before the next event is asked for.
       detach(wanted);
+      *out++ = {.subject = wanted.subject,
+                .result = detach_result::released,
+                .kind = event_kind::detached};
       return 0;
     case operation::send:
     case operation::stop_receive:
@@ -284,62 +281,84 @@ int kqueue_poller::state::apply(const change& wanted) noexcept {
   return -EOPNOTSUPP;
 }
 
-/// What can be told before the kernel has been asked, and what it refused ahead, is written to
-/// `out`. 0, or -errno of a kevent that failed altogether.
-int kqueue_poller::state::apply_all(std::span<const change> wanted, event*& out) noexcept {
+/// What can be answered before the kernel is asked, and what it refused ahead, is written to `out`.
+void kqueue_poller::state::apply_all(std::span<const change> wanted, event*& out) noexcept {
   for (const change& one : wanted) {
-    while (asked > most_kernel_events - most_of_one_change) {
-      if (const int failed = apply_ahead(out); failed < 0) return failed;
-    }
-    if (const int code = apply(one); code < 0) *out++ = answer(one.subject, code, one.what);
+    const bool has_room = submit_ahead(most_kernel_events - most_of_one_change, out) >= 0;
+    const int code = has_room ? apply(one, out) : -ENOMEM;
+    if (code < 0) *out++ = failed_event(one.subject, code, one.what);
   }
-  return 0;
 }
 
-/// EV_RECEIPT: each change is answered, so that no slot is left for what is ready. What failed may
-/// leave something to take back, which asks for nothing more.
-int kqueue_poller::state::apply_ahead(event*& out) noexcept {
-  for (std::uint32_t i = 0; i < asked; ++i) changes[i].flags |= EV_RECEIPT;
-  const int count = call(asked, &at_once);
-  if (count < 0 && count != -EINTR) return count;
-  asked = 0;
-  for (int i = 0; i < count; ++i) refused(ready[static_cast<std::size_t>(i)], out);
+/// Until at most `left` changes are left. EV_RECEIPT: each is answered, so that no slot is left for
+/// what is ready. What failed may leave something to delete, which asks for nothing more. 0, or
+/// -errno of a kevent that failed altogether.
+int kqueue_poller::state::submit_ahead(std::uint32_t left, event*& out) noexcept {
+  while (change_count > left) {
+    for (std::uint32_t i = 0; i < change_count; ++i) changes[i].flags |= EV_RECEIPT;
+    const int count = submit(change_count, &at_once);
+    if (count < 0 && count != -EINTR) {
+      all_changes_failed(out);
+      return count;
+    }
+    change_count = 0;
+    for (int i = 0; i < count; ++i) change_failed(ready[static_cast<std::size_t>(i)], out);
+  }
   return 0;
 }
 
 /// What came of a change, if it failed. A connection whose two filters failed is told once; one
 /// with only one of them is of no use.
-void kqueue_poller::state::refused(const kernel_event& one, event*& out) noexcept {
+void kqueue_poller::state::change_failed(const kernel_event& one, event*& out) noexcept {
   if ((one.flags & EV_ERROR) == 0 || one.data == 0) return;
   const token subject = token::from_bits(std::bit_cast<std::uint64_t>(one.udata));
   const int code = -static_cast<int>(one.data);
   if (subject.what() == role::listener) {
     accept_source& source = sources[subject.slot()];
-    if (!std::exchange(source.armed, false)) return;
-    *out++ = answer(subject, code, operation::accept);
+    if (source.subject != subject || !source.armed) return;
+    stop_accepting(source);
+    *out++ = failed_event(subject, code, operation::accept);
   } else if (subject.what() == role::connection) {
     // Nobody reads what would be written: reading tells why (reported of macOS).
     if (one.filter == EVFILT_WRITE && code == -EPIPE) return;
-    if (registered[subject.slot()] != subject.generation()) return;
-    registered[subject.slot()] = 0;
+    if (registered[subject.slot()] != subject) return;
+    registered[subject.slot()] = {};
     unregister(static_cast<int>(one.ident), subject);
-    *out++ = answer(subject, code, operation::receive);
+    *out++ = failed_event(subject, code, operation::receive);
   }
 }
 
-/// kevent(2) with all that was asked and `room` slots.
-int kqueue_poller::state::call(std::uint32_t room, const timespec* wait) noexcept {
-  return sys::kevent(queue.get(), changes.data(), static_cast<kernel_count>(asked), ready.data(),
-                     static_cast<kernel_count>(room), wait);
+/// A kevent has failed altogether, and who knows how far it came: what it was to add has failed,
+/// and is deleted with what it was to delete by the next one. ENOMEM, as any other errno would say
+/// something of a descriptor.
+void kqueue_poller::state::all_changes_failed(event*& out) noexcept {
+  const std::uint32_t count = std::exchange(change_count, 0);
+  std::copy_n(changes.begin(), count, ready.begin());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    kernel_event& one = ready[i];
+    if ((one.flags & EV_DELETE) != 0) {
+      changes[change_count++] = one;
+      continue;
+    }
+    one.flags = EV_ERROR;
+    one.data = ENOMEM;
+    change_failed(one, out);
+  }
+}
+
+/// kevent(2) with all changes and `room` slots.
+int kqueue_poller::state::submit(std::uint32_t room, const timespec* wait) noexcept {
+  return sys::kevent(queue.get(), changes.data(), static_cast<kernel_count>(change_count),
+                     ready.data(), static_cast<kernel_count>(room), wait);
 }
 
 // --- a turn --------------------------------------------------------------------------------------
 
 /// What is ready. Connections come first, as what they say exists here alone: a listener is
 /// reported again.
-event* kqueue_poller::state::tell(std::uint32_t count, instant since_last,
-                                  std::uint32_t accept_room, event* out,
-                                  const event* end) noexcept {
+event* kqueue_poller::state::collect(std::uint32_t count, instant since_last,
+                                     std::uint32_t accept_room, event* out,
+                                     const event* end) noexcept {
   accept_source* source = nullptr;
   std::uint64_t reported = 0;
   for (const kernel_event *one = ready.data(), *last = one + count; one != last; ++one) {
@@ -352,7 +371,7 @@ event* kqueue_poller::state::tell(std::uint32_t count, instant since_last,
           std::clamp<std::int64_t>(static_cast<std::int64_t>(one->data), 1, no_buffer));
       reported |= std::uint64_t{1} << subject.slot();
     } else if (subject.what() == role::connection) {
-      *out++ = told(*one, subject);
+      *out++ = connection_event(*one, subject);
     } else if (woken()) {
       *out++ = {.kind = event_kind::woken};
     }
@@ -371,45 +390,34 @@ int kqueue_poller::turn(std::span<const change> changes, std::span<event> events
   state& s = *state_;
   event* out = events.data();
   if (events.size() < changes.size() + least_event_room) return -EINVAL;
-  if (const int failed = s.apply_all(changes, out); failed < 0) return failed;
+  s.apply_all(changes, out);
 
   const auto room = static_cast<std::uint32_t>(events.size() - changes.size());
   const std::uint32_t accept_room = std::min(std::min(terms.accept_room, s.accept_slots), room / 2);
   // A kevent with a single slot could be filled by the same descriptor again and again.
   const std::uint32_t most =
       std::clamp(room - accept_room, std::uint32_t{least_event_room}, most_kernel_events);
-  while (s.asked > most) {
-    if (const int failed = s.apply_ahead(out); failed < 0) return failed;
-  }
-  const bool detaches = std::any_of(changes.begin(), changes.end(), [](const change& one) {
-    return one.what == operation::detach;
-  });
+  int count = s.submit_ahead(most, out);
   timespec wait;
-  const timespec* const until =
-      detaches || out != events.data() ? &at_once : wait_until(terms.until, wait);
-  const std::uint32_t asked = s.asked;
-  const int count = s.call(most, until);
+  const timespec* const until = out != events.data() ? &at_once : wait_until(terms.until, wait);
+  if (count >= 0) count = s.submit(most, until);
   timespec clock;
   sys::clock_gettime(CLOCK_MONOTONIC, &clock);
   const instant before = terms.now;
   terms.now = clock.tv_sec * instant{1'000'000'000} + clock.tv_nsec;
-  // Interrupted: the changes have been applied (kevent(2)). Otherwise they are asked for again.
-  if (count < 0 && count != -EINTR) [[unlikely]]
-    return count;
-  s.asked = 0;
+  // Interrupted: the changes have been applied (kevent(2)).
+  if (count < 0 && count != -EINTR) [[unlikely]] {
+    s.all_changes_failed(out);
+    // What is answered has to be told; what is broken for good says so again.
+    return out != events.data() ? static_cast<int>(out - events.data()) : count;
+  }
+  const bool changed = std::exchange(s.change_count, 0) != 0;
   ++s.turn;
   const auto returned = static_cast<std::uint32_t>(std::max(count, 0));
-  if (asked != 0) {
-    for (std::uint32_t i = 0; i < returned; ++i) s.refused(s.ready[i], out);
+  if (changed) {
+    for (std::uint32_t i = 0; i < returned; ++i) s.change_failed(s.ready[i], out);
   }
-  if (detaches) {
-    for (const change& one : changes)
-      if (one.what == operation::detach)
-        *out++ = {.subject = one.subject,
-                  .result = detach_result::released,
-                  .kind = event_kind::detached};
-  }
-  out = s.tell(returned, terms.now - before, accept_room, out, events.data() + events.size());
+  out = s.collect(returned, terms.now - before, accept_room, out, events.data() + events.size());
   return static_cast<int>(out - events.data());
 }
 

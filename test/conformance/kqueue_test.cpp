@@ -124,20 +124,79 @@ TEST_CASE("kqueue: more changes than room for events are all applied") {
   CHECK(at.count(event_kind::detached) == all.size());
 }
 
-TEST_CASE("kqueue: a call that failed as a whole is made again with its changes") {
+TEST_CASE("kqueue: a call that failed as a whole answers its changes, and leaves nothing behind") {
   seam at(calm_kqueue());
   auto one = at.connect();
-  std::array<event, 8> events;
-  turn_terms terms{.now = at.now};
-  const std::array changes = {one.receive()};
-  const auto kevent = std::exchange(
-      sys::current.kevent, [](int, const sys::kernel_event*, sys::kernel_count, sys::kernel_event*,
-                              sys::kernel_count, const timespec*) noexcept { return -ENOMEM; });
-  const int turned = at.poller->turn(changes, events, terms);
-  sys::current.kevent = kevent;
-  CHECK(turned == -ENOMEM);
-  one.peer->send("not lost");
-  CHECK(at.until([&] { return at.text[one.subject.bits()] == "not lost"; }));
+  auto other = at.connect();
+  at.turn({one.receive()});
+  const change again = {.subject = token(role::connection, 9, 1), .fd = one.fd};
+  {
+    const broken_waits while_here(ENOMEM);
+    // One that is answered without the kernel, two that are not, one that ends.
+    at.turn({one.receive(), other.receive(), on_listener(at.door, operation::accept, 1), again,
+             one.detach()});
+  }
+  CHECK(at.count(one.subject, event_kind::failed) == 1);
+  CHECK(at.count(one.subject, event_kind::detached) == 1);
+  CHECK(at.count(other.subject, event_kind::failed) == 1);
+  CHECK(at.count(again.subject, event_kind::failed) == 1);
+  CHECK(at.count(token(role::listener, 1, 0), event_kind::failed) == 1);
+  CHECK(at.count(event_kind::failed) == 4);
+  CHECK(at.last(event_kind::failed).result == -ENOMEM);
+  const std::size_t before = at.seen.size();
+  one.peer->send("to nobody");
+  at.rest();
+  CHECK(at.seen.size() == before);
+
+  at.turn({other.receive()});
+  other.peer->send("not lost");
+  CHECK(at.until([&] { return at.text[other.subject.bits()] == "not lost"; }));
+}
+
+// A turn that fails must not leave answers to one that has no room for them.
+TEST_CASE("kqueue: after a call that failed as a whole the least room is enough") {
+  seam at(calm_kqueue());
+  std::vector<change> changes;
+  const int closed = ::dup(0);
+  ::close(closed);
+  for (std::uint32_t i = 0; i < 700; ++i)
+    changes.push_back({.subject = token(role::connection, i, 1), .fd = closed});
+  {
+    const broken_waits while_here(ENOMEM);
+    at.turn(changes, changes.size() + least_event_room, 0);
+    CHECK(at.count(event_kind::failed) == changes.size());
+    std::array<event, least_event_room> none;
+    turn_terms terms{.now = at.now};
+    CHECK(at.poller->turn({}, none, terms) == -ENOMEM);
+  }
+  at.turn({}, least_event_room, 0, false);
+  CHECK(at.count(event_kind::failed) == changes.size());
+}
+
+TEST_CASE("kqueue: a generation of 0 is one like any other") {
+  seam at(calm_kqueue());
+  auto one = at.connect();
+  one.subject = token(role::connection, 5, 0);
+  at.turn({one.receive()});
+  CHECK(at.count(event_kind::failed) == 0);
+  one.peer->send("heard");
+  CHECK(at.until([&] { return at.count(one.subject, event_kind::readable) != 0; }));
+}
+
+TEST_CASE("kqueue: what fails late of a listener is not the next one's") {
+  seam at(calm_kqueue());
+  const listener next = *listener::open(address::loopback(0));
+  const int closed = ::dup(0);
+  ::close(closed);
+  change dead = on_listener(next, operation::accept, 3, 1);
+  dead.fd = closed;
+  change stopped = dead;
+  stopped.what = operation::stop_accept;
+  // A stop of a generation that has gone stops nobody, either.
+  at.turn({dead, stopped, on_listener(next, operation::accept, 3, 2), stopped}, 64, 0, false);
+  CHECK(at.count(event_kind::failed) == 0);
+  const auto peer = at.where.connect(next.local());
+  CHECK(at.until([&] { return at.accepted().size() == 1; }));
 }
 
 // The write filter says EV_EOF then.

@@ -7,6 +7,17 @@
 
 namespace hinge::test {
 
+int broken_waits::failure = 0;
+
+broken_waits::broken_waits(int code) {
+  failure = code;
+#ifdef HINGE_HAVE_EPOLL
+  sys::current.epoll_wait = [](int, epoll_event*, int, int) noexcept { return -failure; };
+#endif
+  sys::current.kevent = [](int, const sys::kernel_event*, sys::kernel_count, sys::kernel_event*,
+                           sys::kernel_count, const timespec*) noexcept { return -failure; };
+}
+
 seam::seam(const tested_backend& on, const poller_options& options)
     : completes_(on.completes),
       world_(on.make_world()),

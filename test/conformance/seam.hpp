@@ -5,6 +5,7 @@
 #include <hinge/socket.hpp>
 
 #include "conformance/backends.hpp"
+#include "sys.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -41,6 +42,19 @@ inline change on_listener(const listener& at, operation what, std::uint32_t slot
                           std::uint32_t generation = 0) {
   return {.subject = token(role::listener, slot, generation), .fd = at.fd(), .what = what};
 }
+
+/// While it lives the call that a readiness backend waits in fails, and does nothing.
+class broken_waits {
+public:
+  explicit broken_waits(int code);
+  ~broken_waits() { sys::current = before_; }
+  broken_waits(const broken_waits&) = delete;
+  broken_waits& operator=(const broken_waits&) = delete;
+
+private:
+  static int failure;
+  const sys::call_table before_ = sys::current;
+};
 
 class seam {
 public:

@@ -64,6 +64,21 @@ HINGE_TEST_CASE("rule 1: what is started already fails, and goes on", backends) 
   CHECK(at.connect().fd >= 0);
 }
 
+HINGE_TEST_CASE("rule 1: a turn that breaks tells first what its changes came to",
+                readiness_backends) {
+  seam at(backend);
+  auto one = at.connect();
+  auto other = at.connect();
+  at.turn({one.receive(), other.receive()});
+  {
+    const broken_waits while_here(ENOMEM);
+    at.turn({one.receive(), other.detach()});
+  }
+  CHECK(at.count(one.subject, event_kind::failed) == 1);
+  CHECK(at.count(other.subject, event_kind::detached) == 1);
+  at.where.forgive();
+}
+
 HINGE_TEST_CASE("rule 1: without room for each answer and two more nothing is applied", backends) {
   seam at(backend);
   const std::array changes = {on_listener(at.door, operation::accept),
