@@ -42,17 +42,6 @@ constexpr timespec at_once{};
 // NetBSD, OpenBSD and macOS refuse more than 100,000,000 s.
 constexpr instant longest_wait_s = 10'000'000;
 
-#if defined(HINGE_LIBKQUEUE) || defined(EVFILT_LIBKQUEUE)
-// There a trigger takes locks, which a signal handler must not, and `data` doesn't count what lies
-// behind urgent data.
-constexpr bool counts_bytes = false;
-#else
-constexpr bool counts_bytes = true;
-#ifdef EVFILT_USER
-#define HINGE_USER_EVENTS
-#endif
-#endif
-
 kernel_event kernel_change(int fd, filter what, unsigned does, token subject) noexcept {
   kernel_event made{};
   made.ident = static_cast<decltype(made.ident)>(fd);
@@ -81,7 +70,7 @@ event connection_event(const kernel_event& one, token subject) noexcept {
   const auto bytes = static_cast<std::uint64_t>(one.data);
   return {.subject = subject,
           .result = readiness::in | (ended ? readiness::end : 0) | failed,
-          .buffer = counts_bytes ? readiness::at_least(bytes) : readiness::many,
+          .buffer = sys::on_libkqueue ? readiness::many : readiness::at_least(bytes),
           .kind = event_kind::readable};
 }
 
@@ -171,7 +160,8 @@ result<void> kqueue_poller::state::open_queue() noexcept {
 }
 
 result<void> kqueue_poller::state::open_wake() noexcept {
-#ifdef HINGE_USER_EVENTS
+#ifdef EVFILT_USER
+  if (sys::on_libkqueue) return open_pipe();
   const kernel_event wanted = kernel_change(0, EVFILT_USER, EV_ADD | EV_CLEAR, token());
   const int added = sys::kevent(queue.get(), &wanted, 1, nullptr, 0, &at_once);
   if (added >= 0) return {};
@@ -199,7 +189,7 @@ result<void> kqueue_poller::state::open_pipe() noexcept {
 }
 
 void kqueue_poller::wake() const noexcept {
-#ifdef HINGE_USER_EVENTS
+#ifdef EVFILT_USER
   if (!state_->wake_writes) {
     kernel_event trigger = kernel_change(0, EVFILT_USER, 0, token());
     trigger.fflags = NOTE_TRIGGER;
@@ -209,6 +199,16 @@ void kqueue_poller::wake() const noexcept {
 #endif
   // A pipe that is full has woken already.
   sys::write(state_->wake_writes.get(), "", 1);
+}
+
+/// At once, and not with the next turn: by then the number may be another connection's.
+void kqueue_poller::closing(int fd) noexcept {
+  if (!sys::on_libkqueue) return;
+  const std::array both = {kernel_change(fd, EVFILT_READ, EV_DELETE | EV_RECEIPT, token()),
+                           kernel_change(fd, EVFILT_WRITE, EV_DELETE | EV_RECEIPT, token())};
+  std::array<kernel_event, both.size()> receipts;  // no slot is left for what is ready
+  sys::kevent(state_->queue.get(), both.data(), both.size(), receipts.data(), receipts.size(),
+              &at_once);
 }
 
 /// The report of what wakes: true when somebody has called.

@@ -37,6 +37,21 @@ template <class Count>
 Count count_type(int (*)(int, const kernel_event*, Count, kernel_event*, Count, const timespec*));
 /// What kevent(2) counts in: int, and on NetBSD std::size_t.
 using kernel_count = decltype(count_type(&::kevent));
+
+#ifdef HINGE_SYS_SEAM
+#define HINGE_SYS_FACT inline bool
+#else
+#define HINGE_SYS_FACT inline constexpr bool
+#endif
+/// Whether kevent(2) is libkqueue's, on Linux. It differs: a trigger of EVFILT_USER takes locks,
+/// which a signal handler must not; `data` doesn't count what lies behind urgent data; and a
+/// registration outlives its descriptor. Tests set it.
+#if defined HINGE_LIBKQUEUE || defined EVFILT_LIBKQUEUE
+HINGE_SYS_FACT on_libkqueue = true;
+#else
+HINGE_SYS_FACT on_libkqueue = false;
+#endif
+#undef HINGE_SYS_FACT
 }  // namespace hinge::sys
 #endif
 

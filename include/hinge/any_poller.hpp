@@ -46,6 +46,9 @@ public:
     return calls_->turn(object_.get(), changes, events, terms);
   }
   void wake() const noexcept { calls_->wake(object_.get()); }
+  void closing(int fd) noexcept {
+    if (calls_->closing != nullptr) calls_->closing(object_.get(), fd);
+  }
   std::string_view name() const noexcept {
     return calls_ == nullptr ? "none" : calls_->name(object_.get());
   }
@@ -59,10 +62,20 @@ private:
     result<void> (*open)(void*, const poller_options&) noexcept;
     int (*turn)(void*, std::span<const change>, std::span<event>, turn_terms&) noexcept;
     void (*wake)(const void*) noexcept;
+    void (*closing)(void*, int) noexcept;  // null: it has none
     std::string_view (*name)(const void*) noexcept;
     poller_limits (*limits)(const void*) noexcept;
   };
   using owner = std::unique_ptr<void, void (*)(void*)>;
+
+  template <class Concrete>
+  static constexpr auto closing_of() noexcept -> void (*)(void*, int) noexcept {
+    if constexpr (requires(Concrete & one) { one.closing(0); }) {
+      return [](void* self, int fd) noexcept { static_cast<Concrete*>(self)->closing(fd); };
+    } else {
+      return nullptr;
+    }
+  }
 
   template <class Concrete>
   static constexpr table calls_of = {
@@ -74,6 +87,7 @@ private:
         return static_cast<Concrete*>(self)->turn(changes, events, terms);
       },
       [](const void* self) noexcept { static_cast<const Concrete*>(self)->wake(); },
+      closing_of<Concrete>(),
       [](const void* self) noexcept { return static_cast<const Concrete*>(self)->name(); },
       [](const void* self) noexcept { return static_cast<const Concrete*>(self)->limits(); },
   };

@@ -30,6 +30,9 @@ public:
   HINGE_API int turn(std::span<const change> changes, std::span<event> events,
                      turn_terms& terms) noexcept;
   HINGE_API void wake() const noexcept;
+  /// As poller.hpp says. A system call on libkqueue alone, where a registration outlives its
+  /// descriptor; elsewhere nothing.
+  HINGE_API void closing(int fd) noexcept;
   HINGE_API poller_limits limits() const noexcept;
   static constexpr std::string_view name() noexcept { return "kqueue"; }
   static constexpr bool completes() noexcept { return false; }

@@ -46,9 +46,8 @@ public:
   /// Returns how many events there were, or -errno when the poller broke.
   int turn(deadline until = deadline::never()) noexcept { return turn_inline(until); }
 
-  /// Stops accepting, closes the listeners, tells the handler (on_drain) about each open
-  /// connection, right from here; what is still open after `timeout` (0: at once) is closed with
-  /// cause `drain`. run() returns when all is closed.
+  /// Stops accepting, closes the listeners, and calls on_drain for each open connection right here;
+  /// what is open after `timeout` (0: at once) is closed with cause `drain`. Then run() returns.
   void drain(nanoseconds timeout) noexcept;
 
   Handler& handler() noexcept { return handler_; }
@@ -431,11 +430,12 @@ inline void loop<P, H>::end(std::uint32_t slot) noexcept {
   if constexpr (requires { handler_.on_close(connection{}, close_cause{}); })
     handler_.on_close(handle(slot), table_.hot(slot).cause);
   if constexpr (has_payload) std::destroy_at(payload_array_.data() + slot);
+  const hot_entry& h = table_.hot(slot);
+  if (h.has(connection_flag::attached)) detail::tell_closing(poller_, h.fd);
   release(slot, poller_.completes());
 }
 
-/// The destructor's part: every connection ends with its on_close. A backend that breaks, or that
-/// doesn't let go of all descriptors within a thousand turns, isn't waited for.
+/// Each connection ends with its on_close; no backend that breaks or doesn't let go is waited for.
 template <poller P, handler H>
 void loop<P, H>::close_all() noexcept {
   if (wake_ == nullptr) return;

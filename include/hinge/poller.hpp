@@ -64,6 +64,8 @@ inline constexpr std::size_t least_event_room = 2;
 /// - turn(changes, events, terms): applies all changes in order, waits, fills events. Returns how
 ///   many, or -errno when the backend itself is broken. Returns at once when a change was answered.
 /// - wake(): any thread, async-signal-safe: the running or next turn reports `woken`.
+/// - closing(fd), if it has one: readiness: a registered descriptor is about to be closed without a
+///   detach.
 /// - completes(): false: readiness (the loop receives and sends); true: completion (the backend
 /// does).
 template <class P>
@@ -83,5 +85,12 @@ concept poller = requires(P p, const P c, const poller_options& options,
   { c.completes() }
   noexcept->std::same_as<bool>;
 };
+
+namespace detail {
+template <class P>
+inline void tell_closing([[maybe_unused]] P& to, [[maybe_unused]] int fd) noexcept {
+  if constexpr (requires { to.closing(fd); }) to.closing(fd);
+}
+}  // namespace detail
 
 }  // namespace hinge

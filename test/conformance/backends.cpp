@@ -74,6 +74,8 @@ std::vector<tested_backend> backends() {
 #endif
       plain<kqueue_poller, kqueue_world>("kqueue"),
       chosen<kqueue_poller, lean_kqueue_world>("any kqueue"),
+      plain<kqueue_poller, libkqueue_world>("libkqueue"),
+      chosen<kqueue_poller, libkqueue_world>("any libkqueue"),
       plain<sim::readiness_poller, simulated_world>("simulated readiness"),
       plain<sim::completion_poller, simulated_world>("simulated completion"),
       chosen<sim::readiness_poller, simulated_world>("any simulated readiness"),

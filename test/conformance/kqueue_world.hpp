@@ -37,4 +37,18 @@ public:
                       .errors_come_alone = false}) {}
 };
 
+/// libkqueue: a registration outlives its descriptor, and its number's next owner hears nothing.
+class libkqueue_world final : public kqueue_world {
+public:
+  libkqueue_world()
+      : kqueue_world({.seed = 3,
+                      .counts_waiting = false,
+                      .enable_loses_event = false,
+                      .errors_come_alone = false,
+                      .keeps_closed = true}) {
+    sys::on_libkqueue = true;
+  }
+  ~libkqueue_world() override { sys::on_libkqueue = false; }
+};
+
 }  // namespace hinge::test

@@ -29,6 +29,24 @@ HINGE_TEST_CASE("life: accepted, read, answered, ended by the peer", backends) {
   CHECK(at.counters().bytes_out == 5);
 }
 
+// libkqueue keeps what it knows of a closed descriptor that was not deleted.
+HINGE_TEST_CASE("life: a descriptor's number that comes again hears as it did before", backends) {
+  house at(backend, {.data = echo});
+  int first = -1;
+  for (std::size_t i = 0; i < 3; ++i) {
+    client& peer = at.enter();
+    if (i == 0) first = at.about(0).fd;
+    CHECK((at.about(i).fd == first || backend.completes));
+    for (const std::string_view text : {"hello", "hello, hello"}) {
+      peer.send(text.substr(peer.received().size()));
+      CHECK(at.until([&] { return peer.received() == text; }));
+    }
+    at.handle(i).close();
+    CHECK(at.until([&] { return peer.ended(); }));
+    at.peers.back()->close();
+  }
+}
+
 HINGE_TEST_CASE("life: many bytes come back in order, through small buffers", backends) {
   house at(backend, {.data = echo},
            {.receive_buffer_bytes = 1024,

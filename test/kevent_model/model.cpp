@@ -95,6 +95,7 @@ bool watched(const queue& of, std::uintptr_t fd) {
 }
 
 void forget_closed(queue& of, std::uintptr_t fd, const std::optional<file>& now) {
+  if (all().how.keeps_closed) return;
   for (const short filter : {short{EVFILT_READ}, short{EVFILT_WRITE}}) {
     const auto at = of.notes.find({fd, filter});
     if (at != of.notes.end() && (!now || at->second.of != *now)) of.notes.erase(at);
@@ -151,16 +152,22 @@ int apply(int queue_fd, queue& of, const event& wanted) {
     return EINVAL;
   std::optional<file> which = user ? file{} : file_of(wanted.ident);
   if (!user) forget_closed(of, wanted.ident, which);
-  if (!which) return EBADF;
   const auto at = of.notes.find({wanted.ident, wanted.filter});
+  const bool outlived = at != of.notes.end() && is_closed(at->second);
+  if (!which && !outlived) return EBADF;
   if (at == of.notes.end()) {
     if ((wanted.flags & EV_ADD) == 0) return ENOENT;
     return add(queue_fd, of, wanted, *which);
   }
   if ((wanted.flags & EV_DELETE) != 0) {
+    if (outlived && which) return ENOENT;  // what is under the number now was never added
     of.notes.erase(at);
     if (!user && !watched(of, wanted.ident))
       epoll_ctl(queue_fd, EPOLL_CTL_DEL, static_cast<int>(wanted.ident), nullptr);
+    return 0;
+  }
+  if (outlived) {
+    at->second.wanted.udata = wanted.udata;
     return 0;
   }
   modify(of, at->second, wanted);
@@ -214,6 +221,8 @@ int take(int queue_fd, queue& of, event* into, int room) {
   for (note* const one : candidates(of)) {
     if (count == most) break;
     if (is_closed(*one)) {
+      one->active = false;
+      if (all().how.keeps_closed) continue;
       of.notes.erase({one->wanted.ident, one->wanted.filter});
       continue;
     }
@@ -302,7 +311,8 @@ std::string text() {
         std::pair(how.enable_loses_event, "enabling loses an event"),
         std::pair(how.adding_again_reports, "adding again reports"),
         std::pair(how.takes_error, "takes the error"),
-        std::pair(how.errors_come_alone, "errors come alone")})
+        std::pair(how.errors_come_alone, "errors come alone"),
+        std::pair(how.keeps_closed, "keeps what is closed")})
     if (is) made.append(", ").append(name);
   return made;
 }

@@ -25,6 +25,7 @@ struct behaviour {
   bool adding_again_reports = false;  ///< EV_ADD of what is there and ready (FreeBSD, NetBSD)
   bool takes_error = true;            ///< fflags of EV_EOF are taken from SO_ERROR (libkqueue)
   bool errors_come_alone = true;      ///< false: with what is ready (libkqueue)
+  bool keeps_closed = false;          ///< a registration outlives its descriptor (libkqueue)
 };
 
 /// In force for all queues; another thread must not be in kevent then.

@@ -228,6 +228,31 @@ TEST_CASE("row: EV_ADD and EV_DELETE of a closed descriptor: EBADF (F, N)") {
   }
 }
 
+TEST_CASE("row: EV_ADD and EV_DELETE of a closed descriptor: 0 (L); EV_DELETE before close") {
+  behaviour how = calm();
+  how.keeps_closed = true;
+  scene at(how);
+  at.call({at.reading(EV_ADD | EV_CLEAR)});
+  const int number = at.here.release();
+  ::close(number);
+  CHECK(at.call({change(number, EVFILT_READ, EV_ADD | EV_CLEAR)}).empty());
+  CHECK(at.failed == 0);
+  // The number's next owner hears nothing, and nothing helps it.
+  unique_fd next(::dup2(at.there.get(), number));
+  const tcp_pair pair;
+  REQUIRE(::dup2(pair.here.get(), number) == number);
+  REQUIRE(::write(pair.there.get(), "x", 1) == 1);
+  CHECK(at.call({change(number, EVFILT_READ, EV_ADD | EV_CLEAR)}).empty());
+  CHECK(at.call({change(number, EVFILT_READ, EV_DELETE)}).size() == 1);
+  CHECK(at.call({change(number, EVFILT_READ, EV_ADD | EV_CLEAR)}).empty());
+  // Until it is closed, too, and then deleted.
+  next.reset();
+  CHECK(at.call({change(number, EVFILT_READ, EV_DELETE)}).empty());
+  REQUIRE(::dup2(pair.here.get(), number) == number);
+  next.reset(number);
+  CHECK(at.call({change(number, EVFILT_READ, EV_ADD | EV_CLEAR)}).size() == 1);
+}
+
 TEST_CASE("row: a listener's data: 3 with 3 pending (F, N), 1 (L)") {
   for (const bool counts : {true, false}) {
     behaviour how = calm();
