@@ -318,19 +318,30 @@ bool loop_base::error_told(std::uint32_t slot, std::int32_t hints) noexcept {
   return false;
 }
 
-/// A short read that brought less than there was has stopped at urgent data: it was not the last.
+/// A short read that brought less than there was may have stopped at urgent data, and not be the
+/// last. What has stopped before, by a pause or for the others' sake, goes on until it is.
 void loop_base::read_of(std::uint32_t slot, std::uint64_t bytes, std::uint16_t announced) noexcept {
-  if (announced != readiness::many && bytes >= announced) return;
   hot_entry& h = table_.hot(slot);
-  h.set(connection_flag::unread | connection_flag::partial_reads);
-  list_ready(slot, h);
+  if ((announced != readiness::many && bytes >= announced) || h.has(connection_flag::peer_ended))
+    return;
+  if (!h.has(connection_flag::unread)) {
+    if (!hides_bytes(slot)) return;
+    h.set(connection_flag::unread);
+    list_ready(slot, h);
+  }
+  h.set(connection_flag::partial_reads);
 }
 
-/// A receive said EAGAIN. At the mark of urgent data it also does when a signal is pending (tcp(7);
-/// Linux 6.18), and the edge is used up. poll(2) knows better; on a Unix socket it isn't needed.
+/// A receive said EAGAIN, or was short. At the mark of urgent data it also is when more is there,
+/// and says EAGAIN when a signal is pending (tcp(7); Linux 6.18), and the edge is used up. poll(2)
+/// knows better, and short reads are to be believed again; on a Unix socket it isn't needed.
 bool loop_base::hides_bytes(std::uint32_t slot) noexcept {
   const family peer = table_.cold(slot).peer.family;
-  return (peer == family::ipv4 || peer == family::ipv6) && sockets::readable(table_.hot(slot).fd);
+  if (peer != family::ipv4 && peer != family::ipv6) return false;
+  hot_entry& h = table_.hot(slot);
+  if (sockets::readable(h.fd)) return true;
+  h.clear(connection_flag::partial_reads);
+  return false;
 }
 
 bool loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept {

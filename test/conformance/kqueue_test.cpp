@@ -3,6 +3,8 @@
 #include "conformance/kqueue_world.hpp"
 #include "conformance/seam.hpp"
 
+#include <catch2/generators/catch_generators.hpp>
+
 #include <algorithm>
 
 using namespace hinge;
@@ -11,14 +13,11 @@ using namespace hinge::test;
 namespace {
 
 /// Without surprises: they cost calls.
-struct calm_kqueue_world final : kqueue_world {
-  calm_kqueue_world() : kqueue_world(kevent_model::calm()) {}
-};
-
+template <class World = kqueue_world>
 tested_backend calm_kqueue() {
   tested_backend made = find_backend("kqueue");
   made.make_world = []() -> std::unique_ptr<world> {
-    return std::make_unique<calm_kqueue_world>();
+    return std::make_unique<World>(kevent_model::calm());
   };
   return made;
 }
@@ -89,6 +88,56 @@ TEST_CASE("kqueue: accepting and echoing take no more calls than on epoll") {
     CHECK(kqueue.kevents >= repeats);
     CHECK(kqueue.kevents < repeats + repeats / 2);
   }
+}
+
+// A long message and a pause leave open whether all was read; that must cost no more than they do.
+TEST_CASE("kqueue: a message is one receive, also after a long one and after a pause") {
+  const bool counts = GENERATE(true, false);
+  house at(counts ? calm_kqueue() : calm_kqueue<libkqueue_world>(), {.data = echo});
+  client& peer = at.enter();
+  const auto exchange = [&](std::size_t bytes) {
+    const std::size_t all = peer.received().size() + bytes;
+    std::size_t given = 0;
+    while (given < bytes) {
+      const std::size_t sent = peer.send(pattern(bytes - given));
+      given += sent;
+      if (sent == 0 || bytes < 1000) break;
+    }
+    REQUIRE(at.until([&] {
+      if (given < bytes) given += peer.send(pattern(bytes - given));
+      return peer.received().size() == all;
+    }));
+  };
+  const auto check = [&](const char* after) {
+    CAPTURE(after, counts);
+    const std::uint64_t receives = at.where.calls().count(call_id::recv);
+    const std::uint64_t polls = at.where.calls().count(call_id::poll);
+    for (int i = 0; i < 10; ++i) exchange(7);
+    CHECK(at.where.calls().count(call_id::recv) - receives == 10);
+    // libkqueue doesn't say what lies behind urgent data.
+    CHECK(at.where.calls().count(call_id::poll) - polls == (counts ? 0 : 10));
+  };
+  exchange(7);
+  at.rest(2);
+  check("a short one");
+  exchange(200'000);
+  at.rest(2);
+  check("a long one");
+
+  at.notes().does.data = [](connection c, std::span<std::byte> bytes) {
+    c.send(bytes);
+    c.pause_reading();
+  };
+  for (int i = 0; i < 3; ++i) {
+    peer.send(pattern(100'000));
+    at.rest(2);
+    at.handle(0).resume_reading();
+    at.rest(2);
+  }
+  at.notes().does.data = echo;
+  at.handle(0).resume_reading();
+  at.rest(20);
+  check("a pause");
 }
 
 TEST_CASE("kqueue: a turn is one kevent, with its changes") {

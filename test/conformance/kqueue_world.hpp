@@ -40,15 +40,18 @@ public:
 /// libkqueue: a registration outlives its descriptor, and its number's next owner hears nothing.
 class libkqueue_world final : public kqueue_world {
 public:
-  libkqueue_world()
-      : kqueue_world({.seed = 3,
-                      .counts_waiting = false,
-                      .enable_loses_event = false,
-                      .errors_come_alone = false,
-                      .keeps_closed = true}) {
+  explicit libkqueue_world(const kevent_model::behaviour& how = {}) : kqueue_world(like(how)) {
     sys::on_libkqueue = true;
   }
   ~libkqueue_world() override { sys::on_libkqueue = false; }
+
+private:
+  static kevent_model::behaviour like(kevent_model::behaviour how) {
+    how.seed = 3;
+    how.counts_waiting = how.enable_loses_event = how.errors_come_alone = false;
+    how.keeps_closed = true;
+    return how;
+  }
 };
 
 }  // namespace hinge::test
