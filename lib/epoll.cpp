@@ -77,6 +77,7 @@ result<void> epoll_poller::open(const poller_options& options) noexcept {
 }
 
 void epoll_poller::wake() const noexcept {
+  const sys::errno_kept by_a_signal_handler;
   const std::uint64_t one = 1;
   sys::write(state_->wake.get(), &one, sizeof one);
 }

@@ -189,6 +189,7 @@ result<void> kqueue_poller::state::open_pipe() noexcept {
 }
 
 void kqueue_poller::wake() const noexcept {
+  const sys::errno_kept by_a_signal_handler;
 #ifdef EVFILT_USER
   if (!state_->wake_writes) {
     kernel_event trigger = kernel_change(0, EVFILT_USER, 0, token());

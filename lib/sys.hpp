@@ -130,6 +130,18 @@ HINGE_SYS_FACT on_libkqueue = false;
 
 namespace hinge::sys {
 
+/// For what a signal handler may call: errno is in the end what it was.
+class errno_kept {
+public:
+  errno_kept() noexcept = default;
+  ~errno_kept() { errno = before_; }
+  errno_kept(const errno_kept&) = delete;
+  errno_kept& operator=(const errno_kept&) = delete;
+
+private:
+  const int before_ = errno;
+};
+
 template <class Integer>
 inline Integer fold(Integer returned) noexcept {
   return returned < 0 ? static_cast<Integer>(-errno) : returned;

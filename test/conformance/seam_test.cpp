@@ -284,6 +284,26 @@ HINGE_TEST_CASE("wake: ends a wait, and waits for the next turn", backends) {
   CHECK(events[0].kind == event_kind::woken);
 }
 
+HINGE_TEST_CASE("wake: errno stays as it was, for the sake of signal handlers",
+                readiness_backends) {
+  seam at(backend);
+  sys::call_table before = sys::current;
+  sys::current.write = [](int, const void*, std::size_t) noexcept -> ssize_t {
+    errno = EAGAIN;
+    return -EAGAIN;
+  };
+  sys::current.kevent = [](int, const sys::kernel_event*, sys::kernel_count, sys::kernel_event*,
+                           sys::kernel_count, const timespec*) noexcept {
+    errno = ENOMEM;
+    return -ENOMEM;
+  };
+  errno = EXDEV;
+  at.poller->wake();
+  const int after = errno;
+  sys::current = before;
+  CHECK(after == EXDEV);
+}
+
 HINGE_TEST_CASE("turn: a wait without events lasts until its deadline", backends) {
   seam at(backend);
   const instant until = at.now + 20'000'000;
