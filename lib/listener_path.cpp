@@ -1,6 +1,7 @@
 #include "listener_path.hpp"
 
 #include "fixed_text.hpp"
+#include "stream_socket.hpp"
 #include "sys.hpp"
 
 #include <hinge/socket.hpp>
@@ -34,10 +35,12 @@ failure failed(const char* call, std::string_view what, const address& at, int c
   return fail(call, argument.add(what, at.text_into(room)).view(), -code);
 }
 
-// Whether somebody listens behind a socket's path: -ECONNREFUSED says no; 0, -EAGAIN (the backlog
-// is full) and -EPROTOTYPE (a datagram socket) say yes.
+// Whether a path's socket is somebody's: -ECONNREFUSED says no; -EPROTOTYPE (a stream socket) and 0
+// (a datagram socket) say yes. A datagram socket asks, as the BSDs say ECONNREFUSED to a stream
+// socket also when the backlog is full; they compare the types before they look at that (as Linux).
+// So a living server sees nothing of it, either.
 int try_connect(const address& at) noexcept {
-  const unique_fd probe(sockets::open_stream(family::unix_path));
+  const unique_fd probe(stream_socket::open(AF_UNIX, SOCK_DGRAM));
   return probe ? sockets::connect(probe.get(), at) : probe.get();
 }
 
@@ -56,7 +59,6 @@ result<void> remove_stale(const address& at) noexcept {
     case -ENOENT:
       return {};
     case 0:
-    case -EAGAIN:
     case -EPROTOTYPE:
       return failed("bind", "", at, -EADDRINUSE);
     default:

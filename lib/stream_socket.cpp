@@ -18,13 +18,13 @@ int forbid_signal([[maybe_unused]] int fd) noexcept {
 #endif
 }
 
-int open(int domain) noexcept {
+int open(int domain, int type) noexcept {
 #if defined SOCK_NONBLOCK && defined SOCK_CLOEXEC
-  unique_fd made(sys::socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  unique_fd made(sys::socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!made) return made.get();
   int code = 0;
 #else
-  unique_fd made(sys::socket(domain, SOCK_STREAM, 0));
+  unique_fd made(sys::socket(domain, type, 0));
   if (!made) return made.get();
   int code = set_flags(made.get(), 0);
 #endif

@@ -14,7 +14,7 @@ int set_flags(int fd, int other) noexcept;
 int forbid_signal(int fd) noexcept;
 
 /// A new socket, or the -errno of the call that failed.
-int open(int domain) noexcept;
+int open(int domain, int type = SOCK_STREAM) noexcept;
 
 /// Does to an accepted descriptor what the accept has left out. A failure is this connection's, and
 /// the errno of another call says nothing about the listener: `fd` is closed then, and the answer

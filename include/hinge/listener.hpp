@@ -75,10 +75,10 @@ struct listener_options {
   std::optional<unsigned> unix_mode = {};
   std::optional<std::uint32_t> unix_owner = {};
   std::optional<std::uint32_t> unix_group = {};
-  /// For Unix paths, at open: when the path is taken, remove it if it is a socket and a connect(2)
-  /// to it says ECONNREFUSED, that is, nobody listens (a living server sees one connection come and
-  /// go). A socket in use is EADDRINUSE, anything but a socket ENOTSOCK, and both stay. Two servers
-  /// that start at the same moment may take the path from each other.
+  /// For Unix paths, at open: when the path is taken, remove it if it is a socket and nobody's any
+  /// more, as the connect(2) of a datagram socket tells (a living server sees nothing of it). A
+  /// socket in use is EADDRINUSE, anything but a socket ENOTSOCK, and both stay. Two servers that
+  /// start at the same moment may take the path from each other.
   bool remove_stale_path = false;
 };
 

@@ -148,6 +148,7 @@ TEST_CASE("a path in use stays, and so does its server") {
   const auto inode = file_of(at).st_ino;
   CHECK(refusal(at) == in_use);
   CHECK(refusal(at, {.remove_stale_path = true}) == in_use);
+  CHECK(::accept(living.fd(), nullptr, nullptr) == -1);  // it has seen nothing of the question
 
   std::vector<unique_fd> waiting;  // until the queue is full, and a connect would have to wait
   for (int client = 0; client < 8; ++client) {
@@ -157,6 +158,18 @@ TEST_CASE("a path in use stays, and so does its server") {
   REQUIRE(waiting.size() < 8);
   CHECK(refusal(at, {.remove_stale_path = true}) == in_use);
   CHECK(file_of(at).st_ino == inode);
+}
+
+// As a full queue, this is ECONNREFUSED to a stream socket, there on the BSDs alone.
+TEST_CASE("the path of a server that doesn't listen yet is in use") {
+  const unix_folder folder;
+  const address at = folder.at();
+  const unique_fd soon(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  REQUIRE(sockets::bind(soon.get(), at) == 0);
+  REQUIRE(try_connect(at) == ECONNREFUSED);
+  CHECK(refusal(at, {.remove_stale_path = true}) ==
+        "bind " + at.text() + ": EADDRINUSE: Address already in use");
+  CHECK(exists(at));
 }
 
 TEST_CASE("a datagram server's path is in use too") {
