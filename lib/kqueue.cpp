@@ -68,8 +68,10 @@ event connection_event(const kernel_event& one, token subject) noexcept {
             .result = readiness::out | failed,
             .kind = failed == 0 ? event_kind::writable : event_kind::readable};
   const auto bytes = static_cast<std::uint64_t>(one.data);
+  // With nothing to read and no end there may be an error: FreeBSD says no more then.
+  const std::int32_t else_failed = ended ? readiness::end : bytes == 0 ? readiness::error : 0;
   return {.subject = subject,
-          .result = readiness::in | (ended ? readiness::end : 0) | failed,
+          .result = readiness::in | else_failed | failed,
           .buffer = sys::on_libkqueue ? readiness::many : readiness::at_least(bytes),
           .kind = event_kind::readable};
 }

@@ -248,6 +248,41 @@ TEST_CASE("kqueue: what fails late of a listener is not the next one's") {
   CHECK(at.until([&] { return at.accepted().size() == 1; }));
 }
 
+// FreeBSD: a socket that has an error and no end.
+TEST_CASE("kqueue: an error without EV_EOF ends a connection, also in a pause") {
+  tested_backend on = find_backend("kqueue");
+  on.make_world = []() -> std::unique_ptr<world> {
+    kevent_model::behaviour how;
+    how.errors_lack_end = true;
+    return std::make_unique<kqueue_world>(how);
+  };
+  const bool paused = GENERATE(false, true);
+  house at(on, {.data = echo});
+  client& peer = at.enter();
+  peer.send("x");
+  CHECK(at.until([&] { return peer.received() == "x"; }));
+  if (paused) at.handle(0).pause_reading();
+  at.rest(2);
+  peer.reset();
+  CHECK(at.until([&] { return at.about(0).closes == 1; }, 50));
+  CHECK(at.about(0).cause == close_cause::peer_reset);
+}
+
+// Between the report and the accept the peer may have gone.
+TEST_CASE("kqueue: a listener that has nobody after all goes on") {
+  tested_backend on = find_backend("kqueue");
+  on.make_world = []() -> std::unique_ptr<world> {
+    return std::make_unique<kqueue_world>(kevent_model::behaviour{.listeners_lie = true});
+  };
+  house at(on, {.data = echo});
+  at.rest(100);
+  CHECK(at.where.empty_accepts() > 0);
+  client& peer = at.enter();
+  peer.send("x");
+  CHECK(at.until([&] { return peer.received() == "x"; }));
+  CHECK(at.counters().accept_retries == 0);
+}
+
 // The write filter says EV_EOF then.
 TEST_CASE("kqueue: one's own end is not the peer's") {
   seam at(calm_kqueue());

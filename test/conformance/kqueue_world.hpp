@@ -34,7 +34,8 @@ public:
                       .has_user_events = false,
                       .adding_again_reports = true,
                       .takes_error = false,
-                      .errors_come_alone = false}) {}
+                      .errors_come_alone = false,
+                      .returns_add = true}) {}
 };
 
 /// libkqueue: a registration outlives its descriptor, and its number's next owner hears nothing.
@@ -49,7 +50,7 @@ private:
   static kevent_model::behaviour like(kevent_model::behaviour how) {
     how.seed = 3;
     how.counts_waiting = how.enable_loses_event = how.errors_come_alone = false;
-    how.keeps_closed = true;
+    how.keeps_closed = how.returns_add = true;
     return how;
   }
 };

@@ -66,6 +66,7 @@ found look(queue& of, const note& one, const behaviour& how) {
   ::poll(&state, 1, 0);
   const auto any = [&](int bits) { return (state.revents & bits) != 0; };
   found made;
+  if (how.errors_lack_end && any(POLLERR)) return {.fires = true};
   const bool known = of.errors.count(one.wanted.ident) != 0;
   if (any(POLLERR) || (known && any(POLLHUP))) made.error = error_of(of, one, how);
   int bytes = 0;

@@ -72,7 +72,8 @@ void activate(queue& of, std::uintptr_t fd, short filter) {
 void edge(queue& of, const epoll_event& seen) {
   const auto fd = static_cast<std::uintptr_t>(seen.data.fd);
   if ((seen.events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) activate(of, fd, EVFILT_READ);
-  if ((seen.events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) activate(of, fd, EVFILT_WRITE);
+  // What comes from the peer also acknowledges what it had, which makes room.
+  activate(of, fd, EVFILT_WRITE);
 }
 
 void absorb_edges(int of, queue& in) {
@@ -193,23 +194,26 @@ event report(note& one, const found& seen) {
   made.data = seen.data;
   made.fflags = static_cast<unsigned>(seen.error);
   if (seen.ended) made.flags |= EV_EOF;
+  if (all().how.returns_add) made.flags |= EV_ADD;
   if ((one.wanted.flags & (EV_CLEAR | EV_DISPATCH)) != 0) one.active = false;
   if ((one.wanted.flags & EV_DISPATCH) != 0) one.enabled = false;
   one.turn = ++all().turn;  // behind the others
   return made;
 }
 
-/// A connection that is not ready is said to be.
+/// Something that is not ready is said to be.
 int report_spuriously(queue& of, event* into) {
+  std::vector<const note*> any;
   for (const auto& [name, one] : of.notes) {
-    if (name.second != EVFILT_READ || !one.enabled || (one.wanted.flags & EV_CLEAR) == 0 ||
-        is_closed(one))
-      continue;
-    into[0] = one.wanted;
-    into[0].data = 0;
-    return 1;
+    const bool listens = (one.wanted.flags & EV_CLEAR) == 0;
+    if (name.second != EVFILT_USER && one.enabled && !is_closed(one) &&
+        (!listens || all().how.listeners_lie))
+      any.push_back(&one);
   }
-  return 0;
+  if (any.empty()) return 0;
+  into[0] = any[all().random.below(any.size())]->wanted;
+  into[0].data = (into[0].flags & EV_CLEAR) == 0 ? 1 : 0;
+  return 1;
 }
 
 int take(int queue_fd, queue& of, event* into, int room) {
@@ -254,11 +258,18 @@ int change(int queue_fd, queue& of, const event* changes, int count, event* into
       return -1;
     }
     into[told] = changes[i];
-    into[told].flags = EV_ERROR;
+    into[told].flags =
+        static_cast<unsigned short>(EV_ERROR | (all().how.returns_add ? changes[i].flags : 0));
     into[told++].data = failed;
   }
   done = told != 0 && all().how.errors_come_alone;
   return told;
+}
+
+/// What a kernel takes for a timeout; more seconds than that NetBSD, OpenBSD and macOS refuse.
+bool is_timeout(const timespec* wait) {
+  return wait == nullptr || (wait->tv_sec >= 0 && wait->tv_sec <= 100'000'000 &&
+                             wait->tv_nsec >= 0 && wait->tv_nsec < 1'000'000'000);
 }
 
 using limit = std::optional<clock::time_point>;
@@ -312,7 +323,9 @@ std::string text() {
         std::pair(how.adding_again_reports, "adding again reports"),
         std::pair(how.takes_error, "takes the error"),
         std::pair(how.errors_come_alone, "errors come alone"),
-        std::pair(how.keeps_closed, "keeps what is closed")})
+        std::pair(how.keeps_closed, "keeps what is closed"),
+        std::pair(how.returns_add, "returns EV_ADD"), std::pair(how.listeners_lie, "listeners lie"),
+        std::pair(how.errors_lack_end, "errors lack EV_EOF")})
     if (is) made.append(", ").append(name);
   return made;
 }
@@ -329,7 +342,6 @@ namespace {
 
 int call(int queue_fd, const event* changes, int count, event* into, int room,
          const timespec* wait) {
-  const limit until = limit_of(wait);
   int told = 0;
   {
     const guard held;
@@ -340,8 +352,14 @@ int call(int queue_fd, const event* changes, int count, event* into, int room,
     }
     bool done = false;
     told = change(queue_fd, at->second, changes, count, into, room, done);
-    if (done || told < 0 || told == room) return told;
+    if (done || told < 0 || (told == room && told != 0)) return told;
+    if (!is_timeout(wait)) {
+      errno = EINVAL;
+      return -1;
+    }
+    if (room == 0) return 0;
   }
+  const limit until = limit_of(wait);
   for (int failed = 0;;) {
     bool may_be_triggered = false;
     {

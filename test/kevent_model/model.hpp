@@ -26,6 +26,9 @@ struct behaviour {
   bool takes_error = true;            ///< fflags of EV_EOF are taken from SO_ERROR (libkqueue)
   bool errors_come_alone = true;      ///< false: with what is ready (libkqueue)
   bool keeps_closed = false;          ///< a registration outlives its descriptor (libkqueue)
+  bool returns_add = false;           ///< what is returned has EV_ADD (libkqueue, NetBSD)
+  bool listeners_lie = false;         ///< who waited may have gone; with wakes_spuriously
+  bool errors_lack_end = false;       ///< an error of a socket comes without EV_EOF
 };
 
 /// In force for all queues; another thread must not be in kevent then.
