@@ -58,7 +58,7 @@ inline int waiting_on([[maybe_unused]] int fd) noexcept {
 }
 
 /// The part of a backend's state that accepts. `Backend`, which derives from it, has
-///   reports_waiting      whether a report says how many wait (accept_source::reported)
+///   reports_waiting()    whether a report says how many wait (accept_source::reported)
 ///   disarm(source)       the kernel is not to report that listener any more
 template <class Backend>
 struct accept_sources {
@@ -134,7 +134,7 @@ struct accept_sources {
                                              std::uint32_t room, event* out,
                                              std::uint32_t& used) noexcept {
     std::uint32_t want = 1;
-    if (Backend::reports_waiting && source.reported > 1) {
+    if (Backend::reports_waiting()) {
       want = std::min(source.reported, room);
     } else if (source.served_turn + 1 != turn || since_last >= at_once_ns * accepted) {
       source.streak = 0;

@@ -40,7 +40,7 @@ static_assert(hints_of(EPOLLOUT | EPOLLERR | EPOLLHUP) ==
 }  // namespace
 
 struct epoll_poller::state : accept_sources<epoll_poller::state> {
-  static constexpr bool reports_waiting = false;
+  static constexpr bool reports_waiting() noexcept { return false; }
 
   unique_fd epoll;
   unique_fd wake;

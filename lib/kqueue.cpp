@@ -95,7 +95,7 @@ struct freed {
 }  // namespace
 
 struct kqueue_poller::state : accept_sources<kqueue_poller::state> {
-  static constexpr bool reports_waiting = true;
+  static bool reports_waiting() noexcept { return !sys::on_libkqueue; }
 
   unique_fd queue;
   unique_fd wake_reads;  // without user events: a pipe
