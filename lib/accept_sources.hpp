@@ -44,10 +44,10 @@ inline event failed_event(token subject, int code, operation what) noexcept {
           .kind = event_kind::failed};
 }
 
-/// Connections that wait in the queue of a listening TCP socket, or -errno. Only Linux has them in
-/// a listener's TCP_INFO.
+/// Connections that wait in the queue of a listening TCP socket, or -errno where TCP_INFO isn't as
+/// Linux fills it.
 inline int waiting_on([[maybe_unused]] int fd) noexcept {
-#ifdef __linux__
+#ifdef HINGE_HAVE_TCPI_UNACKED
   tcp_info info;
   socklen_t length = offsetof(tcp_info, tcpi_unacked) + sizeof info.tcpi_unacked;
   const int failed = sys::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);

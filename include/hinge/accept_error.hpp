@@ -37,15 +37,13 @@ inline constexpr accept_error_row accept_errors[] = {
     {ENETDOWN, accept_class::retry},
     {ENOPROTOOPT, accept_class::retry},
     {EHOSTDOWN, accept_class::retry},
-#ifdef ENONET
-    {ENONET, accept_class::retry},
-#endif
     {EHOSTUNREACH, accept_class::retry},
     {ENETUNREACH, accept_class::retry},
     {ETIMEDOUT, accept_class::retry},
-#ifdef __linux__
-    // One more of them. Its other meaning, no SOCK_STREAM, can't be: listener::open makes streams
-    // and listener::adopt checks.
+#ifdef ENONET
+    // Linux, which has this errno. EOPNOTSUPP is one more of them there: its other meaning, no
+    // SOCK_STREAM, can't be, as listener::open makes streams and listener::adopt checks.
+    {ENONET, accept_class::retry},
     {EOPNOTSUPP, accept_class::retry},
 #else
     {EOPNOTSUPP, accept_class::dead},

@@ -71,7 +71,6 @@
 #undef eventfd
 #endif
 
-#undef ENONET
 #undef ENOSR
 #undef IP_BIND_ADDRESS_NO_PORT
 #undef IP_FREEBIND
