@@ -24,23 +24,55 @@ constexpr std::uint32_t silent = connection_flag::user_paused | connection_flag:
 
 }  // namespace
 
-bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, int taken) noexcept {
+/// Completion: now, or with the next turn.
+bool loop_base::send_or_queue(std::uint32_t slot, std::span<const std::byte> bytes,
+                              bool last) noexcept {
+  const int taken = send_now(slot, bytes, last);
+  if (taken > 0 && taken == static_cast<int>(bytes.size())) {
+    sent_whole(slot, table_.hot(slot), bytes.size(), last);
+    return true;
+  }
+  return enqueue(slot, bytes, taken, last);
+}
+
+/// Completion: what is more than a segment, or would pass the mark, is not for the batch: copying
+/// costs more than a call, and a queue over its mark shall mean that the socket takes no more.
+/// Returns what send(2) says of `bytes`.
+int loop_base::send_now(std::uint32_t slot, std::span<const std::byte> bytes, bool last) noexcept {
+  hot_entry& h = table_.hot(slot);
+  const std::size_t all = h.queued + bytes.size();
+  const bool waits = all <= segment_pool::segment_bytes || stays_received(h, bytes) ||
+                     h.has(connection_flag::sending);
+  if ((waits && all <= options_.queue_high_bytes) || h.has(connection_flag::above_high)) return 0;
+  send_queued(slot);
+  if (h.state != connection_state::open) return -EPIPE;
+  if (h.queued != 0 || bytes.size() > options_.queue_limit_bytes) return 0;
+  const int taken = sockets::send(h.fd, bytes, last);
+  if (taken < static_cast<int>(bytes.size())) h.set(connection_flag::stuck);
+  return taken;
+}
+
+/// Completion: what no turn has taken yet is sent now, as on a readiness backend it is already. It
+/// may be the end of the connection.
+void loop_base::send_queued(std::uint32_t slot) noexcept {
+  hot_entry& h = table_.hot(slot);
+  if (h.state != connection_state::open && h.state != connection_state::draining) return;
+  take_back_send(slot, h);
+  if (h.queued != 0 && !h.has(connection_flag::sending | connection_flag::stuck)) flush(slot);
+}
+
+bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, int taken,
+                        bool last) noexcept {
   if (!append(slot, bytes, taken)) return false;
   hot_entry& h = table_.hot(slot);
-  if (h.queued > options_.queue_high_bytes && !h.has(connection_flag::above_high)) {
+  if (h.queued != 0 && (completes_ ? !last : !h.has(connection_flag::attached)))
+    list_changed(slot, h);
+  if (last) {
+    begin_drain(slot);
+  } else if (h.queued > options_.queue_high_bytes && !h.has(connection_flag::above_high)) {
     h.set(connection_flag::above_high);
     ++counters_.read_pauses;
   }
-  if (h.queued != 0 && (completes_ || !h.has(connection_flag::attached))) list_changed(slot, h);
-  return true;
-}
-
-bool loop_base::enqueue_last(std::uint32_t slot, std::span<const std::byte> bytes,
-                             int taken) noexcept {
-  if (!append(slot, bytes, taken)) return false;
-  hot_entry& h = table_.hot(slot);
-  if (!completes_ && h.queued != 0 && !h.has(connection_flag::attached)) list_changed(slot, h);
-  begin_drain(slot);
   return true;
 }
 
@@ -81,7 +113,7 @@ bool loop_base::append(std::uint32_t slot, std::span<const std::byte> bytes, int
 
 /// What lies in the received buffer that the handler is looking at stays there.
 bool loop_base::append_out(hot_entry& h, std::span<const std::byte> bytes) noexcept {
-  if (!in_received(bytes) || !buffers_.may_keep(h.lent)) return segments_.append(h.out, bytes);
+  if (!stays_received(h, bytes)) return segments_.append(h.out, bytes);
   if (!segments_.append_reference(h.out, bytes, received_buffer_)) return false;
   lend_once_more(h, received_buffer_);
   return true;
@@ -140,18 +172,18 @@ bool loop_base::send_last_soon(std::uint32_t slot, hot_entry& h) noexcept {
 }
 
 /// Completion: most replies lie in the received buffer, and nothing stands before them; with the
-/// last one goes the close. False: nothing was done, there is more to it.
-bool loop_base::reply_in_place(std::uint32_t slot, std::span<const std::byte> bytes,
-                               bool last) noexcept {
+/// last one goes the close. Otherwise there is more to it.
+bool loop_base::send_completing(std::uint32_t slot, std::span<const std::byte> bytes,
+                                bool last) noexcept {
   constexpr std::uint32_t receives_more =
       connection_flag::above_high | connection_flag::user_paused | connection_flag::receiving;
   constexpr std::uint32_t anything_else = send_under_way | receives_more;
   hot_entry& h = table_.hot(slot);
   if (bytes.empty() || h.queued != 0 || h.has(last ? anything_else : send_under_way) ||
-      (last && !h.held.empty()) || !in_received(bytes) ||
-      bytes.size() > options_.queue_high_bytes || !buffers_.may_keep(h.lent) ||
+      (last && !h.held.empty()) || !stays_received(h, bytes) ||
+      bytes.size() > options_.queue_high_bytes ||
       !segments_.append_reference(h.out, bytes, received_buffer_)) [[unlikely]]
-    return false;
+    return send_or_queue(slot, bytes, last);
   lend_once_more(h, received_buffer_);
   h.set(connection_flag::has_queue);
   h.queued = static_cast<std::uint32_t>(bytes.size());
@@ -175,7 +207,8 @@ bool loop_base::abort(connection_id id) noexcept {
     refused(h);
     return false;
   }
-  if (completes_) take_back_send(id.slot, *h);
+  if (completes_) send_queued(id.slot);
+  if (h->state == connection_state::ending) return false;  // a last reply went, and the end with it
   h->set(connection_flag::reset);
   doom(id.slot, close_cause::local_abort);
   return true;
@@ -252,14 +285,15 @@ bool loop_base::flush(std::uint32_t slot) noexcept {
     const bool last = h.state == connection_state::draining;
     const int taken = sockets::send_pieces(h.fd, std::span(pieces).first(count), last);
     if (taken < 0) {
-      if (!sockets::would_block(taken)) fail_connection(slot, taken);
+      sockets::would_block(taken) ? h.set(connection_flag::stuck) : fail_connection(slot, taken);
       break;
     }
     consume(h, static_cast<std::uint32_t>(taken));
   }
   if (h.queued == before) return false;
-  // The edge is used up only by EAGAIN; a flush that stopped for fairness goes on by itself.
-  if (before - h.queued >= flush_bytes && h.queued != 0) {
+  // The edge is used up only by EAGAIN; a flush that stopped for fairness goes on by itself, on a
+  // completion backend behind the next piece.
+  if (!completes_ && before - h.queued >= flush_bytes && h.queued != 0) {
     h.set(connection_flag::unsent);
     list_ready(slot, h);
   }
@@ -268,7 +302,7 @@ bool loop_base::flush(std::uint32_t slot) noexcept {
 
 bool loop_base::sent(std::uint32_t slot, std::int32_t result) noexcept {
   hot_entry& h = table_.hot(slot);
-  h.clear(connection_flag::sending | connection_flag::closing);
+  h.clear(connection_flag::sending | connection_flag::closing | connection_flag::stuck);
   if (h.state == connection_state::detaching) return false;
   constexpr std::uint32_t more_to_do =
       connection_flag::above_high | connection_flag::shut_wanted | silent;
@@ -290,6 +324,8 @@ bool loop_base::sent(std::uint32_t slot, std::int32_t result) noexcept {
     return false;
   }
   consume(h, static_cast<std::uint32_t>(result));
+  // What stands behind it is gathered.
+  if (h.queued != 0 && !segments_.single(h.out) && flush(slot)) return true;
   return after_progress(slot);
 }
 

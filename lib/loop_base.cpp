@@ -262,6 +262,7 @@ bool loop_base::expire_one() noexcept {
     arm_deadline(slot);
     return true;
   }
+  if (completes_) send_queued(slot);
   doom(slot, next.cause);
   return true;
 }
@@ -380,7 +381,10 @@ void loop_base::stop() noexcept {
   stopping_ = watchful_ = attention_ = true;
   stop_until_ = deadline::never();
   close_doors();
-  for (std::uint32_t slot = 0; slot < table_.touched(); ++slot) doom(slot, close_cause::drain);
+  for (std::uint32_t slot = 0; slot < table_.touched(); ++slot) {
+    if (completes_) send_queued(slot);
+    doom(slot, close_cause::drain);
+  }
 }
 
 void loop_base::post(mailbox::function task) noexcept {

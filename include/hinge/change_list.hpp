@@ -4,6 +4,7 @@
 #include <hinge/event.hpp>
 #include <hinge/raw_array.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -42,14 +43,16 @@ public:
     --early_left_;
     return &changes_[count_++];
   }
-  /// Takes the newest one back if it is a send of `subject`. False: it isn't.
+  /// Takes a send of `subject` back. False: there is none.
   bool take_back_send(token subject) noexcept {
-    if (count_ == 0 || changes_[count_ - 1].what != operation::send ||
-        changes_[count_ - 1].subject != subject)
-      return false;
-    --count_;
-    ++early_left_;
-    return true;
+    for (std::uint32_t i = count_; i-- != 0;) {
+      if (changes_[i].what != operation::send || changes_[i].subject != subject) continue;
+      std::copy(&changes_[i] + 1, changes_.data() + count_, &changes_[i]);
+      --count_;
+      ++early_left_;
+      return true;
+    }
+    return false;
   }
   void recycle(std::uint16_t buffer) noexcept {
     ++recycles_;

@@ -43,14 +43,15 @@ public:
   /// The last reply: sends `bytes` and closes; on TCP data and FIN leave as one packet. What was
   /// said of unread bytes at close() holds here too.
   bool finish(std::span<const std::byte> bytes) noexcept {
-    return loop_ != nullptr && loop_->finish(id_, bytes);
+    return loop_ != nullptr && loop_->send(id_, bytes, true);
   }
   /// Closes after what is queued has been sent, within drain_timeout. Bytes that the peer sent and
   /// nobody read turn the close into a reset (RFC 2525, 2.17): use shutdown_write() and wait for
   /// on_end where that can happen.
   bool close() noexcept { return loop_ != nullptr && loop_->close(id_); }
-  /// Resets: queued and unread bytes are destroyed on both sides; on a completion backend also what
-  /// was sent, or finished, in the same callback.
+  /// Resets: queued and unread bytes are destroyed on both sides, and what is on its way may be.
+  /// What the socket takes has gone before, also what was sent in the same callback. A last reply
+  /// that has gone has ended the connection: false.
   bool abort() noexcept { return loop_ != nullptr && loop_->abort(id_); }
   /// Ends this side after what is queued; the peer may go on sending. When the peer has ended too,
   /// the connection is closed by itself.
@@ -60,11 +61,12 @@ public:
   bool pause_reading() noexcept { return loop_ != nullptr && loop_->pause_reading(id_, true); }
   bool resume_reading() noexcept { return loop_ != nullptr && loop_->pause_reading(id_, false); }
 
-  // What follows is zero or empty when the connection has gone. All of it is still there in
-  // on_close, but where a completion backend has closed with the last reply (finish(), or close()
-  // behind a send()) fd() is -1, and peer() is known only to those who have asked before; of a Unix
-  // peer the family alone. What was sent counts as queued until the socket has taken it: on a
-  // completion backend that is not before the next turn.
+  // What follows is zero or empty when the connection has gone; all but fd() is still there in
+  // on_close.
+  /// What was sent and the socket hasn't taken. On a completion backend also what goes with the
+  /// next turn: up to 4 KiB, or what lies in the received buffer. No queue passes queue_high_bytes,
+  /// nor is a send refused, while the socket would take more; but for the moment in which a turn's
+  /// sends have gone and not all been answered.
   std::uint32_t queued_bytes() const noexcept { return entry() != nullptr ? entry()->queued : 0; }
   std::uint64_t bytes_in() const noexcept { return entry() != nullptr ? entry()->bytes_in : 0; }
   std::uint64_t bytes_out() const noexcept { return entry() != nullptr ? entry()->bytes_out : 0; }
@@ -79,9 +81,11 @@ public:
   }
   instant last_activity() const noexcept { return entry() != nullptr ? entry()->last_activity : 0; }
   /// As accept(2) gave it; where the backend can't give one, asked by getpeername(2), once. That
-  /// fails after a reset, if nobody has asked before: then family::none.
+  /// fails after a reset, and in on_close, which a completion backend's close may have preceded:
+  /// then family::none. What was asked for before stays known; of a Unix peer the family alone.
   HINGE_API address peer() const noexcept;
-  /// Borrowed; for socket options. Don't close it, and don't read from or write to it.
+  /// Borrowed; for socket options. Don't close it, and don't read from or write to it. -1 in
+  /// on_close: a completion backend has closed it with the last reply.
   int fd() const noexcept { return entry() != nullptr ? entry()->fd : -1; }
 
   /// The handler's own data of this connection (Handler::payload). Valid from on_accept to the end

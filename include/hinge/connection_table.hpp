@@ -57,7 +57,7 @@ inline constexpr std::uint32_t receiving = 1U << 14;  ///< a receive is armed
 inline constexpr std::uint32_t stopping = 1U << 15;   ///< stop_receive was sent
 inline constexpr std::uint32_t sending = 1U << 16;    ///< a send is under way
 inline constexpr std::uint32_t detach_asked = 1U << 17;
-inline constexpr std::uint32_t stuck = 1U << 18;    ///< the last bytes didn't go at once
+inline constexpr std::uint32_t stuck = 1U << 18;    ///< the socket was full, and a send is to wait
 inline constexpr std::uint32_t closing = 1U << 19;  ///< the send under way closes, too
 /// With `receiving`: what is armed tells errors alone.
 inline constexpr std::uint32_t watching = 1U << 20;

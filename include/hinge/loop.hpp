@@ -67,6 +67,10 @@ private:
   void ready(std::uint32_t slot, hot_entry& h, const event& e) noexcept;
   void read(std::uint32_t slot) noexcept;
   void received(std::uint32_t slot, hot_entry& h, const event& e) noexcept;
+  /// Out of line: a reader would save the handler's registers for each event.
+  [[gnu::noinline]] void deliver_read(std::uint32_t slot, std::span<std::byte> bytes) noexcept {
+    handler_.on_data(handle(slot), bytes);
+  }
   void deliver(std::uint32_t slot, std::span<std::byte> bytes, std::uint16_t buffer) noexcept;
   void deliver_held(std::uint32_t slot) noexcept;
   void peer_ended(std::uint32_t slot) noexcept;
@@ -89,9 +93,8 @@ private:
   }
   [[gnu::noinline]] void settle_apart() noexcept { settle(); }
   void writable(std::uint32_t slot, bool owed) noexcept {
-    if constexpr (requires { handler_.on_writable(connection{}); }) {
+    if constexpr (requires { handler_.on_writable(connection{}); })
       if (owed) handler_.on_writable(handle(slot));
-    }
     settle_seldom();
   }
   connection handle(std::uint32_t slot) noexcept { return {*this, table_.id(slot)}; }
@@ -271,15 +274,14 @@ void loop<P, H>::ready(std::uint32_t slot, hot_entry& h, const event& e) noexcep
   const std::int32_t hints = e.result;
   if ((hints & readiness::end) != 0) h.set(connection_flag::end_unread);
   if ((hints & readiness::urgent) != 0) h.set(connection_flag::partial_reads);
+  const connection_id id = table_.id(slot);
   if ((hints & readiness::out) != 0 && h.queued != 0) {
-    const connection_id id = table_.id(slot);
     writable(slot, flush(slot));
     if (!alive(id)) return;
   }
   if ((hints & ~readiness::out) == 0) return;
   h.set(connection_flag::unread);
   if ((hints & readiness::error) != 0 && error_told(slot, hints)) return;
-  const connection_id id = table_.id(slot);
   const std::uint64_t before = h.bytes_in;
   read(slot);
   if (e.buffer != no_buffer && alive(id)) read_of(slot, h.bytes_in - before, e.buffer);
@@ -298,7 +300,7 @@ void loop<P, H>::read(std::uint32_t slot) noexcept {
       count_in(h, static_cast<std::uint32_t>(count));
       if (h.state == connection_state::open) {
         h.last_activity = now_;
-        handler_.on_data(connection{*this, id}, buffer.first(static_cast<std::size_t>(count)));
+        deliver_read(slot, buffer.first(static_cast<std::size_t>(count)));
         settle();
         if (!alive(id)) return;
       }
@@ -332,14 +334,13 @@ void loop<P, H>::peer_ended(std::uint32_t slot) noexcept {
   h.set(connection_flag::peer_ended);
   h.clear(connection_flag::end_unread);
   if (h.state != connection_state::open) return;
-  if (h.has(connection_flag::shut_done)) {
-    if constexpr (requires { handler_.on_end(connection{}); }) handler_.on_end(handle(slot));
-    doom(slot, close_cause::peer_closed);
-  } else if constexpr (requires { handler_.on_end(connection{}); }) {
+  const bool both = h.has(connection_flag::shut_done);
+  if constexpr (requires { handler_.on_end(connection{}); }) {
     handler_.on_end(handle(slot));
-  } else {
+  } else if (!both) {
     close(table_.id(slot));
   }
+  if (both) doom(slot, close_cause::peer_closed);
   settle_seldom();
 }
 
@@ -419,10 +420,9 @@ void loop<P, H>::drain(nanoseconds timeout) noexcept {
   stopping_ = watchful_ = attention_ = true;
   stop_until_ = deadline::after(now_, timeout);
   close_doors();
-  if constexpr (requires { handler_.on_drain(connection{}); }) {
+  if constexpr (requires { handler_.on_drain(connection{}); })
     for (std::uint32_t slot = 0; slot < table_.touched(); ++slot)
       if (table_.hot(slot).state == connection_state::open) handler_.on_drain(handle(slot));
-  }
 }
 
 template <poller P, handler H>

@@ -207,6 +207,11 @@ protected:
     counters_.bytes_in += count;
   }
   bool after_progress(std::uint32_t slot) noexcept;
+  /// The socket has taken all at once, with nothing queued before.
+  void sent_whole(std::uint32_t slot, hot_entry& h, std::size_t count, bool last) noexcept {
+    count_out(h, static_cast<std::uint32_t>(count));
+    last ? doom(slot, local_end(h)) : void(h.last_activity = now_);
+  }
 
   /// Completion: a reference less to a received buffer; the last one gives it back.
   void unreference(std::uint16_t buffer) noexcept {
@@ -247,6 +252,10 @@ protected:
     return bytes.size() <= received_.size() && before <= received_.size() - bytes.size() &&
            !bytes.empty();
   }
+  /// Completion: whether `bytes` can be queued where they were received.
+  bool stays_received(const hot_entry& h, std::span<const std::byte> bytes) const noexcept {
+    return in_received(bytes) && buffers_.may_keep(h.lent);
+  }
   /// Completion: bytes that aren't for the handler, or not now; an end, or an error. True: the end,
   /// and the handler is to hear of it.
   HINGE_API bool received_unusually(std::uint32_t slot, const event& e) noexcept;
@@ -255,20 +264,21 @@ protected:
   // --- what connection does; each false when the id is stale or the state forbids it -----------
   friend class connection;
   friend class kept_bytes;
-  bool send(connection_id id, std::span<const std::byte> bytes) noexcept;
-  bool finish(connection_id id, std::span<const std::byte> bytes) noexcept;
+  bool send(connection_id id, std::span<const std::byte> bytes, bool last = false) noexcept;
   /// Queues what a send that returned `taken` has left of `bytes`.
-  HINGE_API bool enqueue(std::uint32_t slot, std::span<const std::byte> bytes, int taken) noexcept;
-  HINGE_API bool enqueue_last(std::uint32_t slot, std::span<const std::byte> bytes,
-                              int taken) noexcept;
+  HINGE_API bool enqueue(std::uint32_t slot, std::span<const std::byte> bytes, int taken,
+                         bool last) noexcept;
   bool append(std::uint32_t slot, std::span<const std::byte> bytes, int taken) noexcept;
   bool append_out(hot_entry& h, std::span<const std::byte> bytes) noexcept;
   bool close(connection_id id) noexcept;
   HINGE_API void begin_drain(std::uint32_t slot) noexcept;
   void take_back_send(std::uint32_t slot, hot_entry& h) noexcept;
   bool send_last_soon(std::uint32_t slot, hot_entry& h) noexcept;
-  HINGE_API bool reply_in_place(std::uint32_t slot, std::span<const std::byte> bytes,
-                                bool last) noexcept;
+  HINGE_API bool send_completing(std::uint32_t slot, std::span<const std::byte> bytes,
+                                 bool last) noexcept;
+  bool send_or_queue(std::uint32_t slot, std::span<const std::byte> bytes, bool last) noexcept;
+  int send_now(std::uint32_t slot, std::span<const std::byte> bytes, bool last) noexcept;
+  void send_queued(std::uint32_t slot) noexcept;
   void send_soon(std::uint32_t slot, hot_entry& h, std::span<const std::byte> only,
                  std::uint8_t flags) noexcept;
   HINGE_API bool abort(connection_id id) noexcept;
@@ -402,38 +412,20 @@ inline void loop_base::begin_young(connection_id id) noexcept {
   young_.add(id);
 }
 
-inline bool loop_base::send(connection_id id, std::span<const std::byte> bytes) noexcept {
+inline bool loop_base::send(connection_id id, std::span<const std::byte> bytes,
+                            bool last) noexcept {
   hot_entry* const h = open_entry(id);
   if (h == nullptr || h->has(connection_flag::shut_wanted)) return false;
+  if (completes_) return send_completing(id.slot, bytes, last);
   int taken = 0;
-  if (completes_) {
-    if (reply_in_place(id.slot, bytes, false)) return true;
-  } else if (h->queued == 0 && bytes.size() <= options_.queue_limit_bytes) [[likely]] {
-    taken = sockets::send(h->fd, bytes);
+  if (h->queued == 0 && bytes.size() <= options_.queue_limit_bytes) [[likely]] {
+    taken = sockets::send(h->fd, bytes, last);
     if (taken == static_cast<int>(bytes.size())) [[likely]] {
-      count_out(*h, static_cast<std::uint32_t>(taken));
-      h->last_activity = now_;
+      sent_whole(id.slot, *h, bytes.size(), last);
       return true;
     }
   }
-  return enqueue(id.slot, bytes, taken);
-}
-
-inline bool loop_base::finish(connection_id id, std::span<const std::byte> bytes) noexcept {
-  hot_entry* const h = open_entry(id);
-  if (h == nullptr || h->has(connection_flag::shut_wanted)) return false;
-  int taken = 0;
-  if (completes_) {
-    if (reply_in_place(id.slot, bytes, true)) return true;
-  } else if (h->queued == 0 && bytes.size() <= options_.queue_limit_bytes) [[likely]] {
-    taken = sockets::send(h->fd, bytes, true);
-    if (taken == static_cast<int>(bytes.size())) [[likely]] {
-      count_out(*h, static_cast<std::uint32_t>(taken));
-      doom(id.slot, local_end(*h));
-      return true;
-    }
-  }
-  return enqueue_last(id.slot, bytes, taken);
+  return enqueue(id.slot, bytes, taken, last);
 }
 
 inline bool loop_base::close(connection_id id) noexcept {

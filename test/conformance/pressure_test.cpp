@@ -202,3 +202,68 @@ HINGE_TEST_CASE("pressure: who doesn't read leaves the others their buffers", ba
   other.send("hello");
   CHECK(at.until([&] { return other.received() == "hello"; }));
 }
+
+HINGE_TEST_CASE("pressure: a large reply takes few turns and few calls", backends) {
+  const std::string large = pattern(600'000);  // in pieces of a segment: 150
+  house at(backend,
+           {.data = [&](connection c, std::span<std::byte>) { CHECK(c.finish(bytes_of(large))); }});
+  at.where.widen();
+  at.enter().send("go");
+  const std::uint64_t before = at.counters().turns;
+  CHECK(at.until([&] { return at.peers[0]->ended(); }));
+  CHECK((at.peers[0]->received() == large));
+  CHECK(at.counters().turns - before < 30);
+  CHECK(at.where.calls().count(call_id::send) + at.where.calls().count(call_id::sendmsg) < 40);
+}
+
+HINGE_TEST_CASE("pressure: many sends take few turns", backends) {
+  const std::string large = pattern(600'000);
+  house at(backend, {.data = [&](connection c, std::span<std::byte>) {
+             for (std::size_t i = 0; i < large.size(); i += 1000)
+               CHECK(c.send(bytes_of(std::string_view(large).substr(i, 1000))));
+           }});
+  at.where.widen();
+  at.enter().send("go");
+  const std::uint64_t before = at.counters().turns;
+  CHECK(at.until([&] { return at.peers[0]->received().size() == large.size(); }));
+  CHECK((at.peers[0]->received() == large));
+  CHECK(at.counters().turns - before < 30);
+}
+
+HINGE_TEST_CASE("pressure: a queue is over its mark when the socket takes no more", backends) {
+  std::uint64_t taken = 0;
+  house at(backend,
+           {.data =
+                [&](connection c, std::span<std::byte> bytes) {
+                  CHECK(c.send(bytes));
+                  fill(c);
+                  taken = c.bytes_out();
+                }},
+           narrow);
+  at.enter().send("fill");
+  CHECK(at.until([&] { return at.about(0).calls == 1; }));
+  CHECK(taken != 0);
+  CHECK(at.counters().read_pauses == 1);
+}
+
+HINGE_TEST_CASE("pressure: what the socket takes passes no mark and no limit", backends) {
+  const std::string part = pattern(3000);
+  house at(backend,
+           {.data =
+                [&](connection c, std::span<std::byte> bytes) {
+                  CHECK(c.send(bytes));
+                  for (int i = 0; i < 20; ++i) CHECK(c.send(bytes_of(part)));
+                  CHECK(c.queued_bytes() <= 8 * 1024);
+                }},
+           {.receive_buffer_bytes = 8 * 1024,
+            .queue_high_bytes = 8 * 1024,
+            .queue_low_bytes = 1024,
+            .queue_limit_bytes = 16 * 1024,
+            .ring_buffer_bytes = 8 * 1024});
+  at.where.widen();
+  at.enter().send("go");
+  CHECK(at.until([&] { return at.peers[0]->received().size() == 2 + 20 * part.size(); }));
+  CHECK(at.counters().read_pauses == 0);
+  CHECK(at.counters().refused_sends == 0);
+  CHECK(at.about(0).writable == 0);
+}

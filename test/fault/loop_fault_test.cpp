@@ -128,7 +128,7 @@ std::vector<fault> several_on_uring(bool polls_first, bool accepts_one) {
       {ring_call_id::io_uring_queue_init_params, EINVAL, 1, all},
       {ring_call_id::io_uring_queue_init_params, ENOMEM, 1, all},
       {ring_call_id::io_uring_submit_and_wait_timeout, EAGAIN, 3, 20},
-      {ring_call_id::io_uring_submit_and_wait_timeout, EINVAL, 12, all},
+      {ring_call_id::io_uring_submit_and_wait_timeout, EINVAL, 5, all},
       {ring_call_id::io_uring_submit_and_get_events, EAGAIN, 1, 20},
       {ring_call_id::io_uring_submit_and_get_events, EBUSY, 1, 20},
       {accepting, EMFILE, 1, 3},

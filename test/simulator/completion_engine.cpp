@@ -3,6 +3,7 @@
 #include "simulator/engine.hpp"
 #include "simulator/network.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <deque>
@@ -60,6 +61,7 @@ public:
   void talkative(std::vector<token>& into) const override;
   std::optional<event> next(token subject) override;
   bool holds(int fd) const override;
+  bool sends(int fd) const override;
   void closed(int fd) override;
   poller_limits limits() const override;
 
@@ -107,6 +109,12 @@ bool completion_engine::holds(int fd) const {
   for (const auto& [bits, of] : held_)
     if (of.fd == fd && !of.over && (of.told_receiving || of.told_sending)) return true;
   return false;
+}
+
+bool completion_engine::sends(int fd) const {
+  return std::any_of(held_.begin(), held_.end(), [fd](const auto& one) {
+    return one.second.fd == fd && !one.second.over && one.second.told_sending;
+  });
 }
 
 /// Nothing was under way: nobody needs to be told.

@@ -26,6 +26,7 @@ public:
   /// The next event of one of those; nothing when there is no more.
   virtual std::optional<event> next(token subject) = 0;
   virtual bool holds(int fd) const = 0;
+  virtual bool sends(int fd) const = 0;
   virtual void closed(int fd) = 0;
   virtual poller_limits limits() const = 0;
 };

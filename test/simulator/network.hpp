@@ -29,7 +29,9 @@ public:
   virtual bool holds(int fd) const = 0;
   /// The library has closed the descriptor.
   virtual void closed(int fd) = 0;
-  virtual bool sends_and_receives() const = 0;
+  virtual bool receives_itself() const = 0;
+  /// A send of the backend is under way: no other one may pass it.
+  virtual bool sends(int fd) const = 0;
 
 protected:
   ~backend() = default;

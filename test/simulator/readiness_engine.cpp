@@ -21,6 +21,7 @@ public:
   std::optional<event> next(token subject) override;
   // A registration goes with the descriptor: that is no operation.
   bool holds(int) const override { return false; }
+  bool sends(int) const override { return false; }
   void closed(int fd) override;
   poller_limits limits() const override { return {}; }
 

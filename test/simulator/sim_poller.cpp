@@ -43,6 +43,7 @@ poller_limits poller_model::limits() const noexcept {
   return all;
 }
 
+bool poller_model::sends(int fd) const { return engine_->sends(fd); }
 bool poller_model::holds(int fd) const { return accepts_.holds(fd) || engine_->holds(fd); }
 
 void poller_model::closed(int fd) { engine_->closed(fd); }

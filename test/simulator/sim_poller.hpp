@@ -37,7 +37,8 @@ private:
 
   bool holds(int fd) const override;
   void closed(int fd) override;
-  bool sends_and_receives() const override { return completes_; }
+  bool receives_itself() const override { return completes_; }
+  bool sends(int fd) const override;
 
   void apply(const change& wanted, report& out);
   void tell(report& out, std::uint32_t accept_room);

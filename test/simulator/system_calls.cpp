@@ -27,10 +27,12 @@ int give_name(const address& name, sockaddr* into, socklen_t* length) {
   return 0;
 }
 
-/// The loop leaves these to a completion backend.
-void by_the_backend(const char* call) {
-  if (net().poller != nullptr && net().poller->sends_and_receives())
-    net().violation(std::string(call) + " by the loop of a completion backend");
+/// What a completion backend receives or sends is none of the loop's.
+void beside_the_backend(const char* call, bool other) {
+  if (other) net().violation(std::string(call) + " beside a completion backend's own");
+}
+void beside_its_send(const char* call, int fd) {
+  beside_the_backend(call, net().poller != nullptr && net().poller->sends(fd));
 }
 
 int sim_socket(int domain, int type, int protocol) noexcept {
@@ -114,19 +116,19 @@ int sim_getsockopt(int fd, int level, int option, void* value, socklen_t* length
 
 ssize_t sim_recv(int fd, void* into, std::size_t length, int flags) noexcept {
   if (!ours(fd)) return sys::real.recv(fd, into, length, flags);
-  by_the_backend("recv");
+  beside_the_backend("recv", net().poller != nullptr && net().poller->receives_itself());
   return net().receive(fd, {static_cast<std::byte*>(into), length});
 }
 
 ssize_t sim_send(int fd, const void* from, std::size_t length, int flags) noexcept {
   if (!ours(fd)) return sys::real.send(fd, from, length, flags);
-  by_the_backend("send");
+  beside_its_send("send", fd);
   return net().send(fd, {static_cast<const std::byte*>(from), length}, (flags & MSG_MORE) != 0);
 }
 
 ssize_t sim_sendmsg(int fd, const msghdr* message, int flags) noexcept {
   if (!ours(fd)) return sys::real.sendmsg(fd, message, flags);
-  by_the_backend("sendmsg");
+  beside_its_send("sendmsg", fd);
   std::string all;
   for (std::size_t i = 0; i < message->msg_iovlen; ++i)
     all.append(static_cast<const char*>(message->msg_iov[i].iov_base), message->msg_iov[i].iov_len);
