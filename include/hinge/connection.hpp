@@ -84,9 +84,9 @@ public:
   /// fails after a reset, and in on_close, which a completion backend's close may have preceded:
   /// then family::none. What was asked for before stays known; of a Unix peer the family alone.
   HINGE_API address peer() const noexcept;
-  /// Borrowed; for socket options. Don't close it, and don't read from or write to it. -1 in
-  /// on_close: a completion backend has closed it with the last reply.
-  int fd() const noexcept { return entry() != nullptr ? entry()->fd : -1; }
+  /// Borrowed; for socket options. Don't close it, and don't read from or write to it. -1 when it
+  /// isn't open any more, also in on_close: a completion backend closes it with the last reply.
+  int fd() const noexcept { return is_open() ? entry()->fd : -1; }
 
   /// The handler's own data of this connection (Handler::payload). Valid from on_accept to the end
   /// of on_close; undefined on a connection that has gone, or with another type than the handler's.

@@ -85,6 +85,22 @@ HINGE_TEST_CASE("handle: a peer that was asked for is known to the end", backend
   CHECK(at_last == asked);
 }
 
+HINGE_TEST_CASE("handle: a connection that has ended shows no descriptor", backends) {
+  // A completion backend has closed it with the last reply.
+  std::vector<int> shown;
+  house at(backend, {.data =
+                         [](connection c, std::span<std::byte> bytes) {
+                           CHECK(c.fd() != -1);
+                           bytes.front() == std::byte{'f'} ? c.finish(bytes) : c.abort();
+                           CHECK(c.fd() == -1);
+                         },
+                     .close = [&](connection c, close_cause) { shown.push_back(c.fd()); }});
+  at.enter().send("finish");
+  at.enter().send("abort");
+  CHECK(at.until([&] { return shown.size() == 2; }));
+  CHECK(shown == std::vector{-1, -1});
+}
+
 HINGE_TEST_CASE("thread: posted functions run in the loop's thread, in order", backends) {
   house at(backend, {}, {.first_byte_timeout = 0s, .idle_timeout = 0s});
   constexpr int each = 100;
