@@ -58,7 +58,9 @@ void loop_base::send_queued(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
   if (h.state != connection_state::open && h.state != connection_state::draining) return;
   take_back_send(slot, h);
-  if (h.queued != 0 && !h.has(connection_flag::sending | connection_flag::stuck)) flush(slot);
+  constexpr std::uint32_t waits =
+      connection_flag::sending | connection_flag::stuck | connection_flag::above_high;
+  if (h.queued != 0 && !h.has(waits)) flush(slot);
 }
 
 bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, int taken,

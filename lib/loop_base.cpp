@@ -257,12 +257,15 @@ bool loop_base::expire_one() noexcept {
   if (slot == deadline_wheel::none) return false;
   hot_entry& h = table_.hot(slot);
   h.clear(connection_flag::deadline_armed);
-  const expiry next = next_expiry(slot);
+  expiry next = next_expiry(slot);
+  if (completes_ && next.when.passed(now_)) {
+    send_queued(slot);
+    next = next_expiry(slot);
+  }
   if (!next.when.passed(now_)) {
     arm_deadline(slot);
     return true;
   }
-  if (completes_) send_queued(slot);
   doom(slot, next.cause);
   return true;
 }
