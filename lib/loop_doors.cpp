@@ -158,13 +158,28 @@ void loop_base::close_doors() noexcept {
   doors_changed_ = attention_ = true;
 }
 
-bool loop_base::detach_failed(const event& e) noexcept {
-  if (e.buffer != static_cast<std::uint16_t>(operation::detach)) return false;
+bool loop_base::failure_passes(const event& e) noexcept {
+  const auto failed = static_cast<operation>(e.buffer);
+  if (failed != operation::detach) return sockets::would_block(e.result) && ask_again(e, failed);
   if (e.subject.what() == role::listener) {
     door_detached(e.subject.slot());
   } else {
     slot_detached(e.subject.slot(), detach_result::released);
   }
+  return true;
+}
+
+bool loop_base::ask_again(const event& e, operation failed) noexcept {
+  if (e.subject.what() == role::listener) {
+    doors_[e.subject.slot()].armed = false;
+    doors_changed_ = attention_ = true;
+    return true;
+  }
+  hot_entry& h = table_.hot(e.subject.slot());
+  h.clear(failed == operation::send      ? connection_flag::sending | connection_flag::closing
+          : failed == operation::receive ? connection_flag::receiving | connection_flag::watching
+                                         : connection_flag::stopping);
+  list_changed(e.subject.slot(), h);
   return true;
 }
 

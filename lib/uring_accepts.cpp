@@ -28,7 +28,7 @@ bool uring_accepts::open(std::uint32_t accepts_per_turn, std::uint32_t completio
 
 int uring_accepts::arm(source& of) noexcept {
   io_uring_sqe* const request = ring_.next();
-  if (request == nullptr) return -EBUSY;
+  if (request == nullptr) return -EAGAIN;
   constexpr int flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
   if (one_at_a_time_) {
     of.from.ss_family = AF_UNSPEC;

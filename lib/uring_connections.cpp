@@ -16,7 +16,7 @@ bool uring_connections::stop_receive(token subject) noexcept {
 
 int uring_connections::poll_first(const change& wanted, std::uint8_t& h) noexcept {
   io_uring_sqe* const request = ring_.next();
-  if (request == nullptr) return -EBUSY;
+  if (request == nullptr) return -EAGAIN;
   io_uring_prep_poll_add(request, wanted.fd, POLLIN | POLLRDHUP);
   ring_.name(*request, request_name(wanted.subject, uring_request::receive));
   h |= holds_receive | holds_poll;
@@ -27,7 +27,7 @@ int uring_connections::poll_first(const change& wanted, std::uint8_t& h) noexcep
 /// long, would end a poll for one answer: this one goes on.
 int uring_connections::watch(const change& wanted, std::uint8_t& h) noexcept {
   io_uring_sqe* const request = ring_.next();
-  if (request == nullptr) return -EBUSY;
+  if (request == nullptr) return -EAGAIN;
   io_uring_prep_poll_multishot(request, wanted.fd, 0);
   ring_.name(*request, request_name(wanted.subject, uring_request::receive));
   h |= holds_receive | holds_watch;
@@ -72,7 +72,7 @@ int uring_connections::send(const change& wanted) noexcept {
   if (!knows(wanted.subject)) return -ENOSPC;
   std::uint8_t& h = held(wanted.subject);
   if ((h & holds_send) != 0) return -EEXIST;
-  if (!ring_.reserve(1)) return -EBUSY;
+  if (!ring_.reserve(1)) return -EAGAIN;
   const bool more = (wanted.flags & change::more_follows) != 0;
   io_uring_sqe* const request = send_request(wanted, more ? MSG_MORE : 0);
   ring_.name(*request, request_name(wanted.subject, uring_request::send));

@@ -57,7 +57,7 @@ public:
     if (!knows(wanted.subject)) return -ENOSPC;
     std::uint8_t& h = held(wanted.subject);
     if ((h & under_way) != 0) return (h & holds_send) != 0 ? -EEXIST : -EBUSY;
-    if (!ring_.reserve(2)) return -EBUSY;
+    if (!ring_.reserve(2)) return -EAGAIN;
     io_uring_sqe* const request = send_request(wanted, MSG_MORE | MSG_DONTWAIT | MSG_WAITALL);
     io_uring_sqe_set_flags(request, IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS);
     ring_.name(*request, request_name(wanted.subject, uring_request::send));
@@ -146,7 +146,7 @@ private:
   HINGE_HOT int arm(const change& wanted, std::uint8_t& h) noexcept {
     if (polls_ && (h & holds_readable) == 0) return poll_first(wanted, h);
     io_uring_sqe* const request = ring_.next();
-    if (request == nullptr) return -EBUSY;
+    if (request == nullptr) return -EAGAIN;
     io_uring_prep_recv(request, wanted.fd, nullptr, 0, 0);
     io_uring_sqe_set_flags(request, IOSQE_BUFFER_SELECT);
     request->buf_group = buffer_ring::group;

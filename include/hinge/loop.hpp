@@ -169,7 +169,7 @@ void loop<P, H>::dispatch(const event& e) noexcept {
     woken();
   } else if (e.kind == event_kind::detached) {
     door_detached(e.subject.slot());
-  } else if (e.kind == event_kind::failed && !detach_failed(e)) {
+  } else if (e.kind == event_kind::failed && !failure_passes(e)) {
     door_failed(e.subject.slot(), e.result, arming_failed(e.subject.slot(), e.result));
   }
 }
@@ -192,7 +192,7 @@ void loop<P, H>::dispatch_connection(const event& e) noexcept {
       writable(slot, sent(slot, e.result));
       break;
     case event_kind::failed:
-      if (!detach_failed(e)) fail_connection(slot, e.result);
+      if (!failure_passes(e)) fail_connection(slot, e.result);
       break;
     case event_kind::detached:
       if (slot_detached(slot, e.result)) end(slot);

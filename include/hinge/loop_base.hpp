@@ -224,8 +224,10 @@ protected:
   HINGE_API void read_of(std::uint32_t slot, std::uint64_t bytes, std::uint16_t announced) noexcept;
   HINGE_API bool hides_bytes(std::uint32_t slot) noexcept;
   HINGE_API segment_pool::piece take_held(hot_entry& h) noexcept;
-  /// A detach that could not be made: the backend holds nothing then. False: another change failed.
-  HINGE_API bool detach_failed(const event& e) noexcept;
+  /// A change failed as if it had not been asked for: a detach (the backend holds nothing then), or
+  /// what there was no room for now (-EAGAIN), and is asked again.
+  HINGE_API bool failure_passes(const event& e) noexcept;
+  bool ask_again(const event& e, operation failed) noexcept;
   /// The first read of a readiness connection; on Unix sockets a receive stops early at passed
   /// descriptors, so that there a short one proves nothing.
   std::uint32_t first_read_flags(std::uint32_t slot) const noexcept {

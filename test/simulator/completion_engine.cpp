@@ -68,6 +68,8 @@ public:
 private:
   int start(const change& wanted);
   int start_send(operations& of, const change& wanted);
+  /// For good, or for now.
+  int refusal() { return net_.random.chance(0.5) ? -ENOMEM : -EAGAIN; }
   void recycle(const change& wanted);
   void progress(token subject, operations& of);
   void receive(token subject, operations& of);
@@ -202,7 +204,7 @@ int completion_engine::start(const change& wanted) {
         net_.violation("receive on a connection that is receiving");
         return -EEXIST;
       }
-      if (net_.refuses_change()) return -ENOMEM;
+      if (net_.refuses_change()) return refusal();
       of.told_receiving = true;
       of.receiving = !of.over;
       of.errors_only = (wanted.flags & change::errors_only) != 0;
@@ -232,7 +234,7 @@ int completion_engine::start_send(operations& of, const change& wanted) {
     net_.violation("a send that closes while a receive is armed");
     return -EBUSY;
   }
-  if (net_.refuses_change()) return -ENOMEM;
+  if (net_.refuses_change()) return refusal();
   of.sending = of.told_sending = true;
   of.send = wanted;
   of.sent_bytes = {wanted.data, wanted.length, checksum({wanted.data, wanted.length})};
