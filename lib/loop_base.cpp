@@ -367,15 +367,17 @@ bool loop_base::slot_detached(std::uint32_t slot, std::int32_t result) noexcept 
   return false;
 }
 
-/// A poller that broke takes no more changes: every descriptor is closed here.
+/// A poller that broke takes no more changes: every descriptor is closed here, but for those that
+/// it was told to close behind a send: their numbers may be somebody else's.
 void loop_base::abandon() noexcept {
   for (const change& wanted : changes_.all())
-    if (wanted.what == operation::close) sockets::close(wanted.fd);
+    if (wanted.what == operation::close || (wanted.flags & change::then_close) != 0)
+      sockets::close(wanted.fd);
   changes_.clear();
   for (std::uint32_t slot = 0; slot < table_.touched(); ++slot) {
     hot_entry& h = table_.hot(slot);
     if (h.state == connection_state::free) continue;
-    if (h.fd >= 0) sockets::close(h.fd);
+    if (h.fd >= 0 && !h.has(connection_flag::closing)) sockets::close(h.fd);
     table_.erase(slot);
   }
 }

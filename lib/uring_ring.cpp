@@ -117,7 +117,7 @@ void uring_ring::close() noexcept {
   const io_uring_sq& queue = ring_.sq;
   for (unsigned at = *queue.khead; at != queue.sqe_tail; ++at) {
     const io_uring_sqe& left = queue.sqes[at & *queue.kring_mask];
-    if (left.opcode == IORING_OP_CLOSE && left.user_data == 0) sys::close(left.fd);
+    if (left.opcode == IORING_OP_CLOSE) sys::close(left.fd);
   }
   sys::io_uring_queue_exit(&ring_);
   open_ = started_ = false;
