@@ -1,6 +1,8 @@
 #include <hinge/address.hpp>
+#include <hinge/network.hpp>
 
 #include "fixed_text.hpp"
+#include "ip_prefix.hpp"
 #include "sys.hpp"
 #include "unix_names.hpp"
 
@@ -8,6 +10,7 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace hinge {
 namespace {
@@ -34,15 +37,23 @@ bool all_of(std::string_view text, bool (*is)(char) noexcept) noexcept {
 // was right; the first complaint stands in reason_.
 class parser {
 public:
-  explicit parser(std::string_view text) noexcept : text_(text) {}
+  /// `call` is for the complaint.
+  parser(const char* call, std::string_view text) noexcept : call_(call), text_(text) {}
 
   result<address> run() noexcept {
     if (read()) return made_;
     return fail(reason_);
   }
+  /// A name, and how many of the 128 bits of its number count.
+  result<std::pair<inet_name, unsigned>> run_network() noexcept {
+    std::uint32_t bits = 0;
+    if (read_network(bits)) return std::pair(name_, bits);
+    return fail(reason_);
+  }
 
 private:
   bool read() noexcept;
+  bool read_network(std::uint32_t& bits) noexcept;
   bool read_plain() noexcept;
   bool read_bracketed() noexcept;
   bool read_unix(std::size_t begin) noexcept;
@@ -77,10 +88,11 @@ private:
     complaint.add('"', quoted.substr(0, quoted_capacity),
                   quoted.size() > quoted_capacity ? "...\": " : "\": ", parts..., ", at character ",
                   index + 1);
-    reason_ = error("parse address", complaint.view(), EINVAL);
+    reason_ = error(call_, complaint.view(), EINVAL);
     return false;
   }
 
+  const char* call_;
   std::string_view text_;
   inet_name name_;
   address made_;
@@ -100,6 +112,22 @@ bool parser::read() noexcept {
     return read_port_number(0);
   }
   return read_plain();
+}
+
+bool parser::read_network(std::uint32_t& bits) noexcept {
+  const std::size_t slash = std::min(text_.find('/'), text_.size());
+  const bool is_ipv6 = part(0, slash).find(':') != text_.npos;
+  if (slash == 0) return wrong(0, "the address is missing");
+  name_.family = is_ipv6 ? family::ipv6 : family::ipv4;
+  if (!(is_ipv6 ? read_ipv6(0, slash) : read_ipv4(slash))) return false;
+  const std::uint32_t longest = is_ipv6 ? 128 : 32;
+  bits = longest;
+  if (slash < text_.size() && !read_number(slash + 1, text_.size(), "prefix length", longest, bits))
+    return false;
+  if (!is_ipv6) bits += 128 - longest;
+  const ip_number whole = *ip_number_of(name_);
+  if (first_of(whole, bits) == whole) return true;
+  return wrong(slash, "bits behind the prefix are set");
 }
 
 // What begins with neither a mark nor is a bare port: IPv4, or one of the usual mistakes.
@@ -232,6 +260,17 @@ bool parser::read_unix(std::size_t begin) noexcept {
 
 }  // namespace
 
-result<address> address::parse(std::string_view text) noexcept { return parser(text).run(); }
+result<address> address::parse(std::string_view text) noexcept {
+  return parser("parse address", text).run();
+}
+
+result<network> network::parse(std::string_view text) noexcept {
+  const auto read = parser("parse network", text).run_network();
+  if (!read) return fail(read);
+  network made;
+  made.first_ = *ip_number_of(read->first);
+  made.bits_ = static_cast<std::uint8_t>(read->second);
+  return made;
+}
 
 }  // namespace hinge
