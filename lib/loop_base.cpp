@@ -94,6 +94,10 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
   if (!events_.open(std::size_t{options.events_per_turn} + most_changes + limits.buffer_count))
     return no_memory("memory for events");
   if (!young_.open()) return no_memory("memory for the young connections");
+  if (options.source.limits())
+    if (result<void> opened = sources_.open(options.source, capacity); !opened) return opened;
+  gated_ = options.source.limits();
+  watchful_ = gated_;
   nanoseconds shortest = longest_timeout;
   for (const nanoseconds timeout : {options.first_byte_timeout, options.idle_timeout,
                                     options.write_stall_timeout, options.drain_timeout})
@@ -281,6 +285,7 @@ void loop_base::fail_broken(std::uint32_t slot, int told) noexcept {
 void loop_base::release_slowly(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
   if (h.has(connection_flag::deadline_armed)) table_.deadlines().disarm(slot);
+  if (h.has(connection_flag::counted)) left(slot);
   // A stream that is cut short must not look complete, nor linger in the kernel.
   if (h.queued != 0) h.set(connection_flag::reset);
   if (h.has(connection_flag::receiving | connection_flag::sending) && h.fd >= 0) {

@@ -2,6 +2,7 @@
 
 #include <hinge/loop_base.hpp>
 
+#include <cassert>
 #include <cerrno>
 #include <utility>
 
@@ -28,6 +29,62 @@ result<std::size_t> loop_base::listen(const address& where,
   result<listener> opened = listener::open(where, options);
   if (!opened) return fail(opened);
   return listen(std::move(*opened));
+}
+
+void loop_base::set_door(std::size_t index, const door_options& options) noexcept {
+  assert(in_loop_thread());
+  door& d = doors_[index];
+  d.options = options;
+  d.pace = rate_limit(options.new_connections);
+  gated_ = options_.source.limits();
+  for (const door& each : doors_) gated_ = gated_ || each.options.limits();
+  watchful_ = stopping_ || gated_ || recovering_doors_ != 0;
+}
+
+/// Whom a listener turns away, and why; close_cause::none: it is let in, and counted. `peer` is
+/// asked for where the backend doesn't know it.
+close_cause loop_base::judge(door& d, int fd, inet_name& peer) noexcept {
+  if (peer.family == family::none && (d.options.rules != nullptr || options_.source.limits())) {
+    const result<address> asked = sockets::peer_of(fd);
+    if (!asked) return close_cause::peer_reset;
+    peer = asked->inet();
+  }
+  if (d.options.rules != nullptr && !d.options.rules->permits(peer)) return close_cause::denied;
+  if (d.options.max_connections != 0 && d.connections >= d.options.max_connections)
+    return close_cause::listener_full;
+  if (d.pace.limits() && !d.pace.take(now_, d.pace_full_at)) return close_cause::listener_rate;
+  if (options_.source.limits()) {
+    const source_limits::verdict found = sources_.enter(peer, now_);
+    if (found == source_limits::verdict::too_many) return close_cause::source_full;
+    if (found == source_limits::verdict::too_fast) return close_cause::source_rate;
+  }
+  ++d.connections;
+  return close_cause::none;
+}
+
+/// A connection came while the loop stops, on a listener that had run out, or where not everybody
+/// is let in. False: it is closed already, and counted.
+bool loop_base::admitted(door& d, int fd, inet_name& peer) noexcept {
+  close_cause why = close_cause::none;
+  if (!stopping_) {
+    accept_works_again(d);
+    if (gated_) why = judge(d, fd, peer);
+    if (why == close_cause::none) return true;
+    ++counters_.closed[static_cast<std::size_t>(why)];
+    if (options_.reset_turned_away) sockets::reset_on_close(fd);
+  } else {
+    ++counters_.shed;
+  }
+  ++counters_.accepted;
+  sockets::close(fd);
+  descriptor_freed();
+  return false;
+}
+
+/// A counted connection has ended.
+void loop_base::left(std::uint32_t slot) noexcept {
+  --doors_[table_.hot(slot).listener].connections;
+  if (options_.source.limits()) sources_.leave(table_.cold(slot).peer);
 }
 
 /// Brings each listener to the state that it should be in: accepting, or not, or detached.
@@ -124,7 +181,7 @@ void loop_base::accept_works_again(door& opened) noexcept {
     doors_changed_ = attention_ = true;
   }
   if (--recovering_doors_ != 0) return;
-  watchful_ = stopping_;
+  watchful_ = stopping_ || gated_;
   descriptor_waiters::remove(this);
 }
 

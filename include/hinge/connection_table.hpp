@@ -52,6 +52,7 @@ inline constexpr std::uint32_t has_queue = 1U << 12;      ///< something may be 
 inline constexpr std::uint32_t partial_reads = 1U << 13;  ///< a short read may leave bytes behind
 /// Readiness: the peer has gone, as an event said; a read may say no more than that it has ended.
 inline constexpr std::uint32_t gone_told = 1U << 21;
+inline constexpr std::uint32_t counted = 1U << 22;  ///< its listener or its source counts it
 // Of completion backends:
 inline constexpr std::uint32_t receiving = 1U << 14;  ///< a receive is armed
 inline constexpr std::uint32_t stopping = 1U << 15;   ///< stop_receive was sent
@@ -66,7 +67,8 @@ inline constexpr std::uint32_t listed_ready = 1U << 30;
 inline constexpr std::uint32_t listed_changed = 1U << 31;
 inline constexpr std::uint32_t listed = listed_ready | listed_changed;
 /// Any of these makes the end of a connection more than a close(2).
-inline constexpr std::uint32_t eventful = deadline_armed | reset | has_queue | receiving | sending;
+inline constexpr std::uint32_t eventful =
+    deadline_armed | reset | has_queue | receiving | sending | counted;
 }  // namespace connection_flag
 
 /// What each event touches: one cache line.

@@ -61,7 +61,8 @@ private:
   void dispatch(const event& e) noexcept;
   void dispatch_connection(const event& e) noexcept;
   void accepted(const event& e) noexcept;
-  bool accepted_unusually(const event& e) noexcept;
+  void accepted_unusually(const event& e) noexcept;
+  void welcome(const event& e, const inet_name& peer, std::uint32_t flags) noexcept;
   void first_turn(connection_id id) noexcept;
   void door_failed(std::size_t index, int code, bool tell) noexcept;
   void ready(std::uint32_t slot, hot_entry& h, const event& e) noexcept;
@@ -205,12 +206,19 @@ void loop<P, H>::dispatch_connection(const event& e) noexcept {
 
 template <poller P, handler H>
 inline void loop<P, H>::accepted(const event& e) noexcept {
-  if ((e.result < 0 || e.more == 0 || watchful_) && !accepted_unusually(e)) [[unlikely]]
-    return;
+  if (e.result < 0 || e.more == 0 || watchful_) [[unlikely]]
+    return accepted_unusually(e);
+  welcome(e, peers_[e.buffer], 0);
+}
+
+template <poller P, handler H>
+[[gnu::always_inline]] inline void loop<P, H>::welcome(const event& e, const inet_name& peer,
+                                                       std::uint32_t flags) noexcept {
   assert(table_.available() != 0);
   ++counters_.accepted;
   const std::uint32_t slot =
-      table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()), peers_[e.buffer], now_);
+      table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()), peer, now_);
+  if (flags != 0) table_.hot(slot).set(flags);
   if constexpr (has_payload) std::construct_at(payload_array_.data() + slot);
   const connection_id id = table_.id(slot);
   if constexpr (requires { handler_.on_accept(connection{}); }) {
@@ -221,28 +229,19 @@ inline void loop<P, H>::accepted(const event& e) noexcept {
   first_turn(id);
 }
 
-/// Whatever is more than a connection on a listener that works. False: there is none.
+/// Whatever is more than a connection on a listener that works and lets in everybody.
 template <poller P, handler H>
-bool loop<P, H>::accepted_unusually(const event& e) noexcept {
+void loop<P, H>::accepted_unusually(const event& e) noexcept {
   const std::size_t index = e.subject.slot();
   door& d = doors_[index];
   if (e.more == 0) {
     d.armed = false;
     doors_changed_ = attention_ = true;
   }
-  if (e.result < 0) {
-    door_failed(index, e.result, accept_failed(index, e.result));
-    return false;
-  }
-  if (stopping_) {
-    ++counters_.accepted;
-    ++counters_.shed;
-    sockets::close(e.result);
-    descriptor_freed();
-    return false;
-  }
-  accept_works_again(d);
-  return true;
+  if (e.result < 0) return door_failed(index, e.result, accept_failed(index, e.result));
+  inet_name peer = peers_[e.buffer];
+  if (!admitted(d, e.result, peer)) return;
+  welcome(e, peer, gated_ ? connection_flag::counted : 0);
 }
 
 /// Reads what may be there already; only what is left open after that is told to the backend.

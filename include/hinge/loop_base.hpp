@@ -51,6 +51,8 @@ public:
   /// Opens a listener and takes it.
   HINGE_API result<std::size_t> listen(const address& where,
                                        const listener_options& options = {}) noexcept;
+  /// Whom that listener lets in, from the next connection on. The loop's thread, or before run().
+  HINGE_API void set_door(std::size_t index, const door_options& options) noexcept;
   std::size_t listeners() const noexcept { return doors_.size(); }
   /// The listener with that index; it stays there, closed, after it has died or the loop has
   /// stopped.
@@ -119,6 +121,9 @@ protected:
   HINGE_API bool pause_door(door& d, accept_class failed) noexcept;
   HINGE_API void bury_door(door& d, int code) noexcept;
   HINGE_API void accept_works_again(door& opened) noexcept;
+  close_cause judge(door& d, int fd, inet_name& peer) noexcept;
+  HINGE_API bool admitted(door& d, int fd, inet_name& peer) noexcept;
+  void left(std::uint32_t slot) noexcept;
   HINGE_API void door_detached(std::size_t index) noexcept;
   HINGE_API void descriptor_freed_slowly() noexcept;
   HINGE_API void descriptor_freed_here() noexcept;
@@ -317,7 +322,8 @@ protected:
   bool timed_ = false;  // a deadline is armed, or a connection young
   bool completes_ = false;
   bool stopping_ = false;
-  bool watchful_ = false;  // stopping_, or a listener recovers: an accept is more than an accept
+  bool watchful_ = false;  // stopping_, gated_, or a listener recovers: an accept isn't just one
+  bool gated_ = false;     // a listener or the loop limits whom it lets in
   bool doors_changed_ = false;      // arm_doors has something to do
   bool doors_paused_ = false;       // because the table is full
   bool closes_sent_ = false;        // with this turn, descriptors become free
@@ -346,6 +352,7 @@ protected:
   segment_pool segments_;
   young_connections young_;
   std::vector<door> doors_;
+  source_limits sources_;
   deadline stop_until_ = deadline::never();
   const void* poller_ = nullptr;
   void (*wake_)(const void*) noexcept = nullptr;

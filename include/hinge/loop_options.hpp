@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hinge/close_cause.hpp>
+#include <hinge/source_limits.hpp>
 #include <hinge/time.hpp>
 
 #include <array>
@@ -45,13 +46,16 @@ struct loop_options {
   nanoseconds write_stall_timeout = std::chrono::seconds(30);  ///< queued bytes, no progress
   nanoseconds drain_timeout = std::chrono::seconds(30);        ///< close() to flush what is queued
 
+  source_options source = {};      ///< what one source may take, on all listeners together
+  bool reset_turned_away = false;  ///< who is denied or over a limit is reset, and not closed
+
   /// Completion backends: buffers of the ring and bytes each (see poller_options).
   std::uint32_t receive_buffers = 512;
   std::uint32_t ring_buffer_bytes = 16 * 1024;
 };
 
 /// Since open(); written by the loop's thread alone. At every moment outside of a turn:
-/// accepted == open connections + the sum of closed + shed.
+/// accepted == open connections + the sum of closed + shed. Those turned away count as closed.
 struct loop_counters {
   std::uint64_t accepted = 0;
   std::array<std::uint64_t, close_causes> closed{};  ///< by close_cause

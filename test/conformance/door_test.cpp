@@ -1,0 +1,104 @@
+// Whom a listener lets in: rules and limits, decided before a handler hears of anybody.
+#include "conformance/house.hpp"
+
+#include <hinge/address_rules.hpp>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+using namespace hinge;
+using namespace hinge::test;
+
+namespace {
+
+/// Peers of these cases are on this machine.
+std::shared_ptr<const address_rules> rules(std::vector<const char*> allow,
+                                           std::vector<const char*> deny) {
+  std::vector<network> lists[2];
+  for (const char* const text : allow) lists[0].push_back(*network::parse(text));
+  for (const char* const text : deny) lists[1].push_back(*network::parse(text));
+  return std::make_shared<const address_rules>(std::move(*address_rules::make(lists[0], lists[1])));
+}
+
+}  // namespace
+
+HINGE_TEST_CASE("door: who is denied is closed, and no handler hears of it", backends) {
+  house at(backend);
+  at.base().set_door(0, {.rules = rules({}, {"127.0.0.0/8"})});
+  for (int i = 0; i < 3; ++i) at.connect();
+  CHECK(at.until([&] { return at.closed(close_cause::denied) == 3; }));
+  CHECK(at.until([&] { return at.peers[2]->ended() || at.peers[2]->was_reset(); }));
+  CHECK(at.notes().all.empty());
+  CHECK(at.counters().accepted == 3);
+  CHECK(at.base().open_connections() == 0);
+}
+
+HINGE_TEST_CASE("door: rules change while the loop runs, for those who come then", backends) {
+  house at(backend);
+  at.enter();
+  at.base().set_door(0, {.rules = rules({"10.0.0.0/8"}, {})});
+  at.connect();
+  CHECK(at.until([&] { return at.closed(close_cause::denied) == 1; }));
+  at.base().set_door(0, {.rules = rules({"127.0.0.0/8"}, {})});
+  at.enter();
+  at.base().set_door(0, {});
+  at.enter();
+  CHECK(at.notes().all.size() == 3);
+  CHECK(at.base().open_connections() == 3);
+}
+
+HINGE_TEST_CASE("door: a listener's own limit, and a place that becomes free", backends) {
+  house at(backend, {}, {}, 2);
+  at.base().set_door(0, {.max_connections = 2});
+  at.enter(0);
+  at.enter(0);
+  at.connect(0);
+  CHECK(at.until([&] { return at.closed(close_cause::listener_full) == 1; }));
+  at.enter(1);
+  CHECK(at.handle(0).close());
+  CHECK(at.until([&] { return at.about(0).closes == 1; }));
+  at.enter(0);
+  at.connect(0);
+  CHECK(at.until([&] { return at.closed(close_cause::listener_full) == 2; }));
+  CHECK(at.notes().all.size() == 4);
+}
+
+HINGE_TEST_CASE("door: new connections a second", backends) {
+  house at(backend);
+  at.base().set_door(0, {.new_connections = {.per_second = 1, .burst = 2}});
+  for (int i = 0; i < 5; ++i) at.connect();
+  CHECK(at.until([&] { return at.counters().accepted == 5; }));
+  CHECK(at.closed(close_cause::listener_rate) >= 2);
+  CHECK(at.notes().all.size() >= 2);
+  CHECK(at.notes().all.size() + at.closed(close_cause::listener_rate) == 5);
+}
+
+HINGE_TEST_CASE("door: what one source may have at a time, on all listeners", backends) {
+  house at(backend, {}, {.source = {.max_connections = 2}}, 2);
+  at.enter(0);
+  at.enter(1);
+  at.connect(0);
+  CHECK(at.until([&] { return at.closed(close_cause::source_full) == 1; }));
+  CHECK(at.handle(1).abort());
+  CHECK(at.until([&] { return at.about(1).closes == 1; }));
+  at.enter(0);
+  CHECK(at.notes().all.size() == 3);
+  CHECK(at.base().open_connections() == 2);
+}
+
+HINGE_TEST_CASE("door: what one source may open a second", backends) {
+  house at(backend, {}, {.source = {.new_connections = {.per_second = 1, .burst = 1}}});
+  for (int i = 0; i < 4; ++i) at.connect();
+  CHECK(at.until([&] { return at.counters().accepted == 4; }));
+  CHECK(at.closed(close_cause::source_rate) >= 2);
+  CHECK(at.notes().all.size() >= 1);
+}
+
+HINGE_TEST_CASE("door: who is turned away may be reset", backends) {
+  house at(backend, {}, {.reset_turned_away = true});
+  at.base().set_door(0, {.rules = rules({}, {"127.0.0.0/8"})});
+  at.connect();
+  CHECK(at.until([&] { return at.peers[0]->was_reset(); }));
+  CHECK(at.closed(close_cause::denied) == 1);
+}
