@@ -36,6 +36,7 @@ hinge::result<void> listen(hinge::loop_base& loop, const serve_options& options)
   for (const hinge::address& where : options.listen) {
     const auto index = loop.listen(where, door_for(where, options));
     if (!index) return hinge::fail(index.error());
+    loop.set_door(*index, options.admission);
   }
   return {};
 }

@@ -7,8 +7,10 @@
 #include <cstddef>
 #include <cstdio>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -148,6 +150,50 @@ void add_listener_options(command line, listener_options& door) {
             "Unix path: remove a socket that nobody listens on");
 }
 
+/// "100", or "100/500": so many a second, and a burst of so many.
+rate rate_of(std::string_view text) {
+  const std::size_t slash = std::min(text.find('/'), text.size());
+  rate read;
+  read.per_second = unit::parse_within<std::uint32_t>(text.substr(0, slash), 1, 1'000'000'000);
+  if (slash < text.size())
+    read.burst = unit::parse_within<std::uint32_t>(text.substr(slash + 1), 1, 1'000'000'000);
+  return read;
+}
+
+void add_admission(command line, door_options& door, loop_options& limits) {
+  const auto count = [](const auto& text) {
+    return unit::parse_within<std::uint32_t>(text, 1, token::max_slots);
+  };
+  line.option("--max-per-listener", "N", "connections of a listener at one time",
+              [&door, count](const auto& text) { door.max_connections = count(text); });
+  line.option("--accept-rate", "N[/BURST]", "new connections of a listener a second",
+              [&](const auto& text) { door.new_connections = rate_of(text); });
+  line.option("--max-per-source", "N", "connections of a source at one time",
+              [&limits, count](const auto& text) { limits.source.max_connections = count(text); });
+  line.option("--source-rate", "N[/BURST]", "new connections of a source a second",
+              [&](const auto& text) { limits.source.new_connections = rate_of(text); });
+  line.option("--source-prefix", "V4[/V6]", "how many bits of an address make a source (32/64)",
+              [&](const std::string& text) {
+                const std::size_t slash = std::min(text.find('/'), text.size());
+                limits.source.ipv4_prefix =
+                    unit::parse_within<std::uint32_t>(text.substr(0, slash), 0, 32);
+                if (slash < text.size())
+                  limits.source.ipv6_prefix =
+                      unit::parse_within<std::uint32_t>(text.substr(slash + 1), 0, 128);
+              });
+  line.flag("--reset-turned-away", limits.reset_turned_away,
+            "who is denied or over a limit is reset, and not closed");
+}
+
+/// The networks of one list option.
+void add_networks(command line, const char* name, const char* help, std::vector<network>& into) {
+  line.options(name, "NET", help, [&](const auto& text) {
+    const result<network> read = network::parse(text);
+    if (!read) throw unit::unit_error(std::string(read.error().argument()));
+    into.push_back(*read);
+  });
+}
+
 /// What is wrong with options that are right one by one; empty when nothing is.
 std::string contradiction(const serve_options& options) {
   const auto none = [&](auto is_meant) {
@@ -217,6 +263,11 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
                 if (!lists) options.backends = backends_of(text);
               });
   add_listener_options(line, options.door);
+  std::vector<network> allowed;
+  std::vector<network> denied;
+  add_networks(line, "--allow", "who may connect, and nobody else: 10.0.0.0/8 ::1", allowed);
+  add_networks(line, "--deny", "who may not; the longest prefix decides", denied);
+  add_admission(line, options.admission, options.limits);
   add_limits(line, options.limits);
   line.flag("--stats-json", options.stats_json, "print all counters at the end, as SIGUSR1 does");
   line.flag("--json", as_json, "with --backend list: print it as JSON");
@@ -236,6 +287,14 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
   if (const std::string wrong = contradiction(options); !wrong.empty()) {
     hinge::print_error("hinge-serve: {}\n", wrong);
     return usage;
+  }
+  if (!allowed.empty() || !denied.empty()) {
+    result<address_rules> rules = address_rules::make(allowed, denied);
+    if (!rules) {
+      hinge::print_error("hinge-serve: --allow, --deny: {}\n", rules.error().argument());
+      return usage;
+    }
+    options.admission.rules = std::make_shared<const address_rules>(std::move(*rules));
   }
   fit_queue(options.limits);
   return options;

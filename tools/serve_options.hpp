@@ -3,6 +3,7 @@
 
 #include <hinge/address.hpp>
 #include <hinge/any_poller.hpp>
+#include <hinge/door.hpp>
 #include <hinge/listener.hpp>
 #include <hinge/loop_options.hpp>
 
@@ -26,6 +27,7 @@ struct serve_options {
   /// How each address is listened on; what is for TCP or for Unix paths alone is taken out for the
   /// others by door_for().
   listener_options door;
+  door_options admission;  ///< whom each listener lets in
   loop_options limits;
   bool stats_json = false;
 };
