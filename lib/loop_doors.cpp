@@ -13,6 +13,24 @@ namespace {
 constexpr instant first_back_off = 100'000'000;
 constexpr instant longest_back_off = 1'000'000'000;
 
+/// Why a connection is turned away; close_cause::none: it is let in, and counted. `peer` is asked
+/// for where the backend doesn't know it; `sources` is null without limits.
+close_cause judge(door& d, source_limits* sources, int fd, inet_name& peer, instant now) noexcept {
+  if (peer.family == family::none && (d.options.rules != nullptr || sources != nullptr)) {
+    const result<address> asked = sockets::peer_of(fd);
+    if (!asked) return close_cause::peer_reset;
+    peer = asked->inet();
+  }
+  if (const close_cause why = d.refusal_of(peer, now); why != close_cause::none) return why;
+  if (sources != nullptr) {
+    const source_limits::verdict found = sources->enter(peer, now);
+    if (found == source_limits::verdict::too_many) return close_cause::source_full;
+    if (found == source_limits::verdict::too_fast) return close_cause::source_rate;
+  }
+  ++d.connections;
+  return close_cause::none;
+}
+
 }  // namespace
 
 result<std::size_t> loop_base::listen(listener opened) noexcept {
@@ -41,34 +59,13 @@ void loop_base::set_door(std::size_t index, const door_options& options) noexcep
   watchful_ = stopping_ || gated_ || recovering_doors_ != 0;
 }
 
-/// Whom a listener turns away, and why; close_cause::none: it is let in, and counted. `peer` is
-/// asked for where the backend doesn't know it.
-close_cause loop_base::judge(door& d, int fd, inet_name& peer) noexcept {
-  if (peer.family == family::none && (d.options.rules != nullptr || options_.source.limits())) {
-    const result<address> asked = sockets::peer_of(fd);
-    if (!asked) return close_cause::peer_reset;
-    peer = asked->inet();
-  }
-  if (d.options.rules != nullptr && !d.options.rules->permits(peer)) return close_cause::denied;
-  if (d.options.max_connections != 0 && d.connections >= d.options.max_connections)
-    return close_cause::listener_full;
-  if (d.pace.limits() && !d.pace.take(now_, d.pace_full_at)) return close_cause::listener_rate;
-  if (options_.source.limits()) {
-    const source_limits::verdict found = sources_.enter(peer, now_);
-    if (found == source_limits::verdict::too_many) return close_cause::source_full;
-    if (found == source_limits::verdict::too_fast) return close_cause::source_rate;
-  }
-  ++d.connections;
-  return close_cause::none;
-}
-
 /// A connection came while the loop stops, on a listener that had run out, or where not everybody
 /// is let in. False: it is closed already, and counted.
 bool loop_base::admitted(door& d, int fd, inet_name& peer) noexcept {
   close_cause why = close_cause::none;
   if (!stopping_) {
     accept_works_again(d);
-    if (gated_) why = judge(d, fd, peer);
+    if (gated_) why = judge(d, options_.source.limits() ? &sources_ : nullptr, fd, peer, now_);
     if (why == close_cause::none) return true;
     ++counters_.closed[static_cast<std::size_t>(why)];
     if (options_.reset_turned_away) sockets::reset_on_close(fd);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hinge/address_rules.hpp>
+#include <hinge/close_cause.hpp>
 #include <hinge/listener.hpp>
 #include <hinge/rate_limit.hpp>
 #include <hinge/time.hpp>
@@ -36,6 +37,14 @@ struct door {
   rate_limit pace = rate_limit();  // options.new_connections
   instant pace_full_at = 0;        // see rate_limit
   std::uint32_t connections = 0;   // counted ones
+
+  /// Why it turns that peer away; close_cause::none: it lets it in.
+  close_cause refusal_of(const inet_name& peer, instant now) noexcept {
+    if (options.rules != nullptr && !options.rules->permits(peer)) return close_cause::denied;
+    if (options.max_connections != 0 && connections >= options.max_connections)
+      return close_cause::listener_full;
+    return pace.take(now, pace_full_at) ? close_cause::none : close_cause::listener_rate;
+  }
 };
 
 }  // namespace hinge

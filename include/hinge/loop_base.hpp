@@ -121,7 +121,6 @@ protected:
   HINGE_API bool pause_door(door& d, accept_class failed) noexcept;
   HINGE_API void bury_door(door& d, int code) noexcept;
   HINGE_API void accept_works_again(door& opened) noexcept;
-  close_cause judge(door& d, int fd, inet_name& peer) noexcept;
   HINGE_API bool admitted(door& d, int fd, inet_name& peer) noexcept;
   void left(std::uint32_t slot) noexcept;
   HINGE_API void door_detached(std::size_t index) noexcept;
