@@ -114,6 +114,11 @@ void improviser::check_cause(const served& one, const actor& far, connection c) 
   bool plausible = false;
   switch (one.cause) {
     case close_cause::none:
+    case close_cause::denied:  // a handler hears of nobody who was turned away
+    case close_cause::listener_full:
+    case close_cause::listener_rate:
+    case close_cause::source_full:
+    case close_cause::source_rate:
       break;
     case close_cause::peer_closed:
       plausible = far.end.state().peer_ended && (one.closed_here || one.shut_here);

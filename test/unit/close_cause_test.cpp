@@ -34,6 +34,16 @@ constexpr std::string_view spelled(close_cause cause) {
       return "drain";
     case close_cause::error:
       return "error";
+    case close_cause::denied:
+      return "denied";
+    case close_cause::listener_full:
+      return "listener_full";
+    case close_cause::listener_rate:
+      return "listener_rate";
+    case close_cause::source_full:
+      return "source_full";
+    case close_cause::source_rate:
+      return "source_rate";
   }
   return {};
 }
