@@ -184,7 +184,7 @@ class Refusals(unittest.TestCase):
                 (("--listen", "example.org:80"), "example.org"),
                 (("--listen", "0", "somewhere"), "somewhere"),
                 ((*listen, "--protocol", "gopher"), "'gopher': must be one of echo, discard, http"),
-                ((*listen, "--backend", "select"), "'select': not in this build"),
+                ((*listen, "--backend", "select"), "'select': no backend; there are auto"),
                 ((*listen, "--backlog", "0"), "must be 1 to"),
                 ((*listen, "--backlog", "-1"), "--backlog"),
                 ((*listen, "--max-connections", "0"), "must be 1 to"),

@@ -187,5 +187,5 @@ TEST_CASE("closed_total is the sum over all causes") {
   CHECK(counters.closed_total() == 0);
   for (std::size_t cause = 0; cause < hinge::close_causes; ++cause)
     counters.closed[cause] = std::uint64_t{1} << (4 * cause);
-  CHECK(counters.closed_total() == 0x11'1111'1111);
+  CHECK(counters.closed_total() == 0x111'1111'1111'1111);
 }
