@@ -60,22 +60,29 @@ void loop_base::set_door(std::size_t index, const door_options& options) noexcep
 }
 
 /// A connection came while the loop stops, on a listener that had run out, or where not everybody
-/// is let in. False: it is closed already, and counted.
-bool loop_base::admitted(door& d, int fd, inet_name& peer) noexcept {
+/// is let in. Returns its slot, or no_slot: it is closed already, and counted.
+std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexcept {
+  door& d = doors_[index];
   close_cause why = close_cause::none;
+  ++counters_.accepted;
   if (!stopping_) {
     accept_works_again(d);
-    if (gated_) why = judge(d, options_.source.limits() ? &sources_ : nullptr, fd, peer, now_);
-    if (why == close_cause::none) return true;
+    source_limits* const sources = options_.source.limits() ? &sources_ : nullptr;
+    if (gated_) why = judge(d, sources, fd, peer, now_);
+    if (why == close_cause::none) {
+      assert(table_.available() != 0);
+      const std::uint32_t slot = table_.insert(fd, static_cast<std::uint16_t>(index), peer, now_);
+      if (gated_) table_.hot(slot).set(connection_flag::counted);
+      return slot;
+    }
     ++counters_.closed[static_cast<std::size_t>(why)];
     if (options_.reset_turned_away) sockets::reset_on_close(fd);
   } else {
     ++counters_.shed;
   }
-  ++counters_.accepted;
   sockets::close(fd);
   descriptor_freed();
-  return false;
+  return connection_table::no_slot;
 }
 
 /// A counted connection has ended.

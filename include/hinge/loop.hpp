@@ -61,8 +61,7 @@ private:
   void dispatch(const event& e) noexcept;
   void dispatch_connection(const event& e) noexcept;
   void accepted(const event& e) noexcept;
-  void accepted_unusually(const event& e) noexcept;
-  void welcome(const event& e, const inet_name& peer, std::uint32_t flags) noexcept;
+  std::uint32_t accepted_unusually(const event& e) noexcept;
   void first_turn(connection_id id) noexcept;
   void door_failed(std::size_t index, int code, bool tell) noexcept;
   void ready(std::uint32_t slot, hot_entry& h, const event& e) noexcept;
@@ -206,19 +205,16 @@ void loop<P, H>::dispatch_connection(const event& e) noexcept {
 
 template <poller P, handler H>
 inline void loop<P, H>::accepted(const event& e) noexcept {
-  if (e.result < 0 || e.more == 0 || watchful_) [[unlikely]]
-    return accepted_unusually(e);
-  welcome(e, peers_[e.buffer], 0);
-}
-
-template <poller P, handler H>
-[[gnu::always_inline]] inline void loop<P, H>::welcome(const event& e, const inet_name& peer,
-                                                       std::uint32_t flags) noexcept {
-  assert(table_.available() != 0);
-  ++counters_.accepted;
-  const std::uint32_t slot =
-      table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()), peer, now_);
-  if (flags != 0) table_.hot(slot).set(flags);
+  std::uint32_t slot;
+  // One comparison for both: no more to come, or more to be looked at.
+  if (e.result < 0 || e.more <= static_cast<std::uint8_t>(watchful_)) [[unlikely]] {
+    slot = accepted_unusually(e);
+    if (slot == connection_table::no_slot) return;
+  } else {
+    ++counters_.accepted;
+    slot = table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()), peers_[e.buffer],
+                         now_);
+  }
   if constexpr (has_payload) std::construct_at(payload_array_.data() + slot);
   const connection_id id = table_.id(slot);
   if constexpr (requires { handler_.on_accept(connection{}); }) {
@@ -231,17 +227,16 @@ template <poller P, handler H>
 
 /// Whatever is more than a connection on a listener that works and lets in everybody.
 template <poller P, handler H>
-void loop<P, H>::accepted_unusually(const event& e) noexcept {
+std::uint32_t loop<P, H>::accepted_unusually(const event& e) noexcept {
   const std::size_t index = e.subject.slot();
   door& d = doors_[index];
   if (e.more == 0) {
     d.armed = false;
     doors_changed_ = attention_ = true;
   }
-  if (e.result < 0) return door_failed(index, e.result, accept_failed(index, e.result));
-  inet_name peer = peers_[e.buffer];
-  if (!admitted(d, e.result, peer)) return;
-  welcome(e, peer, gated_ ? connection_flag::counted : 0);
+  if (e.result >= 0) return admit(index, e.result, peers_[e.buffer]);
+  door_failed(index, e.result, accept_failed(index, e.result));
+  return connection_table::no_slot;
 }
 
 /// Reads what may be there already; only what is left open after that is told to the backend.

@@ -121,7 +121,7 @@ protected:
   HINGE_API bool pause_door(door& d, accept_class failed) noexcept;
   HINGE_API void bury_door(door& d, int code) noexcept;
   HINGE_API void accept_works_again(door& opened) noexcept;
-  HINGE_API bool admitted(door& d, int fd, inet_name& peer) noexcept;
+  HINGE_API std::uint32_t admit(std::size_t index, int fd, inet_name peer) noexcept;
   void left(std::uint32_t slot) noexcept;
   HINGE_API void door_detached(std::size_t index) noexcept;
   HINGE_API void descriptor_freed_slowly() noexcept;
