@@ -110,7 +110,9 @@ std::optional<event> readiness_engine::next(token subject) {
     stream& connection = *net_.stream_of(found->second);
     const std::int32_t now = holding(connection);
     const std::int32_t rose = std::exchange(connection.edges, 0) & now;
-    if (rose != 0) hints = net_.random.chance(net_.with.split) ? rose : now;
+    // Urgent data is told with every event, until it is behind the reader.
+    if (rose != 0)
+      hints = net_.random.chance(net_.with.split) ? rose | (now & readiness::urgent) : now;
     if ((hints & readiness::urgent) != 0) connection.urgent_told = true;
   }
   if (hints == 0) {
