@@ -21,11 +21,17 @@ close_cause judge(door& d, source_limits* sources, int fd, inet_name& peer, inst
     if (!asked) return close_cause::peer_reset;
     peer = asked->inet();
   }
-  if (const close_cause why = d.refusal_of(peer, now); why != close_cause::none) return why;
+  if (!d.permits(peer)) return close_cause::denied;
+  if (d.full()) return close_cause::listener_full;
   if (sources != nullptr) {
     const source_limits::verdict found = sources->enter(peer, now);
     if (found == source_limits::verdict::too_many) return close_cause::source_full;
     if (found == source_limits::verdict::too_fast) return close_cause::source_rate;
+  }
+  // Last, so that who is turned away anyway takes nothing of it.
+  if (!d.pace.take(now, d.pace_full_at)) {
+    if (sources != nullptr) sources->leave(peer);
+    return close_cause::listener_rate;
   }
   ++d.connections;
   return close_cause::none;
@@ -50,13 +56,27 @@ result<std::size_t> loop_base::listen(const address& where,
 }
 
 void loop_base::set_door(std::size_t index, const door_options& options) noexcept {
-  assert(in_loop_thread());
+  assert(owner_ == std::thread::id{} || in_loop_thread());
+  assert(index < doors_.size());
   door& d = doors_[index];
+  if (options.new_connections != d.options.new_connections) {
+    d.pace = rate_limit(options.new_connections);
+    d.pace_full_at = 0;
+  }
   d.options = options;
-  d.pace = rate_limit(options.new_connections);
+  const bool counted_before = gated_;
   gated_ = options_.source.limits();
   for (const door& each : doors_) gated_ = gated_ || each.options.limits();
   watchful_ = stopping_ || gated_ || recovering_doors_ != 0;
+  if (!gated_ || counted_before) return;
+  // Those that came before anybody was counted.
+  for (std::uint32_t slot = 0; slot < table_.touched(); ++slot) {
+    hot_entry& h = table_.hot(slot);
+    const bool there = h.state != connection_state::free && h.state != connection_state::detaching;
+    if (!there || h.has(connection_flag::counted)) continue;
+    h.set(connection_flag::counted);
+    ++doors_[h.listener].connections;
+  }
 }
 
 /// A connection came while the loop stops, on a listener that had run out, or where not everybody
@@ -80,8 +100,7 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
   } else {
     ++counters_.shed;
   }
-  sockets::close(fd);
-  descriptor_freed();
+  close_descriptor(fd, completes_);
   return connection_table::no_slot;
 }
 
@@ -237,6 +256,7 @@ bool loop_base::ask_again(const event& e, operation failed) noexcept {
     return true;
   }
   hot_entry& h = table_.hot(e.subject.slot());
+  if (!completes_) h.clear(connection_flag::attached);
   h.clear(failed == operation::send      ? connection_flag::sending | connection_flag::closing
           : failed == operation::receive ? connection_flag::receiving | connection_flag::watching
                                          : connection_flag::stopping);

@@ -1,21 +1,40 @@
 #include <hinge/source_limits.hpp>
 
+#include <hinge/fd.hpp>
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <span>
 
 #include "ip_prefix.hpp"
 #include "siphash.hpp"
 #include "sys.hpp"
 
 namespace hinge {
+namespace {
+
+constexpr std::uint32_t most_connections = 1U << 30;
+
+/// 0, or -errno.
+int read_random(std::span<std::uint64_t> into) noexcept {
+  const int opened = sys::open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+  if (opened < 0) return opened;
+  const unique_fd source(opened);
+  const ssize_t count = sys::read(source.get(), into.data(), into.size_bytes());
+  if (count < 0) return static_cast<int>(count);
+  return static_cast<std::size_t>(count) == into.size_bytes() ? 0 : -EIO;
+}
+
+}  // namespace
 
 result<void> source_limits::open(const source_options& options,
                                  std::uint32_t connections) noexcept {
   if (options.ipv4_prefix > 32) return fail("open source limits", "ipv4_prefix", EINVAL);
   if (options.ipv6_prefix > 128) return fail("open source limits", "ipv6_prefix", EINVAL);
-  if (const int failed = sys::getentropy(key_.data(), sizeof key_); failed < 0)
-    return fail("getentropy", "", -failed);
+  if (connections > most_connections) return fail("open source limits", "connections", EINVAL);
+  if (const int failed = read_random(key_); failed < 0)
+    return fail("read", "/dev/urandom", -failed);
   options_ = options;
   rate_ = rate_limit(options.new_connections);
   // At least every second one has no connection: a place is found soon, and always.

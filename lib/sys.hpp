@@ -10,9 +10,6 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
-#if __has_include(<sys/random.h>)
-#include <sys/random.h>
-#endif
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -125,7 +122,6 @@ HINGE_SYS_FACT on_libkqueue = false;
   X(unsigned, if_nametoindex, (const char* name), (name))                                        \
   X(char*, if_indextoname, (unsigned index, char* into), (index, into))                          \
   X(int, getrlimit, (int what, rlimit* into), (what, into))                                      \
-  X(int, getentropy, (void* into, std::size_t length), (into, length))                           \
   X(int, clock_gettime, (clockid_t clock, timespec* into), (clock, into))                        \
   HINGE_SYS_EPOLL_CALLS(X)                                                                       \
   HINGE_SYS_KQUEUE_CALLS(X)

@@ -124,6 +124,7 @@ bool uring_poller::state::watch_wake() noexcept {
 }
 
 void uring_poller::wake() const noexcept {
+  const sys::errno_kept by_a_signal_handler;
   const std::uint64_t one = 1;
   sys::write(state_->wake.get(), &one, sizeof one);
 }

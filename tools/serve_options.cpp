@@ -205,6 +205,13 @@ std::string contradiction(const serve_options& options) {
   if (options.listen.empty()) return "--listen: where is missing";
   if (options.limits.queue_low_bytes > options.limits.queue_high_bytes)
     return "--queue-low: must not be above --queue-high";
+  const source_options& source = options.limits.source;
+  const source_options standard;
+  if (!source.limits() &&
+      (source.ipv4_prefix != standard.ipv4_prefix || source.ipv6_prefix != standard.ipv6_prefix))
+    return "--source-prefix: no --max-per-source and no --source-rate";
+  if (options.limits.reset_turned_away && !source.limits() && !options.admission.limits())
+    return "--reset-turned-away: nobody is turned away";
   if (none(is_path) && (door.unix_mode || door.remove_stale_path))
     return "--unix-mode, --remove-stale: no Unix path to listen on";
   if (none(is_tcp) && (door.reuse_port || door.defer_accept_s != 0 || door.send_buffer_bytes != 0 ||
@@ -284,10 +291,6 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
     hinge::print_error("hinge-serve: --json: only with --backend list\n");
     return usage;
   }
-  if (const std::string wrong = contradiction(options); !wrong.empty()) {
-    hinge::print_error("hinge-serve: {}\n", wrong);
-    return usage;
-  }
   if (!allowed.empty() || !denied.empty()) {
     result<address_rules> rules = address_rules::make(allowed, denied);
     if (!rules) {
@@ -295,6 +298,10 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
       return usage;
     }
     options.admission.rules = std::make_shared<const address_rules>(std::move(*rules));
+  }
+  if (const std::string wrong = contradiction(options); !wrong.empty()) {
+    hinge::print_error("hinge-serve: {}\n", wrong);
+    return usage;
   }
   fit_queue(options.limits);
   return options;

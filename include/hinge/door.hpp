@@ -12,8 +12,11 @@
 
 namespace hinge {
 
-/// Whom a listener lets in. Decided when a connection has been accepted, and before it costs
-/// anything: who is turned away costs an accept and a close, and no handler hears of it.
+/// Whom a listener lets in. Decided when a connection has been accepted, and before it costs more:
+/// who is turned away costs an accept and a close, and no handler hears of it. Asked in this order:
+/// the rules, the listener's number, the source's limits, the listener's rate. Where accept doesn't
+/// tell the peer (io_uring's multishot) rules and sources take a getpeername(2) more, and a peer
+/// that has reset by then has no name: it ends as peer_reset.
 struct door_options {
   std::shared_ptr<const address_rules> rules = {};  ///< none: everybody; loops may share them
   std::uint32_t max_connections = 0;                ///< at one time; 0: no limit
@@ -38,12 +41,11 @@ struct door {
   instant pace_full_at = 0;        // see rate_limit
   std::uint32_t connections = 0;   // counted ones
 
-  /// Why it turns that peer away; close_cause::none: it lets it in.
-  close_cause refusal_of(const inet_name& peer, instant now) noexcept {
-    if (options.rules != nullptr && !options.rules->permits(peer)) return close_cause::denied;
-    if (options.max_connections != 0 && connections >= options.max_connections)
-      return close_cause::listener_full;
-    return pace.take(now, pace_full_at) ? close_cause::none : close_cause::listener_rate;
+  bool permits(const inet_name& peer) const noexcept {
+    return options.rules == nullptr || options.rules->permits(peer);
+  }
+  bool full() const noexcept {
+    return options.max_connections != 0 && connections >= options.max_connections;
   }
 };
 

@@ -14,6 +14,7 @@ struct rate {
   std::uint32_t burst = 0;  ///< 0: as many as come in a second
 
   bool limits() const noexcept { return per_second != 0; }
+  friend bool operator==(const rate&, const rate&) noexcept = default;
 };
 
 /// The bucket of one rate as a single moment: when it will be full again (the virtual scheduling
@@ -29,6 +30,7 @@ public:
   bool limits() const noexcept { return interval_ != 0; }
   /// Takes one out of the bucket that is full at `full_at`, which it moves on; false: it is empty.
   bool take(instant now, instant& full_at) const noexcept {
+    if (!limits()) return true;
     const instant from = std::max(now, full_at);
     if (from - now > slack_) return false;
     full_at = from + interval_;

@@ -27,16 +27,16 @@ struct source_options {
 };
 
 /// What the sources of one loop have taken. Memory is claimed once and doesn't grow, whoever
-/// connects: 44 bytes for each of at least twice the connections that the loop may have. A source
-/// with a connection is never forgotten; one without may be, once more sources have come than there
-/// are entries, and is then asked as if it were new. Hashed with a random key, so that nobody can
-/// choose addresses that collide. One thread; O(1), no memory, no system call.
+/// connects: 36 bytes for each of two to four times the connections that the loop may have. A
+/// source with a connection is never forgotten; one without may be, once more sources have come
+/// than there are entries, and is then asked as if it were new. Hashed with a random key, so that
+/// nobody can choose addresses that collide. One thread; amortised O(1), no memory, no system call.
 class source_limits {
 public:
   enum class verdict : std::uint8_t { admitted, too_many, too_fast };
 
   /// `connections`: most that there can be at a time. Errors: EINVAL with the option's name;
-  /// ENOMEM; what getentropy(3) says.
+  /// ENOMEM; what open(2) or read(2) of /dev/urandom says.
   HINGE_API result<void> open(const source_options& options, std::uint32_t connections) noexcept;
 
   /// A connection comes. One that is admitted is counted until it leaves. Peers that aren't of the

@@ -102,3 +102,55 @@ HINGE_TEST_CASE("door: who is turned away may be reset", backends) {
   CHECK(at.until([&] { return at.peers[0]->was_reset(); }));
   CHECK(at.closed(close_cause::denied) == 1);
 }
+
+HINGE_TEST_CASE("door: a rate that is taken away holds nobody up, a new one begins anew",
+                backends) {
+  house at(backend);
+  at.base().set_door(0, {.new_connections = {.per_second = 1, .burst = 1}});
+  at.enter();
+  at.connect();
+  CHECK(at.until([&] { return at.closed(close_cause::listener_rate) == 1; }));
+  at.base().set_door(0, {.rules = rules({}, {"10.0.0.0/8"})});
+  at.enter();
+  at.enter();
+  at.base().set_door(0, {.new_connections = {.per_second = 1, .burst = 2}});
+  at.enter();
+  CHECK(at.notes().all.size() == 4);
+}
+
+HINGE_TEST_CASE("door: who is over a source's limit takes nothing of the listener's rate",
+                backends) {
+  house at(backend, {}, {.source = {.max_connections = 1}});
+  at.base().set_door(0, {.new_connections = {.per_second = 1, .burst = 2}});
+  at.enter();
+  for (int i = 0; i < 5; ++i) at.connect();
+  CHECK(at.until([&] { return at.closed(close_cause::source_full) == 5; }));
+  CHECK(at.handle(0).close());
+  CHECK(at.until([&] { return at.about(0).closes == 1; }));
+  at.enter();
+  CHECK(at.closed(close_cause::listener_rate) == 0);
+}
+
+HINGE_TEST_CASE("door: a limit counts those who were there before it", backends) {
+  house at(backend);
+  at.enter();
+  at.enter();
+  at.base().set_door(0, {.max_connections = 2});
+  at.connect();
+  CHECK(at.until([&] { return at.closed(close_cause::listener_full) == 1; }));
+  CHECK(at.handle(0).close());
+  CHECK(at.until([&] { return at.about(0).closes == 1; }));
+  at.enter();
+  CHECK(at.base().open_connections() == 2);
+}
+
+HINGE_TEST_CASE("door: who is finished as soon as it is accepted leaves its place", backends) {
+  house at(backend, {.accept = [](connection c) { c.finish(bytes_of("next")); }},
+           {.source = {.max_connections = 1}});
+  at.base().set_door(0, {.max_connections = 1});
+  for (std::uint64_t i = 1; i <= 5; ++i) {
+    at.connect();
+    CHECK(at.until([&] { return at.counters().closed_total() == i; }));
+  }
+  CHECK(at.closed(close_cause::local_close) == 5);
+}

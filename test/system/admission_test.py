@@ -61,7 +61,9 @@ class Rules(unittest.TestCase):
                 (("--allow", "127.0.0.1", "10.0.0.1/8"), "bits behind the prefix are set"),
                 (("--allow", "::1", "--deny", "::1/128"), "::1/128: both allowed and denied"),
                 (("--source-prefix", "33"), "must be 0 to 32"),
-                (("--accept-rate", "0"), "must be 1 to")):
+                (("--accept-rate", "0"), "must be 1 to"),
+                (("--source-prefix", "24"), "no --max-per-source and no --source-rate"),
+                (("--reset-turned-away",), "nobody is turned away")):
             with self.subTest(arguments):
                 code, stdout, stderr = serve.run("--listen", "127.0.0.1:0", *arguments)
                 self.assertEqual((code, stdout), (2, ""))

@@ -61,6 +61,8 @@ TEST_CASE("no rate is no limit") {
   instant full_at = 0;
   CHECK_FALSE(none.limits());
   for (int i = 0; i < 1000; ++i) CHECK(none.take(0, full_at));
+  full_at = 5 * second;  // of a rate that has been
+  CHECK(none.take(second, full_at));
 }
 
 TEST_CASE("connections of a source, and of a prefix") {
