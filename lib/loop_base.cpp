@@ -119,7 +119,9 @@ std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
   if (doors_changed_ || exhausted_doors_ != 0 || (terms.accept_room == 0) != doors_paused_)
     arm_doors(terms.accept_room);
   emit_changes();
-  const bool more = !ready_.empty() || !changed_.empty() || doors_changed_;
+  // The turn itself closes descriptors: who waits for one doesn't wait in it.
+  const bool freeing = closes_sent_ && exhausted_doors_ != 0;
+  const bool more = !ready_.empty() || !changed_.empty() || doors_changed_ || freeing;
   terms.until = more || emptied() ? deadline::immediately() : std::min(terms.until, next_wake_up());
   attention_ = more || stopping_ || doors_paused_ || exhausted_doors_ != 0;
   return changes_.all();

@@ -240,9 +240,10 @@ remembered_verdict verdict;
 
 void test(backend_verdict& into) noexcept {
   // What a server on this ring would not make by itself, too. The first is the usual one.
-  static constexpr std::array<kernel_call, 8> calls = {{
+  static constexpr std::array<kernel_call, 9> calls = {{
       {"io_uring_setup", SYS_io_uring_setup, {0}},
       {"io_uring_register", SYS_io_uring_register},
+      {"eventfd", SYS_eventfd2, {0, -1}},
       {"io_uring_enter", SYS_io_uring_enter},
       {"connect", SYS_connect},
       {"sendto", SYS_sendto},

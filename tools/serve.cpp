@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <variant>
 
@@ -93,7 +94,7 @@ exit_code serve(const serve_options& options) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const auto read = read_options(argc, argv);
   if (const exit_code* const said = std::get_if<exit_code>(&read)) return *said;
   const auto& options = std::get<serve_options>(read);
@@ -106,4 +107,6 @@ int main(int argc, char** argv) {
       return serve<web>(options);
   }
   return usage;
+} catch (const std::system_error& wrong) {
+  return complain(std::string("the thread that hears signals: ") + wrong.what());
 }

@@ -60,6 +60,7 @@ inline std::int64_t parse_scaled(std::string_view text, std::span<const unit> un
     // Also when there were so many digits that it is none.
     if (!(scaled < static_cast<double>(std::numeric_limits<std::int64_t>::max())))
       throw refuse("is too large");
+    if (candidate.factor == 1 && scaled != number) throw refuse("must be a whole number");
     return static_cast<std::int64_t>(scaled);
   }
   const std::string choices = " (use one of " + std::string(known) + ")";

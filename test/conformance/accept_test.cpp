@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 
 using namespace hinge;
 using namespace hinge::test;
@@ -67,6 +68,28 @@ HINGE_TEST_CASE("rule 5: without descriptors the next close lets the next one in
     CHECK(at.until([&] { return at.notes().all.size() == 3 + i; }, 10));
   }
   CHECK(at.notes().all.size() == 4);
+  at.where.restore_descriptors();
+}
+
+HINGE_TEST_CASE("rule 5: the next close lets the next one in at once, also in a loop that sleeps",
+                backends) {
+  house at(backend);
+  at.enter();
+  at.enter();
+  at.connect();
+  at.where.exhaust_descriptors();
+  const auto since = [&](instant start) { return at.base().now() - start; };
+  const auto sleep = [&] {
+    CHECK(at.running->turn(deadline::after(at.base().now(), std::chrono::seconds(5))) >= 0);
+  };
+  // The fifth pause is a second long, and has just begun.
+  const instant start = at.base().now();
+  while (since(start) < 1'500'000'000) sleep();
+  CHECK(at.handle(0).close());
+  const instant closed = at.base().now();
+  for (int i = 0; i < 10 && at.notes().all.size() == 2; ++i) sleep();
+  CHECK(at.notes().all.size() == 3);
+  CHECK(since(closed) < 500'000'000);
   at.where.restore_descriptors();
 }
 

@@ -66,6 +66,7 @@ TEST_CASE("what is wrong is said") {
       says("'10K': unknown unit 'K' (use one of k, M, G for powers of 1000; KiB, MiB, GiB for "
            "powers of 1024)"));
   CHECK_THROWS_AS(parse_size("1e3"), unit_error);
+  CHECK_THROWS_MATCHES(parse_size("1.5"), unit_error, says("'1.5': must be a whole number"));
   CHECK_THROWS_AS(parse_size("1.2.3"), unit_error);
   const std::string many(400, '0');
   CHECK_THROWS_MATCHES(parse_size("1" + many + "." + many), unit_error,
