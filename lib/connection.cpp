@@ -325,6 +325,11 @@ bool loop_base::sent(std::uint32_t slot, std::int32_t result) noexcept {
     fail_connection(slot, result);
     return false;
   }
+  if (result == 0) {  // the socket takes bytes again
+    if (flush(slot)) return true;
+    list_changed(slot, h);
+    return false;
+  }
   consume(h, static_cast<std::uint32_t>(result));
   // What stands behind it is gathered.
   if (h.queued != 0 && !segments_.single(h.out) && flush(slot)) return true;

@@ -166,10 +166,12 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
                     !h.has(connection_flag::stuck | connection_flag::sending);
   const bool held_back = last && h.has(connection_flag::receiving);
   if (h.queued != 0 && !held_back && !h.has(connection_flag::sending)) {
-    const segment_pool::piece first = segments_.front(h.out);
-    const std::uint8_t flags = last                      ? change::then_close
-                               : segments_.single(h.out) ? std::uint8_t{0}
-                                                         : change::more_follows;
+    // Behind a full socket nothing goes before a call can gather all that waits.
+    const bool stuck = h.has(connection_flag::stuck);
+    const segment_pool::piece first = stuck ? segment_pool::piece{} : segments_.front(h.out);
+    const std::uint8_t flags = last                               ? change::then_close
+                               : stuck || segments_.single(h.out) ? std::uint8_t{0}
+                                                                  : change::more_follows;
     h.set(last ? connection_flag::sending | connection_flag::closing : connection_flag::sending);
     changes_.add({.subject = subject,
                   .data = first.data,

@@ -75,6 +75,8 @@ int uring_connections::send(const change& wanted) noexcept {
   if (!ring_.reserve(1)) return -EAGAIN;
   const bool more = (wanted.flags & change::more_follows) != 0;
   io_uring_sqe* const request = send_request(wanted, more ? MSG_MORE : 0);
+  // Else the kernel would answer at once: it tries first, and none are always taken.
+  if (wanted.length == 0) request->ioprio |= IORING_RECVSEND_POLL_FIRST;
   ring_.name(*request, request_name(wanted.subject, uring_request::send));
   h |= holds_send;
   return 0;

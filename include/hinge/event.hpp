@@ -98,7 +98,8 @@ enum class operation : std::uint8_t {
   stop_accept,   ///< listener: stop accepting; nothing is answered
   receive,       ///< connection: readiness: watch both directions, once; completion: arm a receive
   stop_receive,  ///< connection, completion: disarm; bytes already taken still come as `received`
-  send,          ///< connection, completion: send data[0..length); one at a time per connection
+  send,          ///< connection, completion: send data[0..length); one at a time per connection;
+                 ///< no bytes: `sent` (0) when the socket takes some
   detach,        ///< cancel all under the token, answer `detached` when nothing is held
   recycle,       ///< completion: give `buffer` back; `subject` is ignored, nothing is answered
   close,         ///< completion: close `fd`, on which nothing is under way; likewise unanswered

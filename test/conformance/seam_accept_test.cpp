@@ -294,6 +294,31 @@ HINGE_TEST_CASE("rule 9: a send that closes leaves with the end, and is told onc
   CHECK(at.where.end_was_joined(*one.peer, fd));
 }
 
+HINGE_TEST_CASE("rule 9: a send of no bytes waits until the socket takes some",
+                completion_backends) {
+  seam at(backend);
+  auto one = at.connect();
+  const std::vector<std::byte> piece(64 * 1024);
+  const auto fill = [&] {
+    std::size_t went = 0;
+    for (int taken; (taken = sockets::send(one.fd, piece)) > 0;)
+      went += static_cast<unsigned>(taken);
+    at.rest();  // on their way bytes leave room behind them
+    return went;
+  };
+  while (fill() != 0) {
+  }
+  at.turn({one.send("")});
+  at.rest();
+  CHECK(at.count(one.subject, event_kind::sent) == 0);
+  CHECK(at.until([&] {
+    one.peer->listen_in();
+    return at.count(one.subject, event_kind::sent) == 1;
+  }));
+  CHECK(at.last(event_kind::sent).result == 0);
+  CHECK(sockets::send(one.fd, piece) > 0);
+}
+
 HINGE_TEST_CASE("rule 9: a send that can't go closes nothing", completion_backends) {
   seam at(backend);
   auto one = at.connect();

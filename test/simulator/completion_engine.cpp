@@ -229,7 +229,7 @@ int completion_engine::start_send(operations& of, const change& wanted) {
     net_.violation("send on a connection that is sending");
     return -EEXIST;
   }
-  if (wanted.length == 0) net_.violation("send of nothing");
+  if (wanted.length == 0 && wanted.flags != 0) net_.violation("a send of nothing with flags");
   if ((wanted.flags & change::then_close) != 0 && of.told_receiving) {
     net_.violation("a send that closes while a receive is armed");
     return -EBUSY;
@@ -303,6 +303,9 @@ void completion_engine::end_receive(token subject, operations& of, std::int32_t 
 
 void completion_engine::send(token subject, operations& of) {
   const bool then_close = (of.send.flags & change::then_close) != 0;
+  const stream& to = *net_.stream_of(of.fd);
+  const bool broken = to.error != 0 || to.dead || to.peer_closed;
+  if (of.send.length == 0 && to.full && !broken) return;
   const bool more = then_close || (of.send.flags & change::more_follows) != 0;
   const int result = net_.send(of.fd, {of.send.data, of.send.length}, more);
   if (result == -EAGAIN && !then_close) return;
