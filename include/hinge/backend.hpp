@@ -106,7 +106,8 @@ private:
 /// each time). io_uring: a ring of the least size that a server's may be cut down to accepts a
 /// connection on loopback, receives and sends (a fraction of a millisecond; at most a second, and
 /// 1.5 s while memory is short). That is done once a process and remembered, unless it was refused
-/// for what may pass (memory, descriptors, time): then it is tried again when asked again. Any
+/// for what may pass (memory, descriptors, time): then it is tried again when asked again. So a
+/// filter that a process gives itself has to be there before it asks for the first time. Any
 /// thread. It tells of this moment: what became of a poller's own opening, any_poller::choice()
 /// says.
 ///

@@ -47,7 +47,8 @@ struct loop_options {
   nanoseconds drain_timeout = std::chrono::seconds(30);        ///< close() to flush what is queued
 
   source_options source = {};      ///< what one source may take, on all listeners together
-  bool reset_turned_away = false;  ///< who is denied or over a limit is reset, and not closed
+  bool reset_turned_away = false;  ///< who is denied or over a limit is reset, and not closed; a
+                                   ///< close is a reset, too, of who has sent something (RFC 2525)
 
   /// Completion backends: buffers of the ring and bytes each (see poller_options).
   std::uint32_t receive_buffers = 512;
