@@ -29,7 +29,7 @@ namespace hinge {
 
 namespace {
 
-constexpr nanoseconds patience = std::chrono::seconds(1);
+constexpr nanoseconds child_patience = std::chrono::seconds(1);
 
 /// Whether it opens, and hears its own wake-up in a turn; `waits`: the call that a turn makes.
 template <poller Concrete>
@@ -39,7 +39,7 @@ result<void> hears_a_wake(const char* waits) noexcept {
     return opened;
   tried.wake();
   std::array<event, least_event_room> events;
-  turn_terms terms{.until = deadline::after(now(), patience)};
+  turn_terms terms{.until = deadline::after(now(), child_patience)};
   for (;;) {
     const int count = tried.turn({}, events, terms);
     if (count < 0) return fail(waits, "a wake-up", -count);

@@ -82,14 +82,14 @@ HINGE_TEST_CASE("rule 5: the next close lets the next one in at once, also in a 
   const auto sleep = [&] {
     CHECK(at.running->turn(deadline::after(at.base().now(), std::chrono::seconds(5))) >= 0);
   };
-  // The fifth pause is a second long, and has just begun.
+  // The fourth pause takes 800 ms, and has just begun.
   const instant start = at.base().now();
-  while (since(start) < 1'500'000'000) sleep();
+  while (since(start) < 700'000'000) sleep();
   CHECK(at.handle(0).close());
   const instant closed = at.base().now();
   for (int i = 0; i < 10 && at.notes().all.size() == 2; ++i) sleep();
   CHECK(at.notes().all.size() == 3);
-  CHECK(since(closed) < 500'000'000);
+  CHECK(since(closed) < 400'000'000);
   at.where.restore_descriptors();
 }
 
