@@ -14,7 +14,11 @@ def come_from(server, source):
     peer = socket.socket()
     peer.settimeout(serve.PATIENCE)
     peer.bind((source, 0))
-    peer.connect(("127.0.0.1", server.port))
+    try:
+        peer.connect(("127.0.0.1", server.port))
+    except OSError:
+        peer.close()
+        raise
     return peer
 
 
@@ -52,8 +56,9 @@ class Rules(unittest.TestCase):
         with Server("--deny", "127.0.0.0/8") as server, come_from(server, "127.0.0.1") as peer:
             self.assertEqual(peer.recv(1), b"")
         with Server("--deny", "127.0.0.0/8", "--reset-turned-away") as server:
-            with come_from(server, "127.0.0.1") as peer, self.assertRaises(ConnectionResetError):
-                peer.recv(1)
+            with self.assertRaises(ConnectionResetError):  # also before connect() returns
+                with come_from(server, "127.0.0.1") as peer:
+                    peer.recv(1)
 
     def test_what_is_no_network(self):
         for arguments, says in (
