@@ -9,19 +9,6 @@ import serve
 from serve import Server, closed, echoed
 
 
-def come_from(server, source):
-    """A connection to the server from that address of this machine."""
-    peer = socket.socket()
-    peer.settimeout(serve.PATIENCE)
-    peer.bind((source, 0))
-    try:
-        peer.connect(("127.0.0.1", server.port))
-    except OSError:
-        peer.close()
-        raise
-    return peer
-
-
 def let_in(peer):
     """Whether it is served; closed at once, or reset, is not."""
     try:
@@ -38,7 +25,7 @@ class Rules(unittest.TestCase):
             for source, permitted in (("127.0.0.1", True), ("127.0.0.2", True),
                                       ("127.0.0.3", False), ("127.1.0.1", False),
                                       ("127.1.1.1", True), ("127.2.0.1", True)):
-                with self.subTest(source), come_from(server, source) as peer:
+                with self.subTest(source), server.connect(source=source) as peer:
                     self.assertEqual(let_in(peer), permitted)
             found = server.stop()
         self.assertEqual(found["accepted"], 6)
@@ -47,17 +34,17 @@ class Rules(unittest.TestCase):
 
     def test_whom_no_rule_allows(self):
         with Server("--allow", "127.0.0.2") as server:
-            with come_from(server, "127.0.0.1") as peer:
+            with server.connect(source="127.0.0.1") as peer:
                 self.assertFalse(let_in(peer))
-            with come_from(server, "127.0.0.2") as peer:
+            with server.connect(source="127.0.0.2") as peer:
                 self.assertTrue(let_in(peer))
 
     def test_an_end_or_a_reset(self):
-        with Server("--deny", "127.0.0.0/8") as server, come_from(server, "127.0.0.1") as peer:
+        with Server("--deny", "127.0.0.0/8") as server, server.connect(source="127.0.0.1") as peer:
             self.assertEqual(peer.recv(1), b"")
         with Server("--deny", "127.0.0.0/8", "--reset-turned-away") as server:
             with self.assertRaises(ConnectionResetError):  # also before connect() returns
-                with come_from(server, "127.0.0.1") as peer:
+                with server.connect(source="127.0.0.1") as peer:
                     peer.recv(1)
 
     def test_what_is_no_network(self):
@@ -79,15 +66,15 @@ class Rules(unittest.TestCase):
 class Limits(unittest.TestCase):
     def test_connections_of_a_source(self):
         with Server("--max-per-source", "3") as server:
-            kept = [come_from(server, "127.0.0.2") for _ in range(3)]
+            kept = [server.connect(source="127.0.0.2") for _ in range(3)]
             self.assertTrue(all(let_in(peer) for peer in kept))
-            with come_from(server, "127.0.0.2") as peer:
+            with server.connect(source="127.0.0.2") as peer:
                 self.assertFalse(let_in(peer))
-            with come_from(server, "127.0.0.3") as peer:
+            with server.connect(source="127.0.0.3") as peer:
                 self.assertTrue(let_in(peer))
             kept.pop().close()
             server.until(lambda found: found["open"] == 2)
-            kept.append(come_from(server, "127.0.0.2"))
+            kept.append(server.connect(source="127.0.0.2"))
             self.assertTrue(let_in(kept[-1]))
             for peer in kept:
                 peer.close()
@@ -96,8 +83,9 @@ class Limits(unittest.TestCase):
 
     def test_a_prefix_is_a_source(self):
         with Server("--max-per-source", "1", "--source-prefix", "24") as server:
-            with come_from(server, "127.0.5.1") as first, come_from(server, "127.0.5.2") as same, \
-                    come_from(server, "127.0.6.1") as other:
+            sources = "127.0.5.1", "127.0.5.2", "127.0.6.1"
+            first, same, other = (server.connect(source=source) for source in sources)
+            with first, same, other:
                 self.assertEqual([let_in(peer) for peer in (first, same, other)],
                                  [True, False, True])
 
@@ -106,10 +94,10 @@ class Limits(unittest.TestCase):
             begin = time.monotonic()
             served = 0
             for _ in range(300):
-                with come_from(server, "127.0.0.2") as peer:
+                with server.connect(source="127.0.0.2") as peer:
                     served += let_in(peer)
             took = time.monotonic() - begin
-            with come_from(server, "127.0.0.3") as peer:
+            with server.connect(source="127.0.0.3") as peer:
                 self.assertTrue(echoed(peer))
             found = server.stop()
         self.assertGreaterEqual(served, 10)
@@ -132,7 +120,7 @@ class Limits(unittest.TestCase):
         with Server("--accept-rate", "1/4") as server:
             served = 0
             for i in range(20):
-                with come_from(server, f"127.0.0.{i + 1}") as peer:
+                with server.connect(source=f"127.0.0.{i + 1}") as peer:
                     served += let_in(peer)
             found = server.stop()
         self.assertGreaterEqual(served, 4)

@@ -116,14 +116,17 @@ class Server:
     def url(self):
         return f"http://{self.addresses[0]}/"
 
-    def connect(self, send_buffer=None, receive_buffer=None):
-        """A connection to the first address, which is one of IPv4."""
+    def connect(self, send_buffer=None, receive_buffer=None, source=None):
+        """A connection to the first address, which is one of IPv4; from that one of this machine's,
+        when there is a choice."""
         peer = socket.socket()
         peer.settimeout(PATIENCE)
         if send_buffer:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         if receive_buffer:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            peer.bind((source, 0))
         try:
             peer.connect(("127.0.0.1", self.port))
         except OSError:
