@@ -32,7 +32,7 @@ result<std::uint32_t> capacity_from(const loop_options& options) noexcept {
 loop_base::loop_base() noexcept = default;
 
 loop_base::~loop_base() {
-  if (recovering_doors_ != 0) descriptor_waiters::remove(this);
+  if (waits_for_descriptor_) descriptor_waiters::remove(this);
 }
 
 result<loop_options> loop_base::check(loop_options options) noexcept {
@@ -104,7 +104,6 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
     if (timeout.count() != 0) shortest = std::min(shortest, timeout);
   young_time_ = std::min<instant>(longest_young, shortest.count());
   young_slack_ = shortest.count() - young_time_;
-  doors_.reserve(max_listeners);
   poller_ = poller;
   wake_ = wake;
   return {};
@@ -116,24 +115,20 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
 /// be somebody else's.
 std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
   if (!completes_) changes_.clear();
-  if (doors_changed_ || exhausted_doors_ != 0 || (terms.accept_room == 0) != doors_paused_)
-    arm_doors(terms.accept_room);
+  if (doors_.changed() || doors_.exhausted() != 0 || (terms.accept_room == 0) != doors_paused_)
+    arm_doors(terms.accept_room != 0);
   emit_changes();
   // The turn itself closes descriptors: who waits for one doesn't wait in it.
-  const bool freeing = closes_sent_ && exhausted_doors_ != 0;
-  const bool more = !ready_.empty() || !changed_.empty() || doors_changed_ || freeing;
+  const bool freeing = closes_sent_ && doors_.exhausted() != 0;
+  const bool more = !ready_.empty() || !changed_.empty() || doors_.changed() || freeing;
   terms.until = more || emptied() ? deadline::immediately() : std::min(terms.until, next_wake_up());
-  attention_ = more || stopping_ || doors_paused_ || exhausted_doors_ != 0;
+  attention_ = more || stopping_ || doors_paused_ || doors_.exhausted() != 0;
   return changes_.all();
 }
 
 deadline loop_base::next_wake_up() const noexcept {
-  deadline next = timed_ ? std::min(next_timer(), stop_until_) : stop_until_;
-  if (exhausted_doors_ == 0) [[likely]]
-    return next;
-  for (const door& d : doors_)
-    if (d.exhausted) next = std::min(next, deadline::at(d.retry_at));
-  return next;
+  const deadline next = timed_ ? std::min(next_timer(), stop_until_) : stop_until_;
+  return doors_.exhausted() == 0 ? next : std::min(next, doors_.next_retry());
 }
 
 void loop_base::emit_changes() noexcept {

@@ -1,14 +1,19 @@
-// A listener of a loop, and what the loop knows about its accepting.
+// A listener of a loop: whom it lets in, and how its accepting goes.
 #pragma once
 
 #include <hinge/address_rules.hpp>
 #include <hinge/close_cause.hpp>
+#include <hinge/event.hpp>
+#include <hinge/export.hpp>
 #include <hinge/listener.hpp>
 #include <hinge/rate_limit.hpp>
+#include <hinge/source_limits.hpp>
 #include <hinge/time.hpp>
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <utility>
 
 namespace hinge {
 
@@ -27,26 +32,87 @@ struct door_options {
   }
 };
 
-struct door {
-  listener socket;
-  bool armed = false;    // the backend accepts on it
-  bool closing = false;  // to be detached, or dead
-  bool detach_due = false;
-  bool exhausted = false;  // waits for a descriptor until retry_at; back_off is not 0 then
-  instant retry_at = 0;
-  instant back_off = 0;  // 0: the last accept worked
-  instant told_at = 0;   // the last exhaustion; 0: none yet
-  door_options options = {};
-  rate_limit pace = rate_limit();  // options.new_connections
-  instant pace_full_at = 0;        // see rate_limit
-  std::uint32_t connections = 0;   // counted ones
+enum class door_state : std::uint8_t {
+  waiting,    ///< not accepting: new, or without room
+  armed,      ///< the backend accepts on it
+  exhausted,  ///< not accepting: for want of a descriptor or of memory, until retry_at()
+  closing,    ///< the backend is to be told to let go of it
+  detaching,  ///< it has been told
+  dead,       ///< closed
+};
 
+/// What a failed accept came to.
+enum class door_failure : std::uint8_t {
+  late,    ///< nobody waits for its connections any more
+  passed,  ///< one connection was lost
+  paused,  ///< it is exhausted, still or again
+  began,   ///< it is exhausted, and an episode begins
+  died,    ///< it never accepts again
+};
+
+/// The loop's thread. Only the functions of the second part change the state.
+class door {
+public:
+  explicit door(listener opened) noexcept : socket_(std::move(opened)) {}
+
+  const listener& socket() const noexcept { return socket_; }
+  const door_options& options() const noexcept { return options_; }
+  /// Counted connections.
+  std::uint32_t connections() const noexcept { return connections_; }
+
+  HINGE_API void set(const door_options& options) noexcept;
+  /// Why a connection is turned away; close_cause::none: it is let in, and counted. `peer` is asked
+  /// for where the backend doesn't know it; `sources` is null without limits.
+  HINGE_API close_cause admit(source_limits* sources, int fd, inet_name& peer,
+                              instant now) noexcept;
+  /// A connection that came before anybody was counted.
+  void count() noexcept { ++connections_; }
+  /// A counted connection has ended.
+  void leave() noexcept { --connections_; }
+
+  door_state state() const noexcept { return state_; }
+  /// The last accept failed for want of something.
+  bool recovering() const noexcept { return back_off_ != 0; }
+  instant retry_at() const noexcept { return retry_at_; }
+
+  /// What the backend has to be asked, if anything; `room`: for connections.
+  HINGE_API std::optional<operation> next(bool room, instant now) noexcept;
+  /// It has been asked that.
+  HINGE_API void asked(operation what) noexcept;
+  /// The backend doesn't accept on it any more.
+  void ended() noexcept {
+    if (state_ == door_state::armed) state_ = door_state::waiting;
+  }
+  /// An accept has failed with -errno, or (`arming`) the backend could not begin to. `freed`:
+  /// since then a descriptor became free.
+  HINGE_API door_failure fail(int code, bool arming, instant now, bool freed) noexcept;
+  /// An accept has worked.
+  HINGE_API void accepted() noexcept;
+  void descriptor_freed(instant now) noexcept { retry_at_ = now; }
+  /// False: it is closed, or will be.
+  HINGE_API bool close() noexcept;
+  /// The backend has let go of it.
+  HINGE_API void detached() noexcept;
+
+private:
+  door_failure pause(instant now, bool freed) noexcept;
+  void bury(int code) noexcept;
   bool permits(const inet_name& peer) const noexcept {
-    return options.rules == nullptr || options.rules->permits(peer);
+    return options_.rules == nullptr || options_.rules->permits(peer);
   }
   bool full() const noexcept {
-    return options.max_connections != 0 && connections >= options.max_connections;
+    return options_.max_connections != 0 && connections_ >= options_.max_connections;
   }
+
+  listener socket_;
+  door_state state_ = door_state::waiting;
+  instant retry_at_ = 0;
+  instant back_off_ = 0;  // 0: the last accept worked
+  instant told_at_ = 0;   // the last exhaustion; 0: none yet
+  door_options options_ = {};
+  rate_limit pace_ = rate_limit();  // options_.new_connections
+  instant pace_full_at_ = 0;        // see rate_limit
+  std::uint32_t connections_ = 0;
 };
 
 }  // namespace hinge

@@ -63,7 +63,7 @@ private:
   void accepted(const event& e) noexcept;
   std::uint32_t accepted_unusually(const event& e) noexcept;
   void first_turn(connection_id id) noexcept;
-  void door_failed(std::size_t index, int code, bool tell) noexcept;
+  void door_failed(std::size_t index, int code, bool arming) noexcept;
   void ready(std::uint32_t slot, hot_entry& h, const event& e) noexcept;
   void read(std::uint32_t slot) noexcept;
   void received(std::uint32_t slot, hot_entry& h, const event& e) noexcept;
@@ -168,9 +168,9 @@ void loop<P, H>::dispatch(const event& e) noexcept {
   } else if (e.kind == event_kind::woken) {
     woken();
   } else if (e.kind == event_kind::detached) {
-    door_detached(e.subject.slot());
+    doors_.detached(e.subject.slot());
   } else if (e.kind == event_kind::failed && !failure_passes(e)) {
-    door_failed(e.subject.slot(), e.result, arming_failed(e.subject.slot(), e.result));
+    door_failed(e.subject.slot(), e.result, true);
   }
 }
 
@@ -229,13 +229,9 @@ inline void loop<P, H>::accepted(const event& e) noexcept {
 template <poller P, handler H>
 std::uint32_t loop<P, H>::accepted_unusually(const event& e) noexcept {
   const std::size_t index = e.subject.slot();
-  door& d = doors_[index];
-  if (e.more == 0) {
-    d.armed = false;
-    doors_changed_ = attention_ = true;
-  }
+  if (e.more == 0) door_ended(index);
   if (e.result >= 0) return admit(index, e.result, peers_[e.buffer]);
-  door_failed(index, e.result, accept_failed(index, e.result));
+  door_failed(index, e.result, false);
   return connection_table::no_slot;
 }
 
@@ -255,7 +251,8 @@ inline void loop<P, H>::first_turn(connection_id id) noexcept {
 }
 
 template <poller P, handler H>
-void loop<P, H>::door_failed(std::size_t index, int code, bool tell) noexcept {
+void loop<P, H>::door_failed(std::size_t index, int code, bool arming) noexcept {
+  [[maybe_unused]] const bool tell = accept_failed(index, code, arming);
   if constexpr (requires { handler_.on_listener_error(index, code); }) {
     if (tell) handler_.on_listener_error(index, code);
     settle_seldom();

@@ -13,7 +13,7 @@
 #include <hinge/change_list.hpp>
 #include <hinge/connection_table.hpp>
 #include <hinge/descriptor_waiters.hpp>
-#include <hinge/door.hpp>
+#include <hinge/door_table.hpp>
 #include <hinge/export.hpp>
 #include <hinge/lent_buffers.hpp>
 #include <hinge/listener.hpp>
@@ -31,7 +31,6 @@
 #include <cstdint>
 #include <span>
 #include <thread>
-#include <vector>
 
 namespace hinge {
 
@@ -39,7 +38,7 @@ class connection;
 
 class loop_base {
 public:
-  static constexpr std::size_t max_listeners = 64;
+  static constexpr std::size_t max_listeners = door_table::most;
 
   loop_base(const loop_base&) = delete;
   loop_base& operator=(const loop_base&) = delete;
@@ -56,7 +55,7 @@ public:
   std::size_t listeners() const noexcept { return doors_.size(); }
   /// The listener with that index; it stays there, closed, after it has died or the loop has
   /// stopped.
-  const listener& listener_at(std::size_t index) const noexcept { return doors_[index].socket; }
+  const listener& listener_at(std::size_t index) const noexcept { return doors_[index].socket(); }
 
   /// Runs `task` in the loop's thread, in its next turn; tasks of one thread run in order. Any
   /// thread. Ends the process when memory is short.
@@ -96,14 +95,16 @@ protected:
   /// The options with every default resolved.
   HINGE_API static result<loop_options> check(loop_options options) noexcept;
 
-  bool emptied() const noexcept { return stopping_ && table_.size() == 0 && detaching_doors_ == 0; }
+  bool emptied() const noexcept {
+    return stopping_ && table_.size() == 0 && doors_.detaching() == 0;
+  }
 
   // --- before and after a turn -------------------------------------------------------------
   std::span<const change> prepare(turn_terms& terms, deadline until, bool completes) noexcept;
   HINGE_API std::span<const change> prepare_slowly(turn_terms& terms) noexcept;
   HINGE_API void emit_changes() noexcept;
   void emit_completion_changes(std::uint32_t slot, hot_entry& h) noexcept;
-  HINGE_API void arm_doors(std::uint32_t room) noexcept;
+  HINGE_API void arm_doors(bool room) noexcept;
   [[gnu::always_inline]] deadline next_timer() const noexcept {
     const deadline young = deadline::after(young_until_, nanoseconds(young_slack_));
     return table_.deadlines().empty() ? young : std::min(young, table_.deadlines().next());
@@ -114,16 +115,16 @@ protected:
   HINGE_API deadline next_wake_up() const noexcept;
 
   // --- doors ---------------------------------------------------------------------------------
-  /// An accept that failed. True when the handler should hear of it: an episode began, or it died.
-  HINGE_API bool accept_failed(std::size_t index, int code) noexcept;
-  /// The backend refused to accept on it: without memory that is an episode, else its end.
-  HINGE_API bool arming_failed(std::size_t index, int code) noexcept;
-  HINGE_API bool pause_door(door& d, accept_class failed) noexcept;
-  HINGE_API void bury_door(door& d, int code) noexcept;
-  HINGE_API void accept_works_again(door& opened) noexcept;
+  /// An accept that failed, or `arming` did. True when the handler should hear of it: an episode
+  /// began, or the listener died.
+  HINGE_API bool accept_failed(std::size_t index, int code, bool arming) noexcept;
+  void door_ended(std::size_t index) noexcept {
+    doors_.ended(index);
+    attention_ = true;
+  }
+  HINGE_API void doors_moved() noexcept;
   HINGE_API std::uint32_t admit(std::size_t index, int fd, inet_name peer) noexcept;
   void left(std::uint32_t slot) noexcept;
-  HINGE_API void door_detached(std::size_t index) noexcept;
   HINGE_API void descriptor_freed_slowly() noexcept;
   HINGE_API void descriptor_freed_here() noexcept;
   HINGE_API static void descriptor_freed_elsewhere(const void* self) noexcept;
@@ -323,7 +324,6 @@ protected:
   bool stopping_ = false;
   bool watchful_ = false;  // stopping_, gated_, or a listener recovers: an accept isn't just one
   bool gated_ = false;     // a listener or the loop limits whom it lets in
-  bool doors_changed_ = false;      // arm_doors has something to do
   bool doors_paused_ = false;       // because the table is full
   bool closes_sent_ = false;        // with this turn, descriptors become free
   std::uint64_t ended_before_ = 0;  // connections that had ended when the turn's wait was over
@@ -333,10 +333,8 @@ protected:
   change_list changes_;                             // of the next turn
   lent_buffers buffers_;                            // completion
   std::uint32_t detaching_ = 0;                     // connections that only the backend still holds
-  std::uint32_t detaching_doors_ = 0;
-  std::uint32_t exhausted_doors_ = 0;
-  std::uint32_t recovering_doors_ = 0;  // back_off is not 0
-  std::span<std::byte> received_;       // completion: the bytes that on_data is looking at
+  bool waits_for_descriptor_ = false;               // registered with descriptor_waiters
+  std::span<std::byte> received_;  // completion: the bytes that on_data is looking at
   std::uint16_t received_buffer_ = no_buffer;
   slot_stack ending_;
   loop_counters counters_;
@@ -350,7 +348,7 @@ protected:
   slot_list ready_;
   segment_pool segments_;
   young_connections young_;
-  std::vector<door> doors_;
+  door_table doors_;
   source_limits sources_;
   deadline stop_until_ = deadline::never();
   const void* poller_ = nullptr;

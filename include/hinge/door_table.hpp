@@ -1,0 +1,68 @@
+// The listeners of a loop together.
+#pragma once
+
+#include <hinge/change_list.hpp>
+#include <hinge/door.hpp>
+#include <hinge/export.hpp>
+#include <hinge/time.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace hinge {
+
+/// The loop's thread. Doors stay, closed, when they have died; their number only grows.
+class door_table {
+public:
+  static constexpr std::size_t most = 64;
+
+  door_table() noexcept { doors_.reserve(most); }
+
+  std::size_t size() const noexcept { return doors_.size(); }
+  const door& operator[](std::size_t index) const noexcept { return doors_[index]; }
+  door& operator[](std::size_t index) noexcept { return doors_[index]; }
+  auto begin() const noexcept { return doors_.begin(); }
+  auto end() const noexcept { return doors_.end(); }
+
+  /// At most `most`.
+  void add(listener opened) noexcept {
+    doors_.emplace_back(std::move(opened));
+    changed_ = true;
+  }
+
+  /// arm() has something to do.
+  bool changed() const noexcept { return changed_; }
+  /// Doors that wait for a descriptor, those whose last accept failed, and those that the backend
+  /// still has.
+  std::uint32_t exhausted() const noexcept { return exhausted_; }
+  std::uint32_t recovering() const noexcept { return recovering_; }
+  std::uint32_t detaching() const noexcept { return detaching_; }
+  /// When the first of the exhausted ones tries again.
+  HINGE_API deadline next_retry() const noexcept;
+
+  /// Brings each door to the state that it should be in, as far as there is room for changes.
+  HINGE_API void arm(change_list& changes, bool room, instant now) noexcept;
+  void ended(std::size_t index) noexcept {
+    doors_[index].ended();
+    changed_ = true;
+  }
+  HINGE_API door_failure fail(std::size_t index, int code, bool arming, instant now,
+                              bool freed) noexcept;
+  HINGE_API void accepted(std::size_t index) noexcept;
+  HINGE_API void descriptor_freed(instant now) noexcept;
+  HINGE_API void close() noexcept;
+  HINGE_API void detached(std::size_t index) noexcept;
+
+private:
+  void recount() noexcept;
+
+  std::vector<door> doors_;
+  bool changed_ = false;
+  std::uint32_t exhausted_ = 0;
+  std::uint32_t recovering_ = 0;
+  std::uint32_t detaching_ = 0;
+};
+
+}  // namespace hinge

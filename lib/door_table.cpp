@@ -1,0 +1,71 @@
+#include <hinge/door_table.hpp>
+
+#include <algorithm>
+#include <optional>
+
+namespace hinge {
+
+/// Seldom, and there are few.
+void door_table::recount() noexcept {
+  exhausted_ = recovering_ = detaching_ = 0;
+  for (const door& each : doors_) {
+    exhausted_ += each.state() == door_state::exhausted;
+    recovering_ += each.recovering();
+    detaching_ += each.state() == door_state::closing || each.state() == door_state::detaching;
+  }
+}
+
+deadline door_table::next_retry() const noexcept {
+  deadline first = deadline::never();
+  for (const door& each : doors_)
+    if (each.state() == door_state::exhausted)
+      first = std::min(first, deadline::at(each.retry_at()));
+  return first;
+}
+
+void door_table::arm(change_list& changes, bool room, instant now) noexcept {
+  changed_ = false;
+  for (std::size_t i = 0; i < doors_.size(); ++i) {
+    const std::optional<operation> what = doors_[i].next(room, now);
+    if (!what) continue;
+    if (changes.room() == 0) {
+      changed_ = true;
+      break;
+    }
+    const token subject(role::listener, static_cast<std::uint32_t>(i), 0);
+    changes.add({.subject = subject, .fd = doors_[i].socket().fd(), .what = *what});
+    doors_[i].asked(*what);
+  }
+  recount();
+}
+
+door_failure door_table::fail(std::size_t index, int code, bool arming, instant now,
+                              bool freed) noexcept {
+  const door_failure came_to = doors_[index].fail(code, arming, now, freed);
+  recount();
+  return came_to;
+}
+
+void door_table::accepted(std::size_t index) noexcept {
+  if (!doors_[index].recovering()) return;
+  changed_ = changed_ || doors_[index].state() == door_state::exhausted;
+  doors_[index].accepted();
+  recount();
+}
+
+void door_table::descriptor_freed(instant now) noexcept {
+  for (door& each : doors_) each.descriptor_freed(now);
+}
+
+void door_table::close() noexcept {
+  for (door& each : doors_) each.close();
+  changed_ = true;
+  recount();
+}
+
+void door_table::detached(std::size_t index) noexcept {
+  doors_[index].detached();
+  recount();
+}
+
+}  // namespace hinge
