@@ -12,6 +12,8 @@ namespace {
 
 constexpr instant first_back_off = 100'000'000;
 constexpr instant longest_back_off = 1'000'000'000;
+/// An episode is over when nothing has failed for so long.
+constexpr instant quiet = 2 * longest_back_off;
 
 }  // namespace
 
@@ -77,16 +79,16 @@ door_failure door::fail(int code, bool arming, instant now, bool freed) noexcept
 door_failure door::pause(instant now, bool freed) noexcept {
   back_off_ = recovering() ? std::min(back_off_ * 2, longest_back_off) : first_back_off;
   retry_at_ = freed ? now : now + back_off_;
+  freed_by_ = freed ? want_end::freed_here : want_end::retry;
   state_ = door_state::exhausted;
-  // Running out again within twice the longest pause is the same episode still.
-  const bool begins = told_at_ == 0 || now - told_at_ > 2 * longest_back_off;
-  told_at_ = now;
-  return begins ? door_failure::began : door_failure::paused;
+  failed_at_ = now;
+  if (episode_.failures++ != 0) return door_failure::paused;
+  episode_.began = now;
+  return door_failure::began;
 }
 
 void door::bury(int code) noexcept {
-  state_ = door_state::dead;
-  back_off_ = 0;
+  end(door_state::dead);
   // With EBADF and ENOTSOCK the number is somebody else's by now.
   if (code == -EBADF || code == -ENOTSOCK) {
     (void)socket_.release();
@@ -95,17 +97,42 @@ void door::bury(int code) noexcept {
   }
 }
 
-void door::accepted() noexcept {
+void door::accepted(instant now) noexcept {
+  if (!recovering()) return;
   back_off_ = 0;
+  episode_.length = nanoseconds(now - episode_.began);
+  episode_.ended_by = freed_by_;
   // A connection that the backend still held may come while the listener waits.
   if (state_ == door_state::exhausted) state_ = door_state::waiting;
 }
 
+void door::descriptor_freed(instant now, want_end by) noexcept {
+  if (!recovering()) return;
+  retry_at_ = now;
+  freed_by_ = by;
+}
+
+deadline door::next_moment() const noexcept {
+  if (state_ == door_state::exhausted) return deadline::at(retry_at_);
+  return in_episode() && !recovering() ? deadline::at(failed_at_ + quiet) : deadline::never();
+}
+
+std::optional<door_episode> door::take_episode(instant now) noexcept {
+  if (!in_episode() || recovering() || now - failed_at_ < quiet) return {};
+  return std::exchange(episode_, {});
+}
+
 bool door::close() noexcept {
   if (state_ > door_state::exhausted) return false;
-  state_ = door_state::closing;
-  back_off_ = 0;
+  end(door_state::closing);
   return true;
+}
+
+/// It accepts no more, nor waits for anything.
+void door::end(door_state as) noexcept {
+  state_ = as;
+  back_off_ = 0;
+  episode_ = {};
 }
 
 void door::detached() noexcept {

@@ -7,19 +7,18 @@ namespace hinge {
 
 /// Seldom, and there are few.
 void door_table::recount() noexcept {
-  exhausted_ = recovering_ = detaching_ = 0;
+  exhausted_ = recovering_ = episodes_ = detaching_ = 0;
   for (const door& each : doors_) {
     exhausted_ += each.state() == door_state::exhausted;
     recovering_ += each.recovering();
+    episodes_ += each.in_episode();
     detaching_ += each.state() == door_state::closing || each.state() == door_state::detaching;
   }
 }
 
-deadline door_table::next_retry() const noexcept {
+deadline door_table::next_moment() const noexcept {
   deadline first = deadline::never();
-  for (const door& each : doors_)
-    if (each.state() == door_state::exhausted)
-      first = std::min(first, deadline::at(each.retry_at()));
+  for (const door& each : doors_) first = std::min(first, each.next_moment());
   return first;
 }
 
@@ -46,15 +45,21 @@ door_failure door_table::fail(std::size_t index, int code, bool arming, instant 
   return came_to;
 }
 
-void door_table::accepted(std::size_t index) noexcept {
+void door_table::accepted(std::size_t index, instant now) noexcept {
   if (!doors_[index].recovering()) return;
   changed_ = changed_ || doors_[index].state() == door_state::exhausted;
-  doors_[index].accepted();
+  doors_[index].accepted(now);
   recount();
 }
 
-void door_table::descriptor_freed(instant now) noexcept {
-  for (door& each : doors_) each.descriptor_freed(now);
+void door_table::descriptor_freed(instant now, want_end by) noexcept {
+  for (door& each : doors_) each.descriptor_freed(now, by);
+}
+
+std::optional<door_episode> door_table::take_episode(std::size_t index, instant now) noexcept {
+  const std::optional<door_episode> over = doors_[index].take_episode(now);
+  if (over) recount();
+  return over;
 }
 
 void door_table::close() noexcept {

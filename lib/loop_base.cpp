@@ -122,13 +122,13 @@ std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
   const bool freeing = closes_sent_ && doors_.exhausted() != 0;
   const bool more = !ready_.empty() || !changed_.empty() || doors_.changed() || freeing;
   terms.until = more || emptied() ? deadline::immediately() : std::min(terms.until, next_wake_up());
-  attention_ = more || stopping_ || doors_paused_ || doors_.exhausted() != 0;
+  attention_ = more || stopping_ || doors_paused_ || doors_.episodes() != 0;
   return changes_.all();
 }
 
 deadline loop_base::next_wake_up() const noexcept {
   const deadline next = timed_ ? std::min(next_timer(), stop_until_) : stop_until_;
-  return doors_.exhausted() == 0 ? next : std::min(next, doors_.next_retry());
+  return doors_.episodes() == 0 ? next : std::min(next, doors_.next_moment());
 }
 
 void loop_base::emit_changes() noexcept {

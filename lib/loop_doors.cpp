@@ -50,7 +50,7 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
   ++counters_.accepted;
   if (!stopping_) {
     if (doors_[index].recovering()) {
-      doors_.accepted(index);
+      doors_.accepted(index, now_);
       doors_moved();
     }
     source_limits* const sources = options_.source.limits() ? &sources_ : nullptr;
@@ -78,10 +78,10 @@ void loop_base::left(std::uint32_t slot) noexcept {
 
 /// After a door has changed its state.
 void loop_base::doors_moved() noexcept {
-  attention_ = attention_ || doors_.changed() || doors_.exhausted() != 0;
+  attention_ = attention_ || doors_.changed() || doors_.episodes() != 0;
   watchful_ = stopping_ || gated_ || doors_.recovering() != 0;
-  if (std::exchange(waits_for_descriptor_, doors_.recovering() != 0) == waits_for_descriptor_)
-    return;
+  const bool waits = doors_.recovering() != 0;
+  if (std::exchange(waits_for_descriptor_, waits) == waits) return;
   if (waits_for_descriptor_) {
     descriptor_waiters::add(this, descriptor_freed_elsewhere);
   } else {
@@ -104,6 +104,7 @@ bool loop_base::accept_failed(std::size_t index, int code, bool arming) noexcept
   if (failed == door_failure::died) ++counters_.listeners_died;
   if (failed == door_failure::paused || failed == door_failure::began) {
     ++counters_.accept_exhausted;
+    if (failed == door_failure::began) ++counters_.accept_episodes;
     if (classify_accept_error(-code) == accept_class::unknown) ++counters_.accept_unknown;
   }
   doors_moved();
@@ -112,7 +113,7 @@ bool loop_base::accept_failed(std::size_t index, int code, bool arming) noexcept
 
 /// Somewhere in this process loops wait for a descriptor; perhaps this one too.
 void loop_base::descriptor_freed_slowly() noexcept {
-  descriptor_freed_here();
+  doors_.descriptor_freed(now_, want_end::freed_here);
   descriptor_waiters::notify(this);
 }
 
@@ -122,8 +123,6 @@ void loop_base::descriptor_freed_elsewhere(const void* self) noexcept {
   waiting.freed_elsewhere_.store(true, std::memory_order_release);
   waiting.wake();
 }
-
-void loop_base::descriptor_freed_here() noexcept { doors_.descriptor_freed(now_); }
 
 /// Every listener is taken from the backend first and closed when that is done (rule 10).
 void loop_base::close_doors() noexcept {

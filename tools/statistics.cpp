@@ -55,6 +55,7 @@ json statistics_of(const loop_base& loop, const poller_in_use& poller) {
       {"refused_sends", counted.refused_sends},
       {"accept_retries", counted.accept_retries},
       {"accept_exhausted", counted.accept_exhausted},
+      {"accept_episodes", counted.accept_episodes},
       {"accept_unknown", counted.accept_unknown},
       {"listeners_died", counted.listeners_died},
       {"full_pauses", counted.full_pauses},

@@ -50,6 +50,22 @@ enum class door_failure : std::uint8_t {
   died,    ///< it never accepts again
 };
 
+/// What ended a listener's want of descriptors or memory.
+enum class want_end : std::uint8_t {
+  retry,            ///< as far as is known here a try after the back-off, which worked
+  freed_here,       ///< this loop had closed a descriptor
+  freed_elsewhere,  ///< another loop of this process had
+};
+
+/// A time in which a listener's accepts failed for want of descriptors or memory. Two failures that
+/// are less than two seconds apart belong to one episode, also when an accept worked between them.
+struct door_episode {
+  instant began = 0;     ///< the first failure
+  nanoseconds length{};  ///< from then to the accept that worked
+  std::uint64_t failures = 0;
+  want_end ended_by = want_end::retry;
+};
+
 /// The loop's thread. Only the functions of the second part change the state.
 class door {
 public:
@@ -73,6 +89,8 @@ public:
   door_state state() const noexcept { return state_; }
   /// The last accept failed for want of something.
   bool recovering() const noexcept { return back_off_ != 0; }
+  /// An episode goes on, or can't be said to have ended yet.
+  bool in_episode() const noexcept { return episode_.failures != 0; }
   instant retry_at() const noexcept { return retry_at_; }
 
   /// What the backend has to be asked, if anything; `room`: for connections.
@@ -87,8 +105,12 @@ public:
   /// since then a descriptor became free.
   HINGE_API door_failure fail(int code, bool arming, instant now, bool freed) noexcept;
   /// An accept has worked.
-  HINGE_API void accepted() noexcept;
-  void descriptor_freed(instant now) noexcept { retry_at_ = now; }
+  HINGE_API void accepted(instant now) noexcept;
+  HINGE_API void descriptor_freed(instant now, want_end by) noexcept;
+  /// When the next try is due, or the episode is over.
+  HINGE_API deadline next_moment() const noexcept;
+  /// The episode that is over at `now`; told once.
+  HINGE_API std::optional<door_episode> take_episode(instant now) noexcept;
   /// False: it is closed, or will be.
   HINGE_API bool close() noexcept;
   /// The backend has let go of it.
@@ -97,6 +119,7 @@ public:
 private:
   door_failure pause(instant now, bool freed) noexcept;
   void bury(int code) noexcept;
+  void end(door_state as) noexcept;
   bool permits(const inet_name& peer) const noexcept {
     return options_.rules == nullptr || options_.rules->permits(peer);
   }
@@ -107,8 +130,10 @@ private:
   listener socket_;
   door_state state_ = door_state::waiting;
   instant retry_at_ = 0;
-  instant back_off_ = 0;  // 0: the last accept worked
-  instant told_at_ = 0;   // the last exhaustion; 0: none yet
+  instant back_off_ = 0;   // 0: the last accept worked
+  instant failed_at_ = 0;  // the last time
+  want_end freed_by_ = want_end::retry;
+  door_episode episode_ = {};
   door_options options_ = {};
   rate_limit pace_ = rate_limit();  // options_.new_connections
   instant pace_full_at_ = 0;        // see rate_limit

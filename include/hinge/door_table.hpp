@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -34,13 +35,14 @@ public:
 
   /// arm() has something to do.
   bool changed() const noexcept { return changed_; }
-  /// Doors that wait for a descriptor, those whose last accept failed, and those that the backend
-  /// still has.
+  /// Doors that wait for a descriptor, those whose last accept failed, those that are in an episode
+  /// (of which both are), and those that the backend still has.
   std::uint32_t exhausted() const noexcept { return exhausted_; }
   std::uint32_t recovering() const noexcept { return recovering_; }
+  std::uint32_t episodes() const noexcept { return episodes_; }
   std::uint32_t detaching() const noexcept { return detaching_; }
-  /// When the first of the exhausted ones tries again.
-  HINGE_API deadline next_retry() const noexcept;
+  /// When the first of them tries again, or its episode is over.
+  HINGE_API deadline next_moment() const noexcept;
 
   /// Brings each door to the state that it should be in, as far as there is room for changes.
   HINGE_API void arm(change_list& changes, bool room, instant now) noexcept;
@@ -50,8 +52,9 @@ public:
   }
   HINGE_API door_failure fail(std::size_t index, int code, bool arming, instant now,
                               bool freed) noexcept;
-  HINGE_API void accepted(std::size_t index) noexcept;
-  HINGE_API void descriptor_freed(instant now) noexcept;
+  HINGE_API void accepted(std::size_t index, instant now) noexcept;
+  HINGE_API void descriptor_freed(instant now, want_end by) noexcept;
+  HINGE_API std::optional<door_episode> take_episode(std::size_t index, instant now) noexcept;
   HINGE_API void close() noexcept;
   HINGE_API void detached(std::size_t index) noexcept;
 
@@ -62,6 +65,7 @@ private:
   bool changed_ = false;
   std::uint32_t exhausted_ = 0;
   std::uint32_t recovering_ = 0;
+  std::uint32_t episodes_ = 0;
   std::uint32_t detaching_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <hinge/connection.hpp>
 
 #include <cstddef>
+#include <optional>
 #include <span>
 
 namespace hinge {
@@ -44,8 +45,24 @@ constexpr bool callbacks_fit = [] {
   static_assert(
       error || !requires { &H::on_listener_error; },
       "on_listener_error(std::size_t listener, int code)");
+  constexpr bool recovered = requires(H h) {
+    h.on_listener_recovered(std::size_t{}, door_episode());
+  };
+  static_assert(
+      recovered || !requires { &H::on_listener_recovered; },
+      "on_listener_recovered(std::size_t listener, const hinge::door_episode&)");
   return true;
 }();
+
+/// The episodes that are over.
+template <class H>
+void tell_recovered(H& handler, door_table& doors, instant now) noexcept {
+  for (std::size_t index = 0; index < doors.size(); ++index) {
+    [[maybe_unused]] const std::optional<door_episode> over = doors.take_episode(index, now);
+    if constexpr (requires { handler.on_listener_recovered(index, *over); })
+      if (over) handler.on_listener_recovered(index, *over);
+  }
+}
 
 }  // namespace detail
 
@@ -62,6 +79,8 @@ constexpr bool callbacks_fit = [] {
 /// - on_drain(connection): the loop is draining; finish soon.
 /// - on_listener_error(std::size_t listener, int code): accepting on it paused for lack of
 ///   descriptors or memory (once an episode), or ended for good; code is -errno.
+/// - on_listener_recovered(std::size_t listener, const door_episode&): that episode is over, since
+///   accepts have worked for two seconds. Not for a listener that has ended meanwhile.
 /// - payload: a public type, default-constructed for each connection; see connection::payload().
 /// None may throw.
 template <class H>

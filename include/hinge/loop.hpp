@@ -155,6 +155,7 @@ inline int loop<P, H>::turn_inline(deadline until) noexcept {
     expire();
   if (attention_) [[unlikely]] {
     serve_ready();
+    if (doors_.episodes() != 0) detail::tell_recovered(handler_, doors_, now_);
     if (stop_until_.passed(now_)) stop();
     settle_seldom();
   }
@@ -398,7 +399,8 @@ void loop<P, H>::serve_ready() noexcept {
 
 template <poller P, handler H>
 void loop<P, H>::woken() noexcept {
-  if (freed_elsewhere_.exchange(false, std::memory_order_acquire)) descriptor_freed_here();
+  if (freed_elsewhere_.exchange(false, std::memory_order_acquire))
+    doors_.descriptor_freed(now_, want_end::freed_elsewhere);
   for (mailbox::function& task : mailbox_.take()) {
     task();
     settle_seldom();

@@ -126,7 +126,6 @@ protected:
   HINGE_API std::uint32_t admit(std::size_t index, int fd, inet_name peer) noexcept;
   void left(std::uint32_t slot) noexcept;
   HINGE_API void descriptor_freed_slowly() noexcept;
-  HINGE_API void descriptor_freed_here() noexcept;
   HINGE_API static void descriptor_freed_elsewhere(const void* self) noexcept;
   HINGE_API void close_doors() noexcept;
   void descriptor_freed() noexcept {

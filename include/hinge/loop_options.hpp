@@ -70,6 +70,7 @@ struct loop_counters {
   std::uint64_t refused_sends = 0;     ///< over queue_limit_bytes or queue_total_bytes
   std::uint64_t accept_retries = 0;    ///< a waiting connection had failed; the next one was taken
   std::uint64_t accept_exhausted = 0;  ///< times that descriptors or memory ran out
+  std::uint64_t accept_episodes = 0;   ///< episodes of that (door_episode)
   std::uint64_t accept_unknown = 0;    ///< of these, by an errno that the table does not know
   std::uint64_t listeners_died = 0;
   std::uint64_t full_pauses = 0;  ///< times that the full table paused the listeners

@@ -69,6 +69,8 @@ HINGE_TEST_CASE("rule 5: without descriptors the next close lets the next one in
   }
   CHECK(at.notes().all.size() == 4);
   at.where.restore_descriptors();
+  CHECK(at.until([&] { return !at.notes().recovered.empty(); }));
+  CHECK(at.notes().recovered.front().second.ended_by == want_end::freed_here);
 }
 
 HINGE_TEST_CASE("rule 5: the next close lets the next one in at once, also in a loop that sleeps",
@@ -123,11 +125,25 @@ HINGE_TEST_CASE("rule 5: running out again and again is told once", backends) {
     at.where.restore_descriptors();
     CHECK(at.until([&] { return at.notes().all.size() == served + 1; }));
   };
+  const instant began = at.base().now();
   run_out();
   run_out();
+  const instant worked = at.base().now();
   CHECK(at.notes().errors.size() == 1);
-  const auto quiet = [&, start = at.base().now()] { return at.base().now() - start; };
-  CHECK(at.until([&] { return quiet() > 2'500'000'000; }));
+  CHECK(at.counters().accept_episodes == 1);
+  CHECK(at.notes().recovered.empty());
+  // Nothing else wakes it.
+  while (at.notes().recovered.empty() && at.base().now() - worked < 4'500'000'000)
+    at.running->turn(deadline::after(at.base().now(), std::chrono::seconds(5)));
+  REQUIRE(at.notes().recovered.size() == 1);
+  CHECK(at.base().now() - worked < 4'500'000'000);
+  const auto [listener, episode] = at.notes().recovered.front();
+  CHECK(listener == 0);
+  CHECK(episode.began >= began);
+  CHECK(episode.length.count() > 0);
+  CHECK(episode.began + episode.length.count() <= worked);
+  CHECK(episode.failures == at.counters().accept_exhausted);
+  CHECK(episode.ended_by == want_end::retry);
   run_out();
   CHECK(at.notes().errors.size() == 2);
 }
@@ -222,4 +238,6 @@ TEST_CASE("rule 5: a close in another loop of the process lets the next one in")
   other->turn(deadline::immediately());
   CHECK(at.until([&] { return at.notes().all.size() == 1; }, 10));
   at.where.restore_descriptors();
+  CHECK(at.until([&] { return !at.notes().recovered.empty(); }));
+  CHECK(at.notes().recovered.front().second.ended_by == want_end::freed_elsewhere);
 }

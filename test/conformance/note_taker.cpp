@@ -54,4 +54,8 @@ void note_taker::on_listener_error(std::size_t listener, int code) {
   errors.emplace_back(listener, code);
 }
 
+void note_taker::on_listener_recovered(std::size_t listener, const door_episode& episode) {
+  recovered.emplace_back(listener, episode);
+}
+
 }  // namespace hinge::test

@@ -54,11 +54,13 @@ public:
   void on_drain(connection c);
   void on_close(connection c, close_cause cause);
   void on_listener_error(std::size_t listener, int code);
+  void on_listener_recovered(std::size_t listener, const door_episode& episode);
 
   script does;
   std::vector<heard> all;
   std::vector<connection> handles;
   std::vector<std::pair<std::size_t, int>> errors;
+  std::vector<std::pair<std::size_t, door_episode>> recovered;
 
 private:
   static std::size_t& number(connection c) { return c.payload<payload>().number; }

@@ -8,6 +8,7 @@
 #include <optional>
 
 using hinge::change_list;
+using hinge::deadline;
 using hinge::door;
 using hinge::door_failure;
 using hinge::door_state;
@@ -15,6 +16,7 @@ using hinge::door_table;
 using hinge::instant;
 using hinge::listener;
 using hinge::operation;
+using hinge::want_end;
 
 namespace {
 
@@ -67,10 +69,10 @@ TEST_CASE("A descriptor that becomes free ends the wait, and an accept the back-
   door tested = armed_door();
   tested.fail(-ENFILE, accepting, 1000 * ms, false);
   CHECK(tested.next(true, 1001 * ms) == std::nullopt);
-  tested.descriptor_freed(1001 * ms);
+  tested.descriptor_freed(1001 * ms, want_end::freed_elsewhere);
   CHECK(tested.next(true, 1001 * ms) == operation::accept);
   tested.asked(operation::accept);
-  tested.accepted();
+  tested.accepted(1002 * ms);
   CHECK_FALSE(tested.recovering());
   CHECK(tested.state() == door_state::armed);
 
@@ -82,7 +84,7 @@ TEST_CASE("A descriptor that becomes free ends the wait, and an accept the back-
 TEST_CASE("A connection that the backend still held ends the wait") {
   door tested = armed_door();
   tested.fail(-EMFILE, accepting, 1000 * ms, false);
-  tested.accepted();
+  tested.accepted(1000 * ms);
   CHECK(tested.next(true, 1000 * ms) == operation::accept);
 }
 
@@ -133,14 +135,45 @@ TEST_CASE("A door that closes is detached once, from any state") {
   CHECK(tested.state() == door_state::dead);
 }
 
-TEST_CASE("Running out again within two seconds is the same episode") {
+TEST_CASE("An episode is over when accepts have worked for two seconds") {
   door tested = armed_door();
   CHECK(tested.fail(-EMFILE, accepting, 1000 * ms, false) == door_failure::began);
-  tested.accepted();
-  CHECK(tested.fail(-EMFILE, accepting, 3000 * ms, false) == door_failure::paused);
-  CHECK(tested.retry_at() == 3100 * ms);
-  tested.accepted();
-  CHECK(tested.fail(-EMFILE, accepting, 5001 * ms, false) == door_failure::began);
+  tested.accepted(1500 * ms);
+  CHECK(tested.next_moment() == deadline::at(3000 * ms));
+  CHECK_FALSE(tested.take_episode(2999 * ms));
+  CHECK(tested.fail(-EMFILE, accepting, 2999 * ms, false) == door_failure::paused);
+  CHECK(tested.retry_at() == 3099 * ms);
+  CHECK_FALSE(tested.take_episode(9000 * ms));  // it goes on
+  tested.descriptor_freed(9000 * ms, want_end::freed_here);
+  tested.accepted(9100 * ms);
+  tested.accepted(9200 * ms);
+  const auto over = tested.take_episode(9100 * ms);
+  REQUIRE(over);
+  CHECK(over->began == 1000 * ms);
+  CHECK(over->length.count() == 8100 * ms);
+  CHECK(over->failures == 2);
+  CHECK(over->ended_by == want_end::freed_here);
+  CHECK_FALSE(tested.take_episode(9100 * ms));
+  CHECK(tested.next_moment().is_never());
+  CHECK(tested.fail(-EMFILE, accepting, 9200 * ms, false) == door_failure::began);
+}
+
+TEST_CASE("What ends an episode is what came after its last failure") {
+  door tested = armed_door();
+  tested.fail(-EMFILE, accepting, 1000 * ms, true);
+  tested.descriptor_freed(1000 * ms, want_end::freed_elsewhere);
+  tested.fail(-EMFILE, accepting, 1001 * ms, false);
+  tested.accepted(1100 * ms);
+  tested.descriptor_freed(1200 * ms, want_end::freed_elsewhere);
+  CHECK(tested.take_episode(9000 * ms)->ended_by == want_end::retry);
+}
+
+TEST_CASE("A door that ends in an episode has no more to tell of it") {
+  door tested = armed_door();
+  tested.fail(-EMFILE, accepting, 1000 * ms, false);
+  tested.close();
+  CHECK_FALSE(tested.in_episode());
+  CHECK(tested.next_moment().is_never());
 }
 
 TEST_CASE("Doors that find no room for their changes are armed later") {
@@ -168,10 +201,11 @@ TEST_CASE("A table counts the doors that wait, and those that the backend still 
   tested.fail(1, -EMFILE, accepting, 1000 * ms, false);
   tested.fail(2, -EMFILE, accepting, 1050 * ms, false);
   CHECK(tested.exhausted() == 2);
-  CHECK(tested.next_retry() == hinge::deadline::at(1100 * ms));
-  tested.accepted(1);
+  CHECK(tested.next_moment() == deadline::at(1100 * ms));
+  tested.accepted(1, 1060 * ms);
   CHECK(tested.exhausted() == 1);
   CHECK(tested.recovering() == 1);
+  CHECK(tested.episodes() == 2);
   CHECK(tested.changed());
   tested.fail(0, -EBADF, accepting, 1000 * ms, false);
   tested.close();
