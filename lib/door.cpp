@@ -100,6 +100,7 @@ void door::bury(int code) noexcept {
 void door::accepted(instant now) noexcept {
   if (!recovering()) return;
   back_off_ = 0;
+  sheds_ = false;
   episode_.length = nanoseconds(now - episode_.began);
   episode_.ended_by = freed_by_;
   // A connection that the backend still held may come while the listener waits.
@@ -110,6 +111,18 @@ void door::descriptor_freed(instant now, want_end by) noexcept {
   if (!recovering()) return;
   retry_at_ = now;
   freed_by_ = by;
+}
+
+void door::shed_next(bool room, instant now) noexcept {
+  sheds_ = true;
+  if (std::exchange(somebody_shed_, false) || room) retry_at_ = now;
+}
+
+void door::shed(instant now) noexcept {
+  if (!recovering() || !sheds_) return;
+  somebody_shed_ = true;
+  back_off_ = first_back_off;
+  retry_at_ = now;
 }
 
 deadline door::next_moment() const noexcept {

@@ -62,6 +62,14 @@ std::optional<door_episode> door_table::take_episode(std::size_t index, instant 
   return over;
 }
 
+void door_table::shed_next(std::size_t index, instant now) noexcept {
+  doors_[index].shed_next(reserve_.lend(), now);
+}
+
+void door_table::shed(instant now) noexcept {
+  for (door& each : doors_) each.shed(now);
+}
+
 void door_table::close() noexcept {
   for (door& each : doors_) each.close();
   changed_ = true;

@@ -12,6 +12,9 @@ result<std::size_t> loop_base::listen(listener opened) noexcept {
   if (wake_ == nullptr || stopping_) return fail("listen", "the loop is not open", EINVAL);
   if (doors_.size() == door_table::most)
     return fail("listen", "a loop has at most 64 listeners", ENOSPC);
+  if (options_.on_exhaustion != exhaustion::queue)
+    if (result<void> kept = doors_.reserve().open(opened.local().family()); !kept)
+      return fail(kept);
   doors_.add(std::move(opened));
   attention_ = true;
   return doors_.size() - 1;
@@ -49,6 +52,10 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
   close_cause why = close_cause::none;
   ++counters_.accepted;
   if (!stopping_) {
+    if (doors_.reserve().is_lent() && !doors_.reserve().take_back()) {
+      shed(fd);
+      return connection_table::no_slot;
+    }
     if (doors_[index].recovering()) {
       doors_.accepted(index, now_);
       doors_moved();
@@ -68,6 +75,18 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
   }
   close_descriptor(fd, completes_);
   return connection_table::no_slot;
+}
+
+/// A connection has the descriptor that was in reserve, and there is no other one. Nothing is under
+/// way on it, and it is closed at once, so that the next one can have its descriptor.
+void loop_base::shed(int fd) noexcept {
+  ++counters_.shed;
+  ++counters_.shed_exhausted;
+  ++ended_before_;  // nothing became free by it
+  sockets::reset_on_close(fd);
+  sockets::close_unchecked(fd);
+  doors_.shed(now_);
+  doors_moved();
 }
 
 /// A counted connection has ended.
@@ -96,7 +115,7 @@ void loop_base::arm_doors(bool room) noexcept {
   doors_.arm(changes_, room, now_);
 }
 
-bool loop_base::accept_failed(std::size_t index, int code, bool arming) noexcept {
+door_failure loop_base::accept_failed(std::size_t index, int code, bool arming) noexcept {
   // A descriptor that was closed in this very turn, before the listener is heard, counts already.
   const bool freed = counters_.accepted - table_.size() != ended_before_;
   const door_failure failed = doors_.fail(index, code, arming, now_, freed);
@@ -108,7 +127,7 @@ bool loop_base::accept_failed(std::size_t index, int code, bool arming) noexcept
     if (classify_accept_error(-code) == accept_class::unknown) ++counters_.accept_unknown;
   }
   doors_moved();
-  return failed == door_failure::began || failed == door_failure::died;
+  return failed;
 }
 
 /// Somewhere in this process loops wait for a descriptor; perhaps this one too.

@@ -26,12 +26,15 @@ public:
 
   void on_listener_error(std::size_t listener, int code) {
     const bool gone = classify_accept_error(-code) == accept_class::dead;
+    const bool sheds = loop->options().on_exhaustion == exhaustion::shed_reset;
     if (!gone && loop->now() < quiet_until_) return;
     if (!gone) quiet_until_ = deadline::after(loop->now(), std::chrono::minutes(1)).when();
     hinge::print_error("hinge-serve: accept {}: {}: {}; {}\n",
                        loop->listener_at(listener).local().text(), errno_name(-code),
                        errno_meaning(-code),
-                       gone ? "nothing more will be accepted here" : "waiting until there is room");
+                       gone    ? "nothing more will be accepted here"
+                       : sheds ? "resetting connections until there is room"
+                               : "waiting until there is room");
   }
 
 private:

@@ -160,6 +160,12 @@ rate rate_of(std::string_view text) {
   return read;
 }
 
+exhaustion exhaustion_of(std::string_view text) {
+  if (text == "queue") return exhaustion::queue;
+  if (text == "reset") return exhaustion::shed_reset;
+  throw refuse(text, "must be queue or reset");
+}
+
 void add_admission(command line, door_options& door, loop_options& limits) {
   const auto count = [](const auto& text) {
     return unit::parse_within<std::uint32_t>(text, 1, token::max_slots);
@@ -181,6 +187,9 @@ void add_admission(command line, door_options& door, loop_options& limits) {
                   limits.source.ipv6_prefix =
                       unit::parse_within<std::uint32_t>(text.substr(slash + 1), 0, 128);
               });
+  line.option("--on-exhaustion", "HOW",
+              "without a descriptor for them connections are to queue, or to be reset (queue)",
+              [&](const auto& text) { limits.on_exhaustion = exhaustion_of(text); });
   line.flag("--reset-turned-away", limits.reset_turned_away,
             "who is denied or over a limit is reset, and not closed");
 }

@@ -45,6 +45,7 @@ json statistics_of(const loop_base& loop, const poller_in_use& poller) {
       {"open", loop.open_connections()},
       {"closed", closed_by_cause(counted)},
       {"shed", counted.shed},
+      {"shed_exhausted", counted.shed_exhausted},
       {"bytes_in", counted.bytes_in},
       {"bytes_out", counted.bytes_out},
       {"queued_bytes", queued},

@@ -107,6 +107,11 @@ public:
   /// An accept has worked.
   HINGE_API void accepted(instant now) noexcept;
   HINGE_API void descriptor_freed(instant now, want_end by) noexcept;
+  /// It is exhausted, and who comes is to be shed: tries again at once if that can work, because
+  /// `room` was made, or somebody has been shed since the last try.
+  HINGE_API void shed_next(bool room, instant now) noexcept;
+  /// Somebody was shed, here or at another door.
+  HINGE_API void shed(instant now) noexcept;
   /// When the next try is due, or the episode is over.
   HINGE_API deadline next_moment() const noexcept;
   /// The episode that is over at `now`; told once.
@@ -132,6 +137,8 @@ private:
   instant retry_at_ = 0;
   instant back_off_ = 0;   // 0: the last accept worked
   instant failed_at_ = 0;  // the last time
+  bool sheds_ = false;     // while it recovers
+  bool somebody_shed_ = false;
   want_end freed_by_ = want_end::retry;
   door_episode episode_ = {};
   door_options options_ = {};

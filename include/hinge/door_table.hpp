@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hinge/change_list.hpp>
+#include <hinge/descriptor_reserve.hpp>
 #include <hinge/door.hpp>
 #include <hinge/export.hpp>
 #include <hinge/time.hpp>
@@ -55,6 +56,13 @@ public:
   HINGE_API void accepted(std::size_t index, instant now) noexcept;
   HINGE_API void descriptor_freed(instant now, want_end by) noexcept;
   HINGE_API std::optional<door_episode> take_episode(std::size_t index, instant now) noexcept;
+  /// For connections that can't be served; empty until it is opened.
+  descriptor_reserve& reserve() noexcept { return reserve_; }
+  /// An exhausted door accepts by means of the reserve, or of the descriptor of who was shed last.
+  /// Without either it waits.
+  HINGE_API void shed_next(std::size_t index, instant now) noexcept;
+  /// Somebody was shed.
+  HINGE_API void shed(instant now) noexcept;
   HINGE_API void close() noexcept;
   HINGE_API void detached(std::size_t index) noexcept;
 
@@ -62,6 +70,7 @@ private:
   void recount() noexcept;
 
   std::vector<door> doors_;
+  descriptor_reserve reserve_;
   bool changed_ = false;
   std::uint32_t exhausted_ = 0;
   std::uint32_t recovering_ = 0;

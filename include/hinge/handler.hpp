@@ -51,8 +51,20 @@ constexpr bool callbacks_fit = [] {
   static_assert(
       recovered || !requires { &H::on_listener_recovered; },
       "on_listener_recovered(std::size_t listener, const hinge::door_episode&)");
+  constexpr bool exhausted = requires(H h, exhaustion e) { e = h.on_exhausted(std::size_t{}); };
+  static_assert(
+      exhausted || !requires { &H::on_exhausted; },
+      "hinge::exhaustion on_exhausted(std::size_t listener)");
   return true;
 }();
+
+/// Whether those who wait at a listener that has run out of descriptors are shed.
+template <class H>
+bool sheds(H& handler, std::size_t listener, exhaustion chosen) noexcept {
+  if constexpr (requires { handler.on_exhausted(listener); })
+    if (chosen == exhaustion::handler) chosen = handler.on_exhausted(listener);
+  return chosen == exhaustion::shed_reset;
+}
 
 /// The episodes that are over.
 template <class H>
@@ -81,6 +93,9 @@ void tell_recovered(H& handler, door_table& doors, instant now) noexcept {
 ///   descriptors or memory (once an episode), or ended for good; code is -errno.
 /// - on_listener_recovered(std::size_t listener, const door_episode&): that episode is over, since
 ///   accepts have worked for two seconds. Not for a listener that has ended meanwhile.
+/// - exhaustion on_exhausted(std::size_t listener): asked with exhaustion::handler, at each accept
+///   that fails for want of a descriptor while those who come are queued. Once it has said
+///   shed_reset, that holds until there is a descriptor again.
 /// - payload: a public type, default-constructed for each connection; see connection::payload().
 /// None may throw.
 template <class H>

@@ -253,11 +253,14 @@ inline void loop<P, H>::first_turn(connection_id id) noexcept {
 
 template <poller P, handler H>
 void loop<P, H>::door_failed(std::size_t index, int code, bool arming) noexcept {
-  [[maybe_unused]] const bool tell = accept_failed(index, code, arming);
-  if constexpr (requires { handler_.on_listener_error(index, code); }) {
-    if (tell) handler_.on_listener_error(index, code);
-    settle_seldom();
-  }
+  const door_failure failed = accept_failed(index, code, arming);
+  const bool began = failed == door_failure::began;
+  if constexpr (requires { handler_.on_listener_error(index, code); })
+    if (began || failed == door_failure::died) handler_.on_listener_error(index, code);
+  if ((began || failed == door_failure::paused) &&
+      detail::sheds(handler_, index, options_.on_exhaustion))
+    doors_.shed_next(index, now_);
+  settle_seldom();
 }
 
 /// Readiness: a hint that something can be done.

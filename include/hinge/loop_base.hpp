@@ -115,14 +115,14 @@ protected:
   HINGE_API deadline next_wake_up() const noexcept;
 
   // --- doors ---------------------------------------------------------------------------------
-  /// An accept that failed, or `arming` did. True when the handler should hear of it: an episode
-  /// began, or the listener died.
-  HINGE_API bool accept_failed(std::size_t index, int code, bool arming) noexcept;
+  /// An accept that failed, or `arming` did.
+  HINGE_API door_failure accept_failed(std::size_t index, int code, bool arming) noexcept;
   void door_ended(std::size_t index) noexcept {
     doors_.ended(index);
     attention_ = true;
   }
   HINGE_API void doors_moved() noexcept;
+  void shed(int fd) noexcept;
   HINGE_API std::uint32_t admit(std::size_t index, int fd, inet_name peer) noexcept;
   void left(std::uint32_t slot) noexcept;
   HINGE_API void descriptor_freed_slowly() noexcept;

@@ -13,6 +13,13 @@
 
 namespace hinge {
 
+/// What becomes of connections for which there is no descriptor.
+enum class exhaustion : std::uint8_t {
+  queue,       ///< the kernel holds them until there is one
+  shed_reset,  ///< they are accepted by means of a descriptor in reserve, and reset
+  handler,     ///< its on_exhausted says which of both; without it: queue
+};
+
 /// Every limit of a loop. A timeout of 0 is off. Refused with EINVAL and the field's name: a zero
 /// where a number is needed, marks out of order, timeouts that are negative or over a year.
 struct loop_options {
@@ -50,6 +57,9 @@ struct loop_options {
   bool reset_turned_away = false;  ///< who is denied or over a limit is reset, and not closed; a
                                    ///< close is a reset, too, of who has sent something (RFC 2525)
 
+  /// But for `queue`, a descriptor is kept in reserve from the first listen() on.
+  exhaustion on_exhaustion = exhaustion::queue;
+
   /// Completion backends: buffers of the ring and bytes each (see poller_options).
   std::uint32_t receive_buffers = 512;
   std::uint32_t ring_buffer_bytes = 16 * 1024;
@@ -60,7 +70,8 @@ struct loop_options {
 struct loop_counters {
   std::uint64_t accepted = 0;
   std::array<std::uint64_t, close_causes> closed{};  ///< by close_cause
-  std::uint64_t shed = 0;  ///< accepted, but closed before a handler saw them
+  std::uint64_t shed = 0;            ///< accepted, but closed before a handler saw them
+  std::uint64_t shed_exhausted = 0;  ///< of these, for want of descriptors; the others by a stop
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   std::uint64_t turns = 0;

@@ -1,6 +1,9 @@
 // Accepting, as a loop does it on every backend: full tables, lack of descriptors, dead listeners.
 #include "conformance/house.hpp"
 
+#include <hinge/fd.hpp>
+#include <hinge/socket.hpp>
+
 #include "support/descriptors.hpp"
 
 #include <algorithm>
@@ -146,6 +149,83 @@ HINGE_TEST_CASE("rule 5: running out again and again is told once", backends) {
   CHECK(episode.ended_by == want_end::retry);
   run_out();
   CHECK(at.notes().errors.size() == 2);
+}
+
+HINGE_TEST_CASE("rule 5: whom there is no descriptor for is reset, if that was asked for",
+                backends) {
+  house at(backend, {.data = echo}, {.on_exhaustion = exhaustion::shed_reset});
+  at.enter();
+  for (std::uint64_t round = 1; round <= 2; ++round) {
+    for (int i = 0; i < 5; ++i) at.connect();
+    at.where.exhaust_descriptors();
+    CHECK(at.until([&] { return at.counters().shed_exhausted == 5 * round; }, 100));
+    const std::size_t first = at.peers.size() - 5;
+    for (std::size_t i = first; i < first + 5; ++i)
+      CHECK(at.until([&] { return at.peers[i]->was_reset(); }));
+    // With nobody left it waits, and doesn't try.
+    const std::uint64_t tries = at.where.accepts();
+    at.rest(50);
+    CHECK(at.where.accepts() - tries <= 4);
+    CHECK(at.notes().errors.size() == 1);
+    CHECK(at.notes().all.size() == round);
+
+    at.where.restore_descriptors();
+    client& served = at.enter();
+    served.send("served");
+    CHECK(at.until([&] { return served.received() == "served"; }));
+  }
+  CHECK(at.counters().shed == 10);
+  CHECK(at.until([&] { return !at.notes().recovered.empty(); }));
+}
+
+HINGE_TEST_CASE("rule 5: listeners that shed share the descriptor in reserve", backends) {
+  house at(backend, {}, {.on_exhaustion = exhaustion::shed_reset}, 3);
+  for (std::size_t i = 0; i < 12; ++i) at.connect(i % 3);
+  at.where.exhaust_descriptors();
+  CHECK(at.until([&] { return at.counters().shed_exhausted == 12; }));
+  at.where.restore_descriptors();
+  for (std::size_t i = 0; i < 3; ++i) at.enter(i);
+}
+
+HINGE_TEST_CASE("rule 5: the handler says whether they queue or are reset", backends) {
+  std::size_t asked = 0;
+  exhaustion says = exhaustion::queue;
+  house at(backend, {.exhausted = [&](std::size_t) { return ++asked, says; }},
+           {.on_exhaustion = exhaustion::handler});
+  at.enter();
+  at.connect();
+  at.connect();
+  at.where.exhaust_descriptors();
+  CHECK(at.until([&] { return asked == 3; }));  // at 0, 100 and 300 ms
+  CHECK(at.counters().accept_exhausted == 3);
+  CHECK(at.counters().shed == 0);
+  says = exhaustion::shed_reset;
+  CHECK(at.until([&] { return at.counters().shed_exhausted == 2; }));
+  CHECK(at.peers[1]->was_reset());
+  CHECK(at.peers[2]->was_reset());
+  at.where.restore_descriptors();
+  at.enter();
+}
+
+HINGE_TEST_CASE("rule 5: when somebody else takes the descriptor in reserve, nothing spins",
+                backends) {
+  house at(backend, {}, {.on_exhaustion = exhaustion::shed_reset});
+  at.enter();
+  at.connect();
+  at.where.exhaust_descriptors();
+  CHECK(at.until([&] { return !at.notes().errors.empty(); }));
+  unique_fd taken(sockets::open_stream(family::ipv4));
+  REQUIRE(taken);
+  const std::uint64_t before = at.where.accepts();
+  const auto elapsed = [&, start = at.base().now()] { return at.base().now() - start; };
+  CHECK(at.until([&] { return elapsed() > 800'000'000; }));
+  CHECK(at.where.accepts() - before <= 6);
+  CHECK(at.counters().shed == 0);
+  taken.reset();
+  CHECK(at.until([&] { return at.counters().shed_exhausted == 1; }));
+  CHECK(at.until([&] { return at.peers[1]->was_reset(); }));
+  at.where.restore_descriptors();
+  at.enter();
 }
 
 HINGE_TEST_CASE("rule 5: a lost connection costs nobody else", backends) {

@@ -54,6 +54,10 @@ void note_taker::on_listener_error(std::size_t listener, int code) {
   errors.emplace_back(listener, code);
 }
 
+exhaustion note_taker::on_exhausted(std::size_t listener) {
+  return does.exhausted ? does.exhausted(listener) : exhaustion::queue;
+}
+
 void note_taker::on_listener_recovered(std::size_t listener, const door_episode& episode) {
   recovered.emplace_back(listener, episode);
 }

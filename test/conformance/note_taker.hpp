@@ -37,6 +37,7 @@ struct script {
   std::function<void(connection)> writable = {};
   std::function<void(connection, close_cause)> close = {};
   std::function<void(connection)> drain = {};
+  std::function<exhaustion(std::size_t)> exhausted = {};
 };
 
 /// Notes everything in the order of the accepts, and follows a script.
@@ -54,6 +55,7 @@ public:
   void on_drain(connection c);
   void on_close(connection c, close_cause cause);
   void on_listener_error(std::size_t listener, int code);
+  exhaustion on_exhausted(std::size_t listener);
   void on_listener_recovered(std::size_t listener, const door_episode& episode);
 
   script does;

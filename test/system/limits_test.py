@@ -98,8 +98,8 @@ class FullTable(unittest.TestCase):
 class NoDescriptors(unittest.TestCase):
     LIMIT = 64
 
-    def server(self):
-        return Server("--max-connections", "1000", "--first-byte-timeout", "0",
+    def server(self, *more):
+        return Server("--max-connections", "1000", "--first-byte-timeout", "0", *more,
                       descriptors=self.LIMIT)
 
     def crowd(self, server, stack):
@@ -113,9 +113,9 @@ class NoDescriptors(unittest.TestCase):
             self.assertTrue(echoed(peer))
         return peers[:count], peers[count:]
 
-    def said(self, server):
+    def said(self, server, does="waiting"):
         return (f"hinge-serve: accept {server.addresses[0]}: EMFILE: Too many open files; "
-                "waiting until there is room\n")
+                f"{does} until there is room\n")
 
     def test_it_neither_spins_nor_ends(self):
         with self.server() as server, contextlib.ExitStack() as stack:
@@ -152,6 +152,27 @@ class NoDescriptors(unittest.TestCase):
                 with contextlib.ExitStack() as stack:
                     self.crowd(server, stack)
                 server.until(lambda found: (found["accepted"], found["open"]) == (count, 0))
+
+    def test_who_comes_too_many_is_reset(self):
+        with self.server("--on-exhaustion", "reset") as server, contextlib.ExitStack() as stack:
+            server.expected_stderr = self.said(server, "resetting connections")
+            peers = [stack.enter_context(server.connect()) for _ in range(self.LIMIT + 20)]
+            before = server.until(lambda found: found["accepted"] == len(peers))
+            served, shed = peers[:before["open"]], peers[before["open"]:]
+            self.assertGreaterEqual(len(shed), 20)
+            self.assertEqual((before["shed_exhausted"], before["shed"]), (len(shed), len(shed)))
+            self.assertTrue(all(is_reset(peer) for peer in shed))
+            self.assertTrue(all(echoed(peer) for peer in served))
+            # Nobody waits, and nothing turns for nobody.
+            before = server.statistics()
+            served[0].settimeout(1)
+            with self.assertRaises(TimeoutError):
+                served[0].recv(1)
+            self.assertLess(server.statistics()["turns"] - before["turns"], 10)
+            served[0].close()
+            server.until(lambda found: found["open"] == len(served) - 1)
+            with server.connect() as peer:
+                self.assertTrue(echoed(peer))
 
     def test_it_can_be_stopped(self):
         with self.server() as server, contextlib.ExitStack() as stack:
