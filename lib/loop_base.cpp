@@ -197,6 +197,11 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
 
 // --- deadlines -----------------------------------------------------------------------------------
 
+struct loop_base::expiry {
+  deadline when = deadline::never();
+  close_cause cause = close_cause::none;
+};
+
 loop_base::expiry loop_base::next_expiry(std::uint32_t slot) const noexcept {
   const hot_entry& h = table_.hot(slot);
   const cold_entry& c = table_.cold(slot);

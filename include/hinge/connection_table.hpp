@@ -98,6 +98,13 @@ struct cold_entry {
   instant opened;
   instant since;  ///< with queued bytes: their last progress; draining: when that began
   inet_name peer;
+
+  /// Readiness: before the first read. On Unix sockets a receive stops early at passed descriptors,
+  /// so that there a short one proves nothing.
+  std::uint32_t first_read_flags() const noexcept {
+    const bool inet = peer.family == family::ipv4 || peer.family == family::ipv6;
+    return connection_flag::unread | (inet ? 0 : connection_flag::partial_reads);
+  }
 };
 static_assert(sizeof(cold_entry) == 40);
 

@@ -86,12 +86,6 @@ protected:
   HINGE_API result<void> open_base(const loop_options& options, const poller_limits& limits,
                                    bool completes, const void* poller,
                                    void (*wake)(const void*) noexcept) noexcept;
-  static poller_options poller_part(const loop_options& options) noexcept {
-    return {.connections = options.max_connections,
-            .accepts_per_turn = options.accepts_per_turn,
-            .receive_buffers = options.receive_buffers,
-            .receive_buffer_bytes = options.ring_buffer_bytes};
-  }
   /// The options with every default resolved.
   HINGE_API static result<loop_options> check(loop_options options) noexcept;
 
@@ -190,10 +184,7 @@ protected:
   void arm_deadline(std::uint32_t slot) noexcept;
   /// Looks at the next slot that came up; false when there is none.
   HINGE_API bool expire_one() noexcept;
-  struct expiry {
-    deadline when = deadline::never();
-    close_cause cause = close_cause::none;
-  };
+  struct expiry;
   expiry next_expiry(std::uint32_t slot) const noexcept;
   void deadline_moved(std::uint32_t slot, nanoseconds timeout) noexcept;
 
@@ -232,13 +223,6 @@ protected:
   /// what there was no room for now (-EAGAIN), and is asked again.
   HINGE_API bool failure_passes(const event& e) noexcept;
   bool ask_again(const event& e, operation failed) noexcept;
-  /// The first read of a readiness connection; on Unix sockets a receive stops early at passed
-  /// descriptors, so that there a short one proves nothing.
-  std::uint32_t first_read_flags(std::uint32_t slot) const noexcept {
-    const family peer = table_.cold(slot).peer.family;
-    const bool inet = peer == family::ipv4 || peer == family::ipv6;
-    return connection_flag::unread | (inet ? 0 : connection_flag::partial_reads);
-  }
   HINGE_API void drop_chain(hot_entry& h, segment_chain& chain) noexcept;
   /// A segment is done; it may have referred to a received buffer.
   void give_back(hot_entry& h, std::uint16_t buffer) noexcept {

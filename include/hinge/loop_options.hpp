@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hinge/close_cause.hpp>
+#include <hinge/poller.hpp>
 #include <hinge/source_limits.hpp>
 #include <hinge/time.hpp>
 
@@ -63,6 +64,14 @@ struct loop_options {
   /// Completion backends: buffers of the ring and bytes each (see poller_options).
   std::uint32_t receive_buffers = 512;
   std::uint32_t ring_buffer_bytes = 16 * 1024;
+
+  /// What of it is the poller's.
+  poller_options poller_part() const noexcept {
+    return {.connections = max_connections,
+            .accepts_per_turn = accepts_per_turn,
+            .receive_buffers = receive_buffers,
+            .receive_buffer_bytes = ring_buffer_bytes};
+  }
 };
 
 /// Since open(); written by the loop's thread alone. At every moment outside of a turn:
