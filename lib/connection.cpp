@@ -94,10 +94,13 @@ bool loop_base::append(std::uint32_t slot, std::span<const std::byte> bytes, int
       bytes.subspan(taken > 0 ? static_cast<std::size_t>(taken) : 0);
   if (!append_out(h, rest)) {
     ++counters_.refused_sends;
+    ++counters_.refused_total;
+    // Nothing is queued that would wait behind a full socket.
+    if (h.queued == 0) h.clear(connection_flag::stuck);
     if (taken > 0) {
       // Half of `bytes` may be on its way: the stream can't be mended.
       h.set(connection_flag::reset);
-      doom(slot, close_cause::error);
+      doom(slot, close_cause::queue_full);
     }
     return false;
   }
@@ -372,7 +375,7 @@ void loop_base::hold(std::uint32_t slot, std::span<std::byte> bytes,
   h.set(connection_flag::has_queue);
   if (!(keep ? segments_.append_reference(h.held, bytes, buffer)
              : segments_.append(h.held, bytes))) {
-    doom(slot, close_cause::error);
+    doom(slot, close_cause::queue_full);
   } else if (keep) {
     ++h.lent;
     return;

@@ -33,6 +33,7 @@ close_cause door::admit(source_limits* sources, int fd, inet_name& peer, instant
   }
   if (!permits(peer)) return close_cause::denied;
   if (full()) return close_cause::listener_full;
+  if (waits_enough()) return close_cause::pending_full;
   if (sources != nullptr) {
     const source_limits::verdict found = sources->enter(peer, now);
     if (found == source_limits::verdict::too_many) return close_cause::source_full;
@@ -43,7 +44,7 @@ close_cause door::admit(source_limits* sources, int fd, inet_name& peer, instant
     if (sources != nullptr) sources->leave(peer);
     return close_cause::listener_rate;
   }
-  count();
+  count(true);
   return close_cause::none;
 }
 

@@ -41,8 +41,9 @@ void loop_base::set_door(std::size_t index, const door_options& options) noexcep
     hot_entry& h = table_.hot(slot);
     const bool there = h.state != connection_state::free && h.state != connection_state::detaching;
     if (!there || h.has(connection_flag::counted)) continue;
-    h.set(connection_flag::counted);
-    doors_[h.listener].count();
+    const bool pending = h.bytes_in == 0;
+    h.set(connection_flag::counted | (pending ? connection_flag::pending : 0));
+    doors_[h.listener].count(pending);
   }
 }
 
@@ -65,7 +66,7 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
     if (why == close_cause::none) {
       assert(table_.available() != 0);
       const std::uint32_t slot = table_.insert(fd, static_cast<std::uint16_t>(index), peer, now_);
-      if (gated_) table_.hot(slot).set(connection_flag::counted);
+      if (gated_) table_.hot(slot).set(connection_flag::counted | connection_flag::pending);
       return slot;
     }
     ++counters_.closed[static_cast<std::size_t>(why)];
@@ -91,8 +92,24 @@ void loop_base::shed(int fd) noexcept {
 
 /// A counted connection has ended.
 void loop_base::left(std::uint32_t slot) noexcept {
-  doors_[table_.hot(slot).listener].leave();
+  hot_entry& h = table_.hot(slot);
+  doors_[h.listener].leave(h.has(connection_flag::pending));
+  h.clear(connection_flag::pending);
   if (options_.source.limits()) sources_.leave(table_.cold(slot).peer);
+}
+
+/// It has sent bytes. True: for the first time, and it was pending.
+bool loop_base::spoke(hot_entry& h) noexcept {
+  if (!h.has(connection_flag::pending)) return false;
+  h.clear(connection_flag::pending);
+  doors_[h.listener].speak();
+  return true;
+}
+
+int loop_base::receive_first(hot_entry& h, std::span<std::byte> into) noexcept {
+  const int count = sockets::receive(h.fd, into);
+  if (count > 0) spoke(h);
+  return count;
 }
 
 /// After a door has changed its state.

@@ -28,6 +28,8 @@ namespace unit = hinge::units;
 
 constexpr std::uint64_t largest_int = std::numeric_limits<int>::max();
 constexpr std::uint64_t largest_queue = std::uint64_t{512} * 1024 * 1024;
+constexpr std::uint64_t largest_queue_limit = std::uint64_t{1024} * 1024 * 1024;
+constexpr std::uint64_t largest_total = std::uint64_t{1} << 40;
 
 unit::unit_error refuse(std::string_view text, std::string_view why) {
   return unit::unit_error(fmt::format("'{}': {}", text, why));
@@ -123,6 +125,15 @@ void add_limits(command line, loop_options& limits) {
               [&](const auto& text) {
                 limits.queue_high_bytes = unit::parse_within<std::uint32_t>(text, 0, largest_queue);
               });
+  line.option("--queue-limit", "B", "queued bytes of a connection that are too many (1MiB)",
+              [&](const auto& text) {
+                limits.queue_limit_bytes =
+                    unit::parse_within<std::uint32_t>(text, 1, largest_queue_limit);
+              });
+  line.option("--max-queued", "B", "queued bytes of all connections together (256MiB)",
+              [&](const auto& text) {
+                limits.queue_total_bytes = unit::parse_within<std::size_t>(text, 1, largest_total);
+              });
   line.option("--queue-low", "B", "queued bytes below which it goes on (64KiB)",
               [&](const auto& text) {
                 limits.queue_low_bytes = unit::parse_within<std::uint32_t>(text, 0, largest_queue);
@@ -172,6 +183,8 @@ void add_admission(command line, door_options& door, loop_options& limits) {
   };
   line.option("--max-per-listener", "N", "connections of a listener at one time",
               [&door, count](const auto& text) { door.max_connections = count(text); });
+  line.option("--max-pending", "N", "of these, those that have sent nothing yet",
+              [&door, count](const auto& text) { door.max_pending = count(text); });
   line.option("--accept-rate", "N[/BURST]", "new connections of a listener a second",
               [&](const auto& text) { door.new_connections = rate_of(text); });
   line.option("--max-per-source", "N", "connections of a source at one time",
@@ -229,14 +242,25 @@ std::string contradiction(const serve_options& options) {
   return {};
 }
 
-/// The queue takes the answers to a whole read on top of its high mark.
-void fit_queue(loop_options& limits) {
+/// The queue takes the answers to a whole read on top of its high mark. What was asked for and is
+/// less than that is told; what wasn't is raised.
+std::string fit_queue(loop_options& limits, bool limit_given, bool total_given) {
   const std::uint64_t read = std::max(limits.receive_buffer_bytes, limits.ring_buffer_bytes);
   const std::uint64_t least =
       limits.queue_high_bytes + http::answer_growth * read + http::longest_answer;
+  if (limit_given && limits.queue_limit_bytes < least)
+    return fmt::format(
+        "--queue-limit: must be at least {}, for the answers to a whole read above "
+        "--queue-high",
+        least);
   limits.queue_limit_bytes =
       static_cast<std::uint32_t>(std::max<std::uint64_t>(limits.queue_limit_bytes, least));
-  limits.queue_total_bytes = std::max<std::size_t>(limits.queue_total_bytes, least);
+  if (total_given && limits.queue_total_bytes < limits.queue_limit_bytes)
+    return fmt::format("--max-queued: must be at least {}, what a connection may queue",
+                       limits.queue_limit_bytes);
+  limits.queue_total_bytes =
+      std::max<std::size_t>(limits.queue_total_bytes, limits.queue_limit_bytes);
+  return {};
 }
 
 }  // namespace
@@ -308,11 +332,13 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
     }
     options.admission.rules = std::make_shared<const address_rules>(std::move(*rules));
   }
-  if (const std::string wrong = contradiction(options); !wrong.empty()) {
+  std::string wrong = contradiction(options);
+  if (wrong.empty())
+    wrong = fit_queue(options.limits, line.given("--queue-limit"), line.given("--max-queued"));
+  if (!wrong.empty()) {
     hinge::print_error("hinge-serve: {}\n", wrong);
     return usage;
   }
-  fit_queue(options.limits);
   return options;
 }
 

@@ -54,6 +54,7 @@ json statistics_of(const loop_base& loop, const poller_in_use& poller) {
       {"stale_events", counted.stale_events},
       {"stale_operations", counted.stale_operations},
       {"refused_sends", counted.refused_sends},
+      {"refused_total", counted.refused_total},
       {"accept_retries", counted.accept_retries},
       {"accept_exhausted", counted.accept_exhausted},
       {"accept_episodes", counted.accept_episodes},

@@ -18,23 +18,25 @@ enum class close_cause : std::uint8_t {
   idle_timeout,        ///< no byte in either direction within idle_timeout
   write_stall,         ///< queued bytes and no progress within write_stall_timeout
   drain,               ///< not finished when the loop stopped, or not flushed within drain_timeout
+  queue_full,          ///< what had to be queued would have passed queue_total_bytes, or the memory
   error,               ///< a system call failed in a way that says nothing about the peer
   // Turned away before a handler has seen them:
   denied,         ///< by door_options::rules
   listener_full,  ///< over door_options::max_connections
+  pending_full,   ///< over door_options::max_pending
   listener_rate,  ///< over door_options::new_connections
   source_full,    ///< over loop_options::source, max_connections
   source_rate,    ///< over loop_options::source, new_connections
 };
 
-inline constexpr std::size_t close_causes = 15;
+inline constexpr std::size_t close_causes = 17;
 
 inline constexpr std::array<std::string_view, close_causes> close_cause_names = {
-    "none",          "peer_closed", "peer_reset",
-    "local_close",   "local_abort", "first_byte_timeout",
-    "idle_timeout",  "write_stall", "drain",
-    "error",         "denied",      "listener_full",
-    "listener_rate", "source_full", "source_rate",
+    "none",          "peer_closed",        "peer_reset",    "local_close",
+    "local_abort",   "first_byte_timeout", "idle_timeout",  "write_stall",
+    "drain",         "queue_full",         "error",         "denied",
+    "listener_full", "pending_full",       "listener_rate", "source_full",
+    "source_rate",
 };
 
 constexpr std::string_view name_of(close_cause cause) noexcept {

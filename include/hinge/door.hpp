@@ -19,16 +19,17 @@ namespace hinge {
 
 /// Whom a listener lets in. Decided when a connection has been accepted, and before it costs more:
 /// who is turned away costs an accept and a close, and no handler hears of it. Asked in this order:
-/// the rules, the listener's number, the source's limits, the listener's rate. Where accept doesn't
-/// tell the peer (io_uring's multishot) rules and sources take a getpeername(2) more, and a peer
-/// that has reset by then has no name: it ends as peer_reset.
+/// the rules, the listener's numbers, the source's limits, the listener's rate. Where accept
+/// doesn't tell the peer (io_uring's multishot) rules and sources take a getpeername(2) more, and a
+/// peer that has reset by then has no name: it ends as peer_reset.
 struct door_options {
   std::shared_ptr<const address_rules> rules = {};  ///< none: everybody; loops may share them
   std::uint32_t max_connections = 0;                ///< at one time; 0: no limit
-  rate new_connections = {};                        ///< a second; 0: no limit
+  std::uint32_t max_pending = 0;  ///< of these, those that have sent nothing yet; 0: no limit
+  rate new_connections = {};      ///< a second; 0: no limit
 
   bool limits() const noexcept {
-    return rules != nullptr || max_connections != 0 || new_connections.limits();
+    return rules != nullptr || max_connections != 0 || max_pending != 0 || new_connections.limits();
   }
 };
 
@@ -73,8 +74,9 @@ public:
 
   const listener& socket() const noexcept { return socket_; }
   const door_options& options() const noexcept { return options_; }
-  /// Counted connections.
+  /// Counted connections, and those of them that have sent nothing yet.
   std::uint32_t connections() const noexcept { return connections_; }
+  std::uint32_t pending() const noexcept { return pending_; }
 
   HINGE_API void set(const door_options& options) noexcept;
   /// Why a connection is turned away; close_cause::none: it is let in, and counted. `peer` is asked
@@ -82,9 +84,17 @@ public:
   HINGE_API close_cause admit(source_limits* sources, int fd, inet_name& peer,
                               instant now) noexcept;
   /// A connection that came before anybody was counted.
-  void count() noexcept { ++connections_; }
+  void count(bool pending) noexcept {
+    ++connections_;
+    pending_ += pending;
+  }
+  /// A counted connection has sent its first byte.
+  void speak() noexcept { --pending_; }
   /// A counted connection has ended.
-  void leave() noexcept { --connections_; }
+  void leave(bool pending) noexcept {
+    --connections_;
+    pending_ -= pending;
+  }
 
   door_state state() const noexcept { return state_; }
   /// The last accept failed for want of something.
@@ -131,6 +141,9 @@ private:
   bool full() const noexcept {
     return options_.max_connections != 0 && connections_ >= options_.max_connections;
   }
+  bool waits_enough() const noexcept {
+    return options_.max_pending != 0 && pending_ >= options_.max_pending;
+  }
 
   listener socket_;
   door_state state_ = door_state::waiting;
@@ -145,6 +158,7 @@ private:
   rate_limit pace_ = rate_limit();  // options_.new_connections
   instant pace_full_at_ = 0;        // see rate_limit
   std::uint32_t connections_ = 0;
+  std::uint32_t pending_ = 0;
 };
 
 }  // namespace hinge

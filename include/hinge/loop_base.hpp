@@ -119,6 +119,8 @@ protected:
   void shed(int fd) noexcept;
   HINGE_API std::uint32_t admit(std::size_t index, int fd, inet_name peer) noexcept;
   void left(std::uint32_t slot) noexcept;
+  HINGE_API bool spoke(hot_entry& h) noexcept;
+  HINGE_API int receive_first(hot_entry& h, std::span<std::byte> into) noexcept;
   HINGE_API void descriptor_freed_slowly() noexcept;
   HINGE_API static void descriptor_freed_elsewhere(const void* self) noexcept;
   HINGE_API void close_doors() noexcept;
@@ -290,9 +292,7 @@ protected:
   static close_cause local_end(const hot_entry& h) noexcept {
     return h.has(connection_flag::peer_ended) ? close_cause::peer_closed : close_cause::local_close;
   }
-  static bool paused(const hot_entry& h) noexcept {
-    return h.has(connection_flag::above_high | connection_flag::user_paused);
-  }
+  static bool paused(const hot_entry& h) noexcept { return h.has(connection_flag::paused); }
   bool in_loop_thread() noexcept {
     if (owner_ == std::thread::id{}) owner_ = std::this_thread::get_id();
     return owner_ == std::this_thread::get_id();

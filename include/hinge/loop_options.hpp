@@ -88,6 +88,7 @@ struct loop_counters {
   std::uint64_t stale_events = 0;      ///< events of connections that had gone; dropped
   std::uint64_t stale_operations = 0;  ///< operations on connections that had gone; returned false
   std::uint64_t refused_sends = 0;     ///< over queue_limit_bytes or queue_total_bytes
+  std::uint64_t refused_total = 0;     ///< of these, over queue_total_bytes or the memory
   std::uint64_t accept_retries = 0;    ///< a waiting connection had failed; the next one was taken
   std::uint64_t accept_exhausted = 0;  ///< times that descriptors or memory ran out
   std::uint64_t accept_episodes = 0;   ///< episodes of that (door_episode)

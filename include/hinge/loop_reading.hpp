@@ -36,8 +36,13 @@ void loop<P, H>::read(std::uint32_t slot) noexcept {
   const connection_id id = table_.id(slot);
   const std::span buffer(receive_buffer_.data(), options_.receive_buffer_bytes);
   for (std::uint32_t i = 0; i < options_.receives_per_event; ++i) {
-    if (paused(h) || h.has(connection_flag::peer_ended)) return;
-    int count = sockets::receive(h.fd, buffer);
+    int count;
+    if (h.has(connection_flag::deaf | connection_flag::pending)) [[unlikely]] {
+      if (h.has(connection_flag::deaf)) return;
+      count = receive_first(h, buffer);
+    } else {
+      count = sockets::receive(h.fd, buffer);
+    }
     if (count > 0) [[likely]] {
       count_in(h, static_cast<std::uint32_t>(count));
       if (h.state == connection_state::open) {
@@ -91,8 +96,11 @@ template <poller P, handler H>
 inline void loop<P, H>::received(std::uint32_t slot, hot_entry& h, const event& e) noexcept {
   const std::uint32_t generation = h.generation;
   if (e.more == 0) h.clear(connection_flag::receiving | connection_flag::stopping);
-  if (e.result <= 0 || h.state != connection_state::open || paused(h) || !h.held.empty())
-      [[unlikely]] {
+  const auto unusual = [&h, &e] {
+    return e.result <= 0 || h.state != connection_state::open ||
+           h.has(connection_flag::paused | connection_flag::pending) || !h.held.empty();
+  };
+  if (unusual() && (e.result <= 0 || !spoke(h) || unusual())) [[unlikely]] {
     if (received_unusually(slot, e)) peer_ended(slot);
   } else {
     buffers_.lend(e.buffer);

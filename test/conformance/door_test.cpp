@@ -64,6 +64,55 @@ HINGE_TEST_CASE("door: a listener's own limit, and a place that becomes free", b
   CHECK(at.notes().all.size() == 4);
 }
 
+HINGE_TEST_CASE("door: connections that have sent nothing yet", backends) {
+  house at(backend, {}, {}, 2);
+  at.base().set_door(0, {.max_pending = 2});
+  client& first = at.enter(0);
+  at.enter(0);
+  at.connect(0);
+  CHECK(at.until([&] { return at.closed(close_cause::pending_full) == 1; }));
+  at.enter(1);
+  first.send("a");
+  CHECK(at.until([&] { return at.about(0).data == "a"; }));
+  first.send("b");
+  CHECK(at.until([&] { return at.about(0).data == "ab"; }));
+  at.enter(0);
+  at.connect(0);
+  CHECK(at.until([&] { return at.closed(close_cause::pending_full) == 2; }));
+  // Whether it ends or speaks, it isn't pending any more.
+  CHECK(at.handle(1).close());
+  CHECK(at.handle(0).close());
+  CHECK(at.until([&] { return at.counters().closed_total() == 4; }));
+  at.enter(0);
+  at.connect(0);
+  CHECK(at.until([&] { return at.closed(close_cause::pending_full) == 3; }));
+  CHECK(at.notes().all.size() == 5);
+}
+
+HINGE_TEST_CASE("door: what a pending connection sends first is heard in order", backends) {
+  house at(backend, {.data = echo});
+  at.base().set_door(0, {.max_pending = 1});
+  const std::string text = pattern(20'000);
+  for (int i = 0; i < 3; ++i) {
+    client& peer = at.connect();
+    peer.send(text);
+    if (i != 1) peer.shutdown();
+    CHECK(at.until([&] { return peer.received() == text; }));
+  }
+  CHECK(at.closed(close_cause::pending_full) == 0);
+}
+
+HINGE_TEST_CASE("door: a paused connection may be pending", backends) {
+  house at(backend, {.accept = [](connection c) { c.pause_reading(); }});
+  at.base().set_door(0, {.max_pending = 1});
+  at.enter().send("later");
+  at.rest();
+  CHECK(at.handle(0).resume_reading());
+  CHECK(at.until([&] { return at.about(0).data == "later"; }));
+  at.enter();
+  CHECK(at.closed(close_cause::pending_full) == 0);
+}
+
 HINGE_TEST_CASE("door: new connections a second", backends) {
   house at(backend);
   at.base().set_door(0, {.new_connections = {.per_second = 1, .burst = 2}});
@@ -133,8 +182,12 @@ HINGE_TEST_CASE("door: who is over a source's limit takes nothing of the listene
 
 HINGE_TEST_CASE("door: a limit counts those who were there before it", backends) {
   house at(backend);
+  at.enter().send("spoken");
+  CHECK(at.until([&] { return at.about(0).data == "spoken"; }));
   at.enter();
-  at.enter();
+  at.base().set_door(0, {.max_pending = 1});
+  at.connect();
+  CHECK(at.until([&] { return at.closed(close_cause::pending_full) == 1; }));
   at.base().set_door(0, {.max_connections = 2});
   at.connect();
   CHECK(at.until([&] { return at.closed(close_cause::listener_full) == 1; }));

@@ -147,6 +147,7 @@ HINGE_TEST_CASE("pressure: all queues together are bounded", backends) {
   for (std::size_t i = 0; i < stuck.size(); ++i) whole += at.handle(i).send(bytes_of(large));
   CHECK(whole < stuck.size());
   CHECK(at.counters().refused_sends == stuck.size() - whole);
+  CHECK(at.counters().refused_total == stuck.size() - whole);
   at.rest();
 
   // What was refused is either untouched, or, when a part had gone out, visibly broken.
@@ -160,6 +161,23 @@ HINGE_TEST_CASE("pressure: all queues together are bounded", backends) {
     return settled == stuck.size();
   }));
   for (const auto& one : stuck) CHECK_FALSE(one->ended());
+  CHECK(at.closed(close_cause::queue_full) == at.counters().closed_total());
+}
+
+HINGE_TEST_CASE("pressure: a send refused for want of memory leaves nothing behind", backends) {
+  loop_options scarce = narrow;
+  scarce.queue_limit_bytes = scarce.queue_total_bytes = 256 * 1024;
+  house at(backend, {}, scarce);
+  for (int i = 0; i < 2; ++i) at.enter();
+  const auto other = at.take_away(0);
+  const std::string block = pattern(8 * 1024);
+  // All that may be queued belongs to the other one.
+  while (at.handle(0).send(bytes_of(block))) continue;
+  REQUIRE(at.counters().refused_sends == 1);
+  const auto peer = at.take_away(1);
+  while (at.handle(1).send(bytes_of(block))) continue;
+  const hot_entry& entry = at.base().table().hot(at.handle(1).id().slot);
+  if (at.handle(1).is_open() && entry.queued == 0) CHECK_FALSE(entry.has(connection_flag::stuck));
 }
 
 HINGE_TEST_CASE("pressure: parts of what was received come back one by one", backends) {

@@ -116,6 +116,7 @@ void improviser::check_cause(const served& one, const actor& far, connection c) 
     case close_cause::none:
     case close_cause::denied:  // a handler hears of nobody who was turned away
     case close_cause::listener_full:
+    case close_cause::pending_full:
     case close_cause::listener_rate:
     case close_cause::source_full:
     case close_cause::source_rate:
@@ -144,6 +145,7 @@ void improviser::check_cause(const served& one, const actor& far, connection c) 
     case close_cause::drain:
       plausible = stopping || (one.closed_here && options.drain_timeout.count() != 0);
       break;
+    case close_cause::queue_full:
     case close_cause::error:
       plausible = !one.refused.empty() || net_->refused_changes != 0;
       break;

@@ -55,7 +55,10 @@ class Rules(unittest.TestCase):
                 (("--source-prefix", "33"), "must be 0 to 32"),
                 (("--accept-rate", "0"), "must be 1 to"),
                 (("--source-prefix", "24"), "no --max-per-source and no --source-rate"),
-                (("--reset-turned-away",), "nobody is turned away")):
+                (("--reset-turned-away",), "nobody is turned away"),
+                (("--on-exhaustion", "wait"), "must be queue or reset"),
+                (("--queue-limit", "64KiB"), "must be at least"),
+                (("--max-queued", "512KiB"), "must be at least 1048576")):
             with self.subTest(arguments):
                 code, stdout, stderr = serve.run("--listen", "127.0.0.1:0", *arguments)
                 self.assertEqual((code, stdout), (2, ""))
@@ -115,6 +118,20 @@ class Limits(unittest.TestCase):
                 self.assertTrue(let_in(peer))
             for peer in kept:
                 peer.close()
+
+    def test_connections_that_say_nothing(self):
+        with Server("--max-pending", "3") as server:
+            silent = [server.connect() for _ in range(3)]
+            server.until(lambda found: found["open"] == 3)
+            with server.connect() as peer:
+                self.assertFalse(let_in(peer))
+            self.assertTrue(let_in(silent[0]))
+            with server.connect() as peer:
+                self.assertTrue(let_in(peer))
+            for peer in silent:
+                peer.close()
+            found = server.until(lambda found: found["open"] == 0)
+        self.assertEqual(closed(found), {"peer_closed": 4, "pending_full": 1})
 
     def test_new_connections_of_a_listener(self):
         with Server("--accept-rate", "1/4") as server:

@@ -32,12 +32,16 @@ constexpr std::string_view spelled(close_cause cause) {
       return "write_stall";
     case close_cause::drain:
       return "drain";
+    case close_cause::queue_full:
+      return "queue_full";
     case close_cause::error:
       return "error";
     case close_cause::denied:
       return "denied";
     case close_cause::listener_full:
       return "listener_full";
+    case close_cause::pending_full:
+      return "pending_full";
     case close_cause::listener_rate:
       return "listener_rate";
     case close_cause::source_full:
