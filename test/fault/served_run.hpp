@@ -8,6 +8,7 @@
 #endif
 
 #include "support/descriptors.hpp"
+#include "support/sized.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -171,6 +172,8 @@ public:
   bool open();
   /// Clients of every kind, while the fault is in force.
   void serve_clients();
+  /// The same again, as long as each time brings the fault nearer.
+  void serve_until_fault();
   /// The fault is over: the next client is served, or the listener's death was told.
   void serve_another();
   /// One client is left, nothing happens, and it sleeps.
@@ -181,6 +184,7 @@ public:
 
 private:
   static constexpr int most_turns = 1500;
+  static constexpr instant longest_hang = 1'000'000'000;
 
   template <class Done>
   bool until(Done done, int turns = most_turns);
@@ -264,6 +268,7 @@ inline bool served_run::open() {
 
 inline void served_run::serve_clients() {
   system.begin();
+  clients_.clear();
   for (const std::string_view first : {"echo", "finish", "abort", "shut", "end", "last"}) {
     auto made = connect(first);
     REQUIRE(made);
@@ -294,6 +299,15 @@ inline void served_run::serve_clients() {
   system.end();
 }
 
+inline void served_run::serve_until_fault() {
+  std::uint64_t made = 0;
+  do {
+    made = wrong_ ? system.made(wrong_->what) : 0;
+    serve_clients();
+  } while (wrong_ && !broken_ && system.failed() == 0 && system.made(wrong_->what) > made &&
+           system.made(wrong_->what) < wrong_->nth);
+}
+
 inline void served_run::serve_another() {
   if (running->base().counters().listeners_died != 0) {
     REQUIRE(running->handler().errors.size() == 1);
@@ -303,7 +317,9 @@ inline void served_run::serve_another() {
   clients_.clear();
   clients_.push_back(connect("hello"));
   REQUIRE(clients_.front());
+  const instant begin = running->base().now();
   CHECK(until([&] { return clients_.front()->received() == "hello"; }));
+  if (full_size()) CHECK(running->base().now() - begin <= longest_hang);
   CHECK(until([&] { return running->base().open_connections() == 1; }));
 }
 
@@ -335,7 +351,7 @@ inline std::uint64_t live_through(const tested_backend& on, const std::optional<
     if (seed != 0) run.system.stir(seed);
     const bool opened = run.open();
     if (opened) {
-      run.serve_clients();
+      run.serve_until_fault();
       run.serve_another();
       run.be_quiet();
       run.drain();

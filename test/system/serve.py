@@ -21,6 +21,7 @@ import unittest
 PATIENCE = 30  # seconds for any one thing, where waiting longer means that it never comes
 PROGRAM = BACKEND = None
 MASKED = "HINGE_TEST_MASKED" in os.environ  # see mask/system.hpp
+FULL = "HINGE_TEST_FULL" in os.environ  # as the soak runs it
 
 
 def run_tests():
@@ -41,6 +42,11 @@ def run_tests():
 def needs(program):
     """Decorates a test that can't run without `program`."""
     return unittest.skipUnless(shutil.which(program), f"{program} is not installed")
+
+
+def sized(small, full):
+    """What a test takes of something, and what it takes of it in the soak."""
+    return full if FULL else small
 
 
 needs_linux = unittest.skipIf(MASKED, "what Linux alone has is masked in this build")
@@ -71,7 +77,8 @@ class Server:
     def __init__(self, *arguments, protocol="echo", listen="127.0.0.1:0", descriptors=None,
                  stderr="", before=None, backend=None):
         """`listen`: one or more addresses, blanks between; `descriptors`: its limit; `stderr`: what
-        it is expected to have said at the end; `before`: called in its process first."""
+        it is expected to have said at the end, None: anything; `before`: called in its process
+        first."""
         self.expected_stderr = stderr
         self.ended = None
         self.stderr = tempfile.TemporaryFile("w+")
@@ -140,6 +147,9 @@ class Server:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def cpu_seconds(self):
+        return cpu_seconds(self.process.pid)
+
     def statistics(self):
         """As of now, by SIGUSR1."""
         self.send_signal(signal.SIGUSR1)
@@ -167,7 +177,7 @@ class Server:
         self._close()
         if code != 0:
             raise AssertionError(f"hinge-serve ended with {code}: {said}")
-        if said != self.expected_stderr:
+        if self.expected_stderr not in (None, said):
             raise AssertionError(f"hinge-serve said on stderr: {said}")
         # A server that ends at once may have answered the last question with its last line.
         while (line := self.lines.get(timeout=PATIENCE)) is not None:
@@ -201,6 +211,19 @@ class Server:
                 self.stop()
         finally:
             self.kill()
+
+
+def cpu_seconds(process):
+    """The processor's time that all threads of a process have had, those of io_uring too."""
+    total = 0
+    for thread in os.listdir(f"/proc/{process}/task"):
+        with open(f"/proc/{process}/task/{thread}/schedstat", encoding="ascii") as file:
+            total += int(file.read().split()[0])
+    return total / 1e9
+
+
+def p99(times):
+    return sorted(times)[len(times) * 99 // 100]
 
 
 def accounted(found):
