@@ -93,6 +93,7 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
   // Each change may be answered.
   if (!events_.open(std::size_t{options.events_per_turn} + most_changes + limits.buffer_count))
     return no_memory("memory for events");
+  if (!doors_.open()) return no_memory("memory for listeners");
   if (!young_.open()) return no_memory("memory for the young connections");
   if (options.source.limits())
     if (result<void> opened = sources_.open(options.source, capacity); !opened) return opened;

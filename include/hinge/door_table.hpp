@@ -1,6 +1,7 @@
 // The listeners of a loop together.
 #pragma once
 
+#include <hinge/bounded_list.hpp>
 #include <hinge/change_list.hpp>
 #include <hinge/descriptor_reserve.hpp>
 #include <hinge/door.hpp>
@@ -11,7 +12,6 @@
 #include <cstdint>
 #include <optional>
 #include <utility>
-#include <vector>
 
 namespace hinge {
 
@@ -20,7 +20,8 @@ class door_table {
 public:
   static constexpr std::size_t most = 64;
 
-  door_table() noexcept { doors_.reserve(most); }
+  /// Once, before anything else. False when memory is short.
+  bool open() noexcept { return doors_.open(most); }
 
   std::size_t size() const noexcept { return doors_.size(); }
   const door& operator[](std::size_t index) const noexcept { return doors_[index]; }
@@ -30,7 +31,7 @@ public:
 
   /// At most `most`.
   void add(listener opened) noexcept {
-    doors_.emplace_back(std::move(opened));
+    doors_.push_back(door(std::move(opened)));
     changed_ = true;
   }
 
@@ -69,7 +70,7 @@ public:
 private:
   void recount() noexcept;
 
-  std::vector<door> doors_;
+  bounded_list<door> doors_;
   descriptor_reserve reserve_;
   bool changed_ = false;
   std::uint32_t exhausted_ = 0;
