@@ -16,7 +16,8 @@ bool segment_pool::open(std::size_t bytes) noexcept {
   constexpr std::size_t most = segment_chain::none / slab_segments;
   most_slabs_ = static_cast<std::uint32_t>(std::min((bytes + slab_bytes - 1) / slab_bytes, most));
   slabs_.reset(new (std::nothrow) std::unique_ptr<slab>[most_slabs_]);
-  return slabs_ != nullptr;
+  // The first replies must not depend on what memory there is by then.
+  return slabs_ != nullptr && (most_slabs_ == 0 || grow(1));
 }
 
 bool segment_pool::grow(std::uint32_t count) noexcept {
