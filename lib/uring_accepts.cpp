@@ -19,8 +19,9 @@ uring_accepts::~uring_accepts() {
 }
 
 bool uring_accepts::open(std::uint32_t accepts_per_turn, std::uint32_t completions) noexcept {
+  enough_held_ = accepts_per_turn;
   // A harvest, and what comes while the requests are being cancelled.
-  most_held_ = enough_held + 2 * completions;
+  most_held_ = enough_held_ + 2 * completions;
   if (!peers_.open(accepts_per_turn) || !held_connections_.open(most_held_)) return false;
   std::uninitialized_fill_n(peers_.data(), accepts_per_turn, inet_name{});
   return true;
@@ -92,7 +93,7 @@ bool uring_accepts::hold(source& of, int fd) noexcept {
   (of.first_held == none ? of.first_held : held_connections_[of.last_held].next) = place;
   of.last_held = place;
   holding_ |= of.bit;
-  if (++held_ > enough_held && of.armed) cancel(of);
+  if (++held_ > enough_held_ && of.armed) cancel(of);
   return true;
 }
 
@@ -142,7 +143,7 @@ event* uring_accepts::tell_held_of_one(event* out) noexcept {
 
 /// Not while enough are held already.
 int uring_accepts::arm_again(source& of) noexcept {
-  if (held_ <= enough_held) return arm(of);
+  if (held_ <= enough_held_) return arm(of);
   waiting_ |= of.bit;
   return 0;
 }

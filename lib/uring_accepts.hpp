@@ -80,9 +80,6 @@ private:
     std::uint32_t next;
   };
   static constexpr std::uint32_t none = 0xffffffff;
-  /// With more than these the kernel's queue holds the others. What one harvest finds may come on
-  /// top.
-  static constexpr std::uint32_t enough_held = 1024;
 
   int arm(source& of) noexcept;
   int arm_again(source& of) noexcept;
@@ -118,6 +115,10 @@ private:
   std::uint32_t held_ = 0;
   std::uint32_t fresh_held_ = 0;  // places from here on were never used
   std::uint32_t free_held_ = none;
+  /// With more than these, which a turn can take, the kernel's queue holds the others: its length
+  /// was asked for, and who waits beyond it is to hear of it. What one harvest finds may come on
+  /// top.
+  std::uint32_t enough_held_ = 0;
   std::uint32_t most_held_ = 0;
   std::uint64_t holding_ = 0;  // bit i: of source i some are held
   std::uint64_t waiting_ = 0;  // bit i: source i is to be armed when none are held

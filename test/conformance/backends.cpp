@@ -15,6 +15,7 @@
 #include "simulator/sim_poller.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <stdexcept>
@@ -89,6 +90,14 @@ std::vector<tested_backend> backends() {
   };
 }
 
+std::vector<tested_backend> chosen_backends() {
+  std::vector<tested_backend> all = backends();
+  std::erase_if(all, [](const tested_backend& one) {
+    constexpr std::array names = {"epoll", "kqueue", "uring", "automatic"};
+    return std::find(names.begin(), names.end(), one.name) == names.end();
+  });
+  return all;
+}
 std::vector<tested_backend> readiness_backends() { return family(false); }
 std::vector<tested_backend> completion_backends() { return family(true); }
 

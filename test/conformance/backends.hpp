@@ -15,6 +15,8 @@ namespace hinge::test {
 std::vector<tested_backend> backends();
 std::vector<tested_backend> readiness_backends();
 std::vector<tested_backend> completion_backends();
+/// One row each of those that real programs choose among.
+std::vector<tested_backend> chosen_backends();
 /// The one of that name, which there is.
 tested_backend find_backend(std::string_view name);
 
