@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""hinge-serve under crowds that mean no good: they reset before they are accepted, end their side
+and let bytes wait, read next to nothing, say nothing. The others are served, and each is accounted
+for."""
+
+import contextlib
+import select
+import signal
+import socket
+import sys
+import time
+import unittest
+
+import serve
+from serve import FULL, Server, closed, echoed, p99, receive_all, reset, sized
+
+MANY = ("--max-connections", "18000", "--backlog", "4096")
+PER_SOURCE = 10000  # well below the ports that there are
+
+
+def come(server, count, **how):
+    """So many connections, from several sources."""
+    return [server.connect(source=f"127.0.0.{2 + i // PER_SOURCE}", **how) for i in range(count)]
+
+
+def tell(what):
+    print(what, file=sys.stderr)
+
+
+def milliseconds(seconds):
+    return f"{seconds * 1000:.2f} ms"
+
+
+class Resets(unittest.TestCase):
+    def test_before_they_are_accepted(self):
+        count, crowd = sized(4000, 100000), 2000
+        with Server(*MANY) as server:
+            before = server.descriptors()
+            for come_so_far in range(crowd, count + 1, crowd):
+                server.send_signal(signal.SIGSTOP)
+                for i in range(crowd):
+                    peer = server.connect(source=f"127.0.0.{2 + i % 8}")
+                    if i % 2:
+                        peer.send(b"hello")
+                    reset(peer)
+                server.send_signal(signal.SIGCONT)
+                server.until(lambda found: found["accepted"] == come_so_far)
+            found = server.until(lambda found: found["open"] == 0)
+            self.assertEqual(found["accepted"], count)
+            self.assertEqual(closed(found), {"peer_reset": count})
+            self.assertEqual(server.descriptors(), before)
+            self.assertEqual(found["accept_exhausted"], 0)
+            with server.connect() as peer:
+                self.assertTrue(echoed(peer))
+
+
+class HalfCloses(unittest.TestCase):
+    BYTES = 64 * 1024
+
+    def test_every_byte_is_delivered(self):
+        count, crowd = sized(400, 10000), 400
+        question = bytes(range(256)) * (self.BYTES // 256)
+        with Server(*MANY, "--send-buffer", "4096", "--write-stall-timeout", "0",
+                    "--drain-timeout", "0") as server:
+            for _ in range(count // crowd):
+                peers = come(server, crowd, receive_buffer=4096)
+                for peer in peers:
+                    peer.sendall(question)
+                    peer.shutdown(socket.SHUT_WR)
+                # Both ends are over for the peer's side, and most of the bytes wait at the server.
+                found = server.until(lambda found: found["bytes_in"] == found["accepted"] *
+                                     self.BYTES)
+                self.assertGreater(found["queued_bytes"], crowd * self.BYTES // 2)
+                for peer in peers:
+                    self.assertEqual(receive_all(peer), question)
+                    peer.close()
+            found = server.until(lambda found: found["open"] == 0)
+            self.assertEqual(closed(found), {"peer_closed": count})
+            self.assertEqual(found["bytes_out"], count * self.BYTES)
+
+    def test_a_server_that_closes_at_the_end_loses_them(self):
+        """That the bytes wait at all: only what the socket takes at once is there."""
+        with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            peer.connect(listener.getsockname())
+            served, _ = listener.accept()
+            served.setblocking(False)
+            peer.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    served.send(bytes(self.BYTES))
+            served.close()
+            self.assertLess(len(receive_all(peer)), self.BYTES)
+
+
+class Watched:
+    """Those whose end somebody waits for: each with the moment from which its deadline counts."""
+
+    def __init__(self):
+        self.poll = select.epoll()
+        self.peers = {}
+        self.ages = []
+
+    def add(self, peer):
+        peer.setblocking(False)
+        self.peers[peer.fileno()] = (peer, time.monotonic())
+        self.poll.register(peer, select.EPOLLRDHUP)
+
+    def look(self, wait=0):
+        """Notes the age of whom the server has closed."""
+        for number, _ in self.poll.poll(wait, 20000):
+            peer, since = self.peers.pop(number)
+            self.ages.append(time.monotonic() - since)
+            peer.close()
+
+    def until_all_have_ended(self):
+        end = time.monotonic() + 2 * serve.PATIENCE
+        while self.peers:
+            self.look(0.05)
+            if time.monotonic() > end:
+                raise AssertionError(f"{len(self.peers)} are never closed")
+        return self.ages
+
+    def close(self):
+        for peer, _ in self.peers.values():
+            peer.close()
+        self.poll.close()
+
+
+def ask(server, seconds, rate, meanwhile):
+    """Good clients, each of whom connects, is answered and goes; the times that took."""
+    times = []
+    begin = time.monotonic()
+    while (now := time.monotonic()) < begin + seconds:
+        # Those that are due come at once: nobody waits for the answer of another one.
+        if len(times) < (now - begin) * rate:
+            with server.connect(source=f"127.0.1.{1 + len(times) % 16}") as peer:
+                if not echoed(peer):
+                    raise AssertionError("a good client was not served")
+                reset(peer)
+            times.append(time.monotonic() - now)
+        else:
+            meanwhile()
+            time.sleep(0.001)
+    return times
+
+
+class SlowClients(unittest.TestCase):
+    def check_ages(self, ages, deadline):
+        """Each at its deadline: within a tenth of it, and what a busy machine needs besides."""
+        tell(f"closed after {min(ages):.2f} to {max(ages):.2f} s, the deadline is {deadline} s")
+        self.assertGreaterEqual(min(ages), 0.9 * deadline)
+        self.assertLessEqual(max(ages), 1.1 * deadline + (0.2 if FULL else 2))
+
+    def check_times(self, quiet, loaded):
+        tell(f"{len(loaded)} good clients, p99 {milliseconds(p99(loaded))}, "
+             f"quiet {milliseconds(p99(quiet))}")
+        self.assertLessEqual(p99(loaded), max(2 * p99(quiet), 0.005 if FULL else 0.1))
+
+    def test_silent_and_trickling_ones(self):
+        count, rate, seconds = sized((600, 100, 2), (15000, 500, 10))
+        with Server(*MANY, "--first-byte-timeout", f"{seconds}s", "--idle-timeout",
+                    f"{seconds}s") as server:
+            quiet = ask(server, sized(1, 5), rate, lambda: None)
+            watched = Watched()
+            with contextlib.closing(watched):
+                for peer in come(server, count):
+                    watched.add(peer)
+                silent = list(watched.peers.values())[::2]
+                # The others send a byte, and for the rest of the time nothing.
+                for number, (peer, _) in list(watched.peers.items())[1::2]:
+                    watched.peers[number] = (peer, time.monotonic())
+                    peer.send(b"x")
+                times = ask(server, seconds, rate, watched.look)
+                ages = watched.until_all_have_ended()
+            self.assertEqual(len(ages), count)
+            self.check_ages(ages, seconds)
+            self.check_times(quiet, times)
+            found = server.until(lambda found: found["open"] == 0)
+            self.assertEqual(found["closed"]["first_byte_timeout"], len(silent))
+            self.assertEqual(found["closed"]["idle_timeout"], count - len(silent))
+            self.assertEqual(found["accepted"], count + len(quiet) + len(times))
+
+    def test_readers_of_a_byte_a_second(self):
+        count, rate, seconds = sized((60, 100, 2), (1000, 500, 30))
+        high, read = 64 * 1024, 64 * 1024
+        with Server(*MANY, "--write-stall-timeout", f"{seconds}s", "--send-buffer", "4096",
+                    "--queue-high", "64KiB", "--queue-low", "16KiB") as server:
+            quiet = ask(server, sized(1, 5), rate, lambda: None)
+            watched = Watched()
+            most = 0
+            next_bytes = time.monotonic() + 1
+
+            def meanwhile():
+                nonlocal most, next_bytes
+                watched.look()
+                if time.monotonic() < next_bytes:
+                    return
+                next_bytes += 1
+                most = max(most, server.statistics()["queued_bytes"])
+                for peer, _ in list(watched.peers.values()):
+                    with contextlib.suppress(OSError):
+                        peer.recv(1)
+
+            with contextlib.closing(watched):
+                for peer in come(server, count, receive_buffer=4096, send_buffer=65536):
+                    watched.add(peer)
+                    with contextlib.suppress(BlockingIOError):
+                        while True:
+                            peer.send(bytes(16384))
+                times = ask(server, seconds, rate, meanwhile)
+                ages = watched.until_all_have_ended()
+            self.assertEqual(len(ages), count)
+            self.check_ages(ages, seconds)
+            self.check_times(quiet, times)
+            found = server.until(lambda found: found["open"] == 0)
+            tell(f"at most {most // 1024} KiB queued for {count} readers")
+            self.assertGreater(most, 0)
+            self.assertLessEqual(most, count * (high + read))
+            self.assertEqual(found["closed"]["write_stall"], count)
+
+
+class Writes(unittest.TestCase):
+    def signals(self, server):
+        """The masks of signals that are ignored, caught and blocked."""
+        with open(f"/proc/{server.process.pid}/status", encoding="ascii") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return {name: int(lines[name], 16) for name in ("SigIgn", "SigCgt", "SigBlk")}
+
+    def test_peers_that_reset_under_writes(self):
+        """SIGPIPE has its default action, and ends who isn't careful."""
+        count, crowd = sized(400, 10000), 200
+        sigpipe = 1 << (signal.SIGPIPE - 1)
+        with Server(*MANY, "--send-buffer", "4096") as server:
+            server.statistics()  # its threads are there, and what the C library catches for them
+            before = self.signals(server)
+            self.assertFalse(any(mask & sigpipe for mask in before.values()))
+            for _ in range(count // crowd):
+                peers = come(server, crowd)
+                for peer in peers:
+                    peer.setblocking(False)
+                    with contextlib.suppress(BlockingIOError):
+                        peer.send(bytes(200000))
+                for i, peer in enumerate(peers):
+                    peer.setblocking(True)
+                    if i % 2:  # the answer is under way
+                        peer.recv(1000)
+                    if i % 3 == 0:  # no more can be written, and that is all there is to be told
+                        peer.shutdown(socket.SHUT_RD)
+                        peer.send(b"x")
+                    reset(peer)
+            found = server.until(lambda found: found["open"] == 0)
+            self.assertEqual(found["accepted"], count)
+            self.assertGreater(found["closed"]["peer_reset"], count // 2)
+            self.assertEqual(self.signals(server), before)
+            with server.connect() as peer:
+                self.assertTrue(echoed(peer))
+
+    def test_a_write_that_is_not_careful_ends_its_process(self):
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        process = serve.subprocess.run(
+            [sys.executable, "-c", "import os, signal, sys; "
+             "signal.signal(signal.SIGPIPE, signal.SIG_DFL); os.write(int(sys.argv[1]), b'x')",
+             str(ours.fileno())], pass_fds=[ours.fileno()], check=False)
+        ours.close()
+        self.assertEqual(process.returncode, -signal.SIGPIPE)
+
+
+if __name__ == "__main__":
+    serve.run_tests()
