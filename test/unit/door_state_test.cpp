@@ -178,6 +178,7 @@ TEST_CASE("A door that ends in an episode has no more to tell of it") {
 
 TEST_CASE("Doors that find no room for their changes are armed later") {
   door_table tested;
+  REQUIRE(tested.open());
   change_list changes;
   REQUIRE(changes.open(2, 0));
   for (int i = 0; i < 3; ++i) tested.add(listener());
@@ -194,6 +195,7 @@ TEST_CASE("Doors that find no room for their changes are armed later") {
 
 TEST_CASE("A table counts the doors that wait, and those that the backend still has") {
   door_table tested;
+  REQUIRE(tested.open());
   change_list changes;
   REQUIRE(changes.open(8, 0));
   for (int i = 0; i < 3; ++i) tested.add(listener());
