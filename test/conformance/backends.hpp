@@ -26,9 +26,9 @@ bool list_case(const std::string& name, const std::vector<tested_backend>& on,
                void (*run)(const tested_backend&), const Catch::SourceLineInfo& where);
 
 namespace {
-/// The case in that line of the program's source.
-template <int Line>
-struct case_at {
+/// A case of these sources.
+template <int Number>
+struct listed_case {
   static void run(const tested_backend& backend);
   static const bool listed;
 };
@@ -38,11 +38,13 @@ struct case_at {
 
 /// A case for each backend that `family` returns; its body sees `backend`. From the command line
 /// "[uring]" chooses those of one backend.
-#define HINGE_TEST_CASE(name, family)                                                      \
-  template <>                                                                              \
-  void hinge::test::case_at<__LINE__>::run(const tested_backend&);                         \
-  template <>                                                                              \
-  const bool hinge::test::case_at<__LINE__>::listed = list_case(                           \
-      name, family(), &case_at<__LINE__>::run, Catch::SourceLineInfo(__FILE__, __LINE__)); \
-  template <>                                                                              \
-  void hinge::test::case_at<__LINE__>::run([[maybe_unused]] const tested_backend& backend)
+#define HINGE_TEST_CASE(name, family) HINGE_NUMBERED_CASE(name, family, __COUNTER__)
+#define HINGE_NUMBERED_CASE(name, family, number) HINGE_LISTED_CASE(name, family, number)
+#define HINGE_LISTED_CASE(name, family, number)                                              \
+  template <>                                                                                \
+  void hinge::test::listed_case<number>::run(const tested_backend&);                         \
+  template <>                                                                                \
+  const bool hinge::test::listed_case<number>::listed = list_case(                           \
+      name, family(), &listed_case<number>::run, Catch::SourceLineInfo(__FILE__, __LINE__)); \
+  template <>                                                                                \
+  void hinge::test::listed_case<number>::run([[maybe_unused]] const tested_backend& backend)
