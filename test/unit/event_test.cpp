@@ -63,8 +63,9 @@ TEST_CASE("an event or change that says nothing of a buffer or descriptor has no
 }
 
 TEST_CASE("hints and flags are bits of their own") {
-  using namespace hinge::readiness;
-  CHECK((in | out | end | error) == in + out + end + error);
+  namespace bits = hinge::readiness;
+  CHECK((bits::in | bits::out | bits::end | bits::error) ==
+        bits::in + bits::out + bits::end + bits::error);
   CHECK((hinge::change::then_close & hinge::change::more_follows) == 0);
   CHECK(hinge::detach_result::released != hinge::detach_result::closed);
 }

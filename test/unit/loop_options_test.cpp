@@ -22,11 +22,11 @@ using hinge::nanoseconds;
 
 namespace {
 
-struct deaf {
+struct deaf_handler {
   void on_data(hinge::connection, std::span<std::byte>) {}
 };
 
-using tested_loop = hinge::loop<hinge::test::readiness_poller, deaf>;
+using tested_loop = hinge::loop<hinge::test::readiness_poller, deaf_handler>;
 
 /// Options in which every field is as small as the others allow.
 loop_options small() {

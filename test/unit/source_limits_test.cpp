@@ -3,6 +3,8 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include "support/inet_name.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -10,20 +12,18 @@
 #include <string>
 #include <string_view>
 
-using hinge::address;
 using hinge::inet_name;
 using hinge::instant;
 using hinge::rate;
 using hinge::rate_limit;
 using hinge::source_limits;
 using hinge::source_options;
+using hinge::test::inet_name_of;
 using verdict = hinge::source_limits::verdict;
 
 namespace {
 
-constexpr instant second = 1'000'000'000;
-
-inet_name peer(const std::string& text) { return address::parse(text)->inet(); }
+constexpr instant one_second = 1'000'000'000;
 
 inet_name host(std::uint32_t number) {
   inet_name made{.family = hinge::family::ipv4};
@@ -36,13 +36,13 @@ inet_name host(std::uint32_t number) {
 TEST_CASE("a rate limit lets a burst through, and then so many a second") {
   const rate_limit limit(rate{.per_second = 10, .burst = 3});
   instant full_at = 0;
-  instant now = 100 * second;
+  instant now = 100 * one_second;
   for (int i = 0; i < 3; ++i) CHECK(limit.take(now, full_at));
   CHECK_FALSE(limit.take(now, full_at));
-  now += second / 10;
+  now += one_second / 10;
   CHECK(limit.take(now, full_at));
   CHECK_FALSE(limit.take(now, full_at));
-  now += 10 * second;
+  now += 10 * one_second;
   for (int i = 0; i < 3; ++i) CHECK(limit.take(now, full_at));
   CHECK_FALSE(limit.take(now, full_at));
 }
@@ -51,7 +51,8 @@ TEST_CASE("a rate limit in the long run") {
   const rate_limit limit(rate{.per_second = 100});
   instant full_at = 0;
   int taken = 0;
-  for (instant now = 0; now < 10 * second; now += second / 1000) taken += limit.take(now, full_at);
+  for (instant now = 0; now < 10 * one_second; now += one_second / 1000)
+    taken += limit.take(now, full_at);
   CHECK(taken >= 1000 + 99);  // a second's worth at the start
   CHECK(taken <= 1000 + 101);
 }
@@ -61,21 +62,21 @@ TEST_CASE("no rate is no limit") {
   instant full_at = 0;
   CHECK_FALSE(none.limits());
   for (int i = 0; i < 1000; ++i) CHECK(none.take(0, full_at));
-  full_at = 5 * second;  // of a rate that has been
-  CHECK(none.take(second, full_at));
+  full_at = 5 * one_second;  // of a rate that has been
+  CHECK(none.take(one_second, full_at));
 }
 
 TEST_CASE("connections of a source, and of a prefix") {
   source_limits limits;
   REQUIRE(limits.open({.max_connections = 2}, 100));
-  const auto enter = [&](const char* text) { return limits.enter(peer(text), 0); };
+  const auto enter = [&](const char* text) { return limits.enter(inet_name_of(text), 0); };
   SECTION("an IPv4 address, by whatever way") {
     CHECK(enter("10.0.0.1:1") == verdict::admitted);
     CHECK(enter("[::ffff:10.0.0.1]:2") == verdict::admitted);
     CHECK(enter("10.0.0.1:3") == verdict::too_many);
     CHECK(enter("10.0.0.2:1") == verdict::admitted);
-    CHECK(limits.connections_of(peer("10.0.0.1:9")) == 2);
-    limits.leave(peer("10.0.0.1:2"));
+    CHECK(limits.connections_of(inet_name_of("10.0.0.1:9")) == 2);
+    limits.leave(inet_name_of("10.0.0.1:2"));
     CHECK(enter("10.0.0.1:4") == verdict::admitted);
   }
   SECTION("a /64 of IPv6") {
@@ -94,11 +95,11 @@ TEST_CASE("connections of a source, and of a prefix") {
 TEST_CASE("other prefixes") {
   source_limits limits;
   REQUIRE(limits.open({.max_connections = 1, .ipv4_prefix = 24, .ipv6_prefix = 48}, 100));
-  CHECK(limits.enter(peer("10.0.0.1:1"), 0) == verdict::admitted);
-  CHECK(limits.enter(peer("10.0.0.255:1"), 0) == verdict::too_many);
-  CHECK(limits.enter(peer("10.0.1.0:1"), 0) == verdict::admitted);
-  CHECK(limits.enter(peer("[2001:db8::1]:1"), 0) == verdict::admitted);
-  CHECK(limits.enter(peer("[2001:db8:0:1::1]:1"), 0) == verdict::too_many);
+  CHECK(limits.enter(inet_name_of("10.0.0.1:1"), 0) == verdict::admitted);
+  CHECK(limits.enter(inet_name_of("10.0.0.255:1"), 0) == verdict::too_many);
+  CHECK(limits.enter(inet_name_of("10.0.1.0:1"), 0) == verdict::admitted);
+  CHECK(limits.enter(inet_name_of("[2001:db8::1]:1"), 0) == verdict::admitted);
+  CHECK(limits.enter(inet_name_of("[2001:db8:0:1::1]:1"), 0) == verdict::too_many);
   CHECK(limits.open({.ipv4_prefix = 33}, 1).error().argument() == "ipv4_prefix");
   CHECK(limits.open({.ipv6_prefix = 129}, 1).error().argument() == "ipv6_prefix");
 }
@@ -107,12 +108,12 @@ TEST_CASE("new connections of a source a second") {
   source_limits limits;
   REQUIRE(limits.open({.new_connections = {.per_second = 10, .burst = 2}}, 100));
   const inet_name one = host(1);
-  CHECK(limits.enter(one, second) == verdict::admitted);
+  CHECK(limits.enter(one, one_second) == verdict::admitted);
   limits.leave(one);
-  CHECK(limits.enter(one, second) == verdict::admitted);
-  CHECK(limits.enter(one, second) == verdict::too_fast);
-  CHECK(limits.enter(host(2), second) == verdict::admitted);
-  CHECK(limits.enter(one, second + second / 10) == verdict::admitted);
+  CHECK(limits.enter(one, one_second) == verdict::admitted);
+  CHECK(limits.enter(one, one_second) == verdict::too_fast);
+  CHECK(limits.enter(host(2), one_second) == verdict::admitted);
+  CHECK(limits.enter(one, one_second + one_second / 10) == verdict::admitted);
   CHECK(limits.connections_of(one) == 2);
 }
 
