@@ -47,7 +47,7 @@ loop_options small() {
   return options;
 }
 
-struct refusal {
+struct refused_field {
   std::string field;
   void (*change)(loop_options&);
 };
@@ -94,7 +94,7 @@ TEST_CASE("the smallest options pass, and timeouts that are off") {
 }
 
 TEST_CASE("each field that is out of its range is refused by its name") {
-  const auto [field, change] = GENERATE(values<refusal>({
+  const auto [field, change] = GENERATE(values<refused_field>({
       {"accepts_per_turn", [](loop_options& o) { o.accepts_per_turn = 0; }},
       {"events_per_turn", [](loop_options& o) { o.events_per_turn = 0; }},
       {"events_per_turn", [](loop_options& o) { o.events_per_turn = 7; }},
