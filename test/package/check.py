@@ -110,7 +110,9 @@ def main(kind, source, build, *compiler):
             project = foreign_project("meson", folder)
             os.mkdir(os.path.join(project, "subprojects"))
             os.symlink(source, os.path.join(project, "subprojects", "hinge"))
+            # In few pieces: the build that this is a test of has compiled each source by itself.
             folder = build_meson(project, environment, "--force-fallback-for=hinge",
+                                 "-Dunity=subprojects", "-Dunity_size=8",
                                  f"-Dhinge:io_uring={options_of(build)['io_uring']}")
         else:
             tree, libraries = install(build, stage)
