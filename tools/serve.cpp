@@ -9,7 +9,6 @@
 #include <variant>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "backend_option.hpp"
 #include "print_error.hpp"
@@ -79,7 +78,7 @@ exit_code serve(const serve_options& options) {
     bool stopping = false;
     signals.watch([&, stopping](int number) mutable {
       if (number == SIGUSR1) {
-        loop.post([&] { print_line(statistics_of(loop, used).dump()); });
+        loop.post([&] { print_line(statistics_of(loop, used)); });
       } else if (!std::exchange(stopping, true)) {
         loop.post([&] { loop.drain(drain_wait); });
       } else {
@@ -88,7 +87,7 @@ exit_code serve(const serve_options& options) {
     });
     broken = loop.run();
   }
-  if (options.stats_json) print_line(statistics_of(loop, used).dump());
+  if (options.stats_json) print_line(statistics_of(loop, used));
   return broken == 0 ? served : complain(hinge::error("turn", used.name, -broken).text());
 }
 

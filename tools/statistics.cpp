@@ -27,14 +27,14 @@ json closed_by_cause(const loop_counters& counted) {
 
 }  // namespace
 
-json statistics_of(const loop_base& loop, const poller_in_use& poller) {
+std::string statistics_of(const loop_base& loop, const poller_in_use& poller) {
   const loop_counters& counted = loop.counters();
   std::uint64_t queued = 0;
   for (std::uint32_t slot = 0; slot < loop.table().touched(); ++slot) {
     const hot_entry& entry = loop.table().hot(slot);
     if (entry.state != connection_state::free) queued += entry.queued;
   }
-  return {
+  const json all = {
       {"backend", poller.name},
       {"backend_reason", poller.reason},
       {"ring_requests", poller.requests},
@@ -63,6 +63,7 @@ json statistics_of(const loop_base& loop, const poller_in_use& poller) {
       {"full_pauses", counted.full_pauses},
       {"read_pauses", counted.read_pauses},
   };
+  return all.dump();
 }
 
 }  // namespace hinge::serve

@@ -6,8 +6,6 @@
 #include <cstdint>
 #include <string>
 
-#include <nlohmann/json_fwd.hpp>
-
 namespace hinge::serve {
 
 /// The poller of a loop: its name, why it is this one, and the size of its ring.
@@ -19,6 +17,6 @@ struct poller_in_use {
 
 /// Every counter of loop_options.hpp under its name, the listeners, and what is open and queued
 /// now. accepted == open + the sum of closed + shed. The loop's thread, or after it.
-nlohmann::ordered_json statistics_of(const loop_base& loop, const poller_in_use& poller);
+std::string statistics_of(const loop_base& loop, const poller_in_use& poller);
 
 }  // namespace hinge::serve
