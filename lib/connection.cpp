@@ -132,6 +132,7 @@ void loop_base::begin_drain(std::uint32_t slot) noexcept {
     return;
   }
   if (completes_) take_back_send(slot, h);
+  no_longer_half_closed(slot, h);
   h.state = connection_state::draining;
   h.cause = local_end(h);
   h.clear(connection_flag::above_high | connection_flag::user_paused);
@@ -182,7 +183,8 @@ bool loop_base::send_completing(std::uint32_t slot, std::span<const std::byte> b
                                 bool last) noexcept {
   constexpr std::uint32_t receives_more =
       connection_flag::above_high | connection_flag::user_paused | connection_flag::receiving;
-  constexpr std::uint32_t anything_else = send_under_way | receives_more;
+  constexpr std::uint32_t anything_else =
+      send_under_way | receives_more | connection_flag::half_closed;
   hot_entry& h = table_.hot(slot);
   if (bytes.empty() || h.queued != 0 || h.has(last ? anything_else : send_under_way) ||
       (last && !h.held.empty()) || !stays_received(h, bytes) ||
@@ -223,6 +225,7 @@ bool loop_base::shutdown_write(connection_id id) noexcept {
   hot_entry* const h = open_entry(id);
   if (h == nullptr || h->has(connection_flag::shut_wanted)) return false;
   h->set(connection_flag::shut_wanted);
+  no_longer_half_closed(id.slot, *h);
   if (h->queued == 0) shut_if_wanted(id.slot, *h);
   return true;
 }

@@ -59,6 +59,7 @@ result<loop_options> loop_base::check(loop_options options) noexcept {
       {options.idle_timeout, "idle_timeout is negative or over a year"},
       {options.write_stall_timeout, "write_stall_timeout is negative or over a year"},
       {options.drain_timeout, "drain_timeout is negative or over a year"},
+      {options.half_closed_limit, "half_closed_limit is negative or over a year"},
   };
   for (const auto& [timeout, what] : timeouts)
     if (timeout.count() < 0 || timeout > longest_timeout) return refuse(what);
@@ -95,13 +96,15 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
     return no_memory("memory for events");
   if (!doors_.open()) return no_memory("memory for listeners");
   if (!young_.open()) return no_memory("memory for the young connections");
+  if (!half_closed_.open(capacity)) return no_memory("memory for the half-closed connections");
   if (options.source.limits())
     if (result<void> opened = sources_.open(options.source, capacity); !opened) return opened;
   gated_ = options.source.limits();
   watchful_ = gated_;
   nanoseconds shortest = longest_timeout;
-  for (const nanoseconds timeout : {options.first_byte_timeout, options.idle_timeout,
-                                    options.write_stall_timeout, options.drain_timeout})
+  for (const nanoseconds timeout :
+       {options.first_byte_timeout, options.idle_timeout, options.write_stall_timeout,
+        options.drain_timeout, options.half_closed_limit})
     if (timeout.count() != 0) shortest = std::min(shortest, timeout);
   young_time_ = std::min<instant>(longest_young, shortest.count());
   young_slack_ = shortest.count() - young_time_;
@@ -196,89 +199,6 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
   }
 }
 
-// --- deadlines -----------------------------------------------------------------------------------
-
-struct loop_base::expiry {
-  deadline when = deadline::never();
-  close_cause cause = close_cause::none;
-};
-
-loop_base::expiry loop_base::next_expiry(std::uint32_t slot) const noexcept {
-  const hot_entry& h = table_.hot(slot);
-  const cold_entry& c = table_.cold(slot);
-  expiry first;
-  const auto consider = [&first](instant start, nanoseconds timeout, close_cause cause) {
-    if (timeout.count() == 0 || first.when <= deadline::after(start, timeout)) return;
-    first = {deadline::after(start, timeout), cause};
-  };
-  if (h.state == connection_state::draining) {
-    consider(c.since, options_.drain_timeout, close_cause::drain);
-    consider(h.last_activity, options_.write_stall_timeout, close_cause::write_stall);
-    return first;
-  }
-  if (h.bytes_in == 0)
-    consider(c.opened, options_.first_byte_timeout, close_cause::first_byte_timeout);
-  consider(h.last_activity, options_.idle_timeout, close_cause::idle_timeout);
-  if (h.queued != 0) consider(c.since, options_.write_stall_timeout, close_cause::write_stall);
-  return first;
-}
-
-void loop_base::arm_deadline(std::uint32_t slot) noexcept {
-  const deadline when = next_expiry(slot).when;
-  if (when.is_never()) return;
-  table_.hot(slot).set(connection_flag::deadline_armed);
-  timed_ = true;
-  table_.deadlines().arm(slot, when.when(), now_);
-}
-
-/// A deadline of now + timeout has come up. A young connection isn't armed yet.
-void loop_base::deadline_moved(std::uint32_t slot, nanoseconds timeout) noexcept {
-  if (!table_.hot(slot).has(connection_flag::grown) || timeout.count() == 0) [[likely]]
-    return;
-  if (table_.hot(slot).has(connection_flag::deadline_armed)) {
-    table_.deadlines().arm_earlier(slot, now_ + timeout.count());
-  } else {
-    arm_deadline(slot);
-  }
-}
-
-/// Those who have lived on, or are too many, get their deadlines.
-void loop_base::end_young() noexcept {
-  bool too_many = young_.full();
-  for (; !young_.empty(); young_.drop_oldest()) {
-    const connection_id oldest = young_.oldest();
-    hot_entry* const h = table_.find(oldest);
-    if (h == nullptr) continue;
-    const instant until = table_.cold(oldest.slot).opened + young_time_;
-    if (until > now_ && !std::exchange(too_many, false)) {
-      young_until_ = until;
-      return;
-    }
-    h->set(connection_flag::grown);
-    if (h->state == connection_state::open || h->state == connection_state::draining)
-      arm_deadline(oldest.slot);
-  }
-  young_until_ = deadline::never().when();
-}
-
-bool loop_base::expire_one() noexcept {
-  const std::uint32_t slot = table_.deadlines().take_due(now_);
-  if (slot == deadline_wheel::none) return false;
-  hot_entry& h = table_.hot(slot);
-  h.clear(connection_flag::deadline_armed);
-  expiry next = next_expiry(slot);
-  if (completes_ && next.when.passed(now_)) {
-    send_queued(slot);
-    next = next_expiry(slot);
-  }
-  if (!next.when.passed(now_)) {
-    arm_deadline(slot);
-    return true;
-  }
-  doom(slot, next.cause);
-  return true;
-}
-
 void loop_base::fail_broken(std::uint32_t slot, int told) noexcept {
   const int pending = sockets::pending_error(table_.hot(slot).fd);
   const int code = pending > 0 ? -pending : pending;
@@ -291,6 +211,7 @@ void loop_base::release_slowly(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
   if (h.has(connection_flag::deadline_armed)) table_.deadlines().disarm(slot);
   if (h.has(connection_flag::counted)) left(slot);
+  no_longer_half_closed(slot, h);
   // A stream that is cut short must not look complete, nor linger in the kernel.
   if (h.queued != 0) h.set(connection_flag::reset);
   if (h.has(connection_flag::receiving | connection_flag::sending) && h.fd >= 0) {

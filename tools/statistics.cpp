@@ -43,6 +43,7 @@ std::string statistics_of(const loop_base& loop, const poller_in_use& poller) {
       {"max_connections", loop.options().max_connections},
       {"accepted", counted.accepted},
       {"open", loop.open_connections()},
+      {"half_closed", loop.half_closed()},
       {"closed", closed_by_cause(counted)},
       {"shed", counted.shed},
       {"shed_exhausted", counted.shed_exhausted},

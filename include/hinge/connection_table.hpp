@@ -52,8 +52,10 @@ inline constexpr std::uint32_t has_queue = 1U << 12;      ///< something may be 
 inline constexpr std::uint32_t partial_reads = 1U << 13;  ///< a short read may leave bytes behind
 /// Readiness: the peer has gone, as an event said; a read may say no more than that it has ended.
 inline constexpr std::uint32_t gone_told = 1U << 21;
-inline constexpr std::uint32_t counted = 1U << 22;  ///< its listener or its source counts it
-inline constexpr std::uint32_t pending = 1U << 23;  ///< counted, and without its first byte
+inline constexpr std::uint32_t counted = 1U << 22;      ///< its listener or its source counts it
+inline constexpr std::uint32_t pending = 1U << 23;      ///< counted, and without its first byte
+inline constexpr std::uint32_t half_closed = 1U << 24;  ///< in the list of these
+inline constexpr std::uint32_t half_closed_told = 1U << 25;
 // Of completion backends:
 inline constexpr std::uint32_t receiving = 1U << 14;  ///< a receive is armed
 inline constexpr std::uint32_t stopping = 1U << 15;   ///< stop_receive was sent
@@ -71,7 +73,7 @@ inline constexpr std::uint32_t paused = above_high | user_paused;
 inline constexpr std::uint32_t deaf = paused | peer_ended;  ///< nothing is read
 /// Any of these makes the end of a connection more than a close(2).
 inline constexpr std::uint32_t eventful =
-    deadline_armed | reset | has_queue | receiving | sending | counted;
+    deadline_armed | reset | has_queue | receiving | sending | counted | half_closed;
 }  // namespace connection_flag
 
 /// What each event touches: one cache line.

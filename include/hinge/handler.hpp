@@ -51,6 +51,12 @@ constexpr bool callbacks_fit = [] {
   static_assert(
       recovered || !requires { &H::on_listener_recovered; },
       "on_listener_recovered(std::size_t listener, const hinge::door_episode&)");
+  constexpr bool half_closed = requires(H h, connection c) {
+    h.on_half_closed(connection(c), nanoseconds{});
+  };
+  static_assert(
+      half_closed || !requires { &H::on_half_closed; },
+      "on_half_closed(hinge::connection, hinge::nanoseconds age)");
   constexpr bool exhausted = requires(H h, exhaustion e) { e = h.on_exhausted(std::size_t{}); };
   static_assert(
       exhausted || !requires { &H::on_exhausted; },
@@ -85,6 +91,8 @@ void tell_recovered(H& handler, door_table& doors, instant now) noexcept {
 ///   goes ends with shutdown_write(), because a close over unread bytes destroys the greeting.
 /// - on_end(connection): the peer has ended its side, nothing more will be read. Without it the
 ///   connection is closed, after what is queued.
+/// - on_half_closed(connection, nanoseconds age): the peer ended so long ago, longer than
+///   half_closed_limit, and the connection is still open on this side: once for each.
 /// - on_writable(connection): the queue had passed queue_high_bytes and is below queue_low_bytes.
 /// - on_close(connection, close_cause): exactly once for each connection; the handle can still be
 ///   asked for everything, but operations return false.

@@ -78,7 +78,14 @@ private:
   void woken() noexcept;
   void expire() noexcept {
     if (timer_due()) end_young();
-    for (unsigned i = 0; i < expiries_per_turn && expire_one(); ++i) settle_seldom();
+    for (unsigned i = 0; i < expiries_per_turn; ++i) {
+      const expired next = expire_one();
+      if (!next.any) break;
+      if constexpr (requires { handler_.on_half_closed(connection{}, nanoseconds{}); })
+        if (const std::uint32_t slot = next.overdue; slot != connection_table::no_slot)
+          handler_.on_half_closed(handle(slot), nanoseconds(now_ - half_closed_.since(slot)));
+      settle_seldom();
+    }
     timed_ = !young_.empty() || !table_.deadlines().empty();
   }
   void close_all() noexcept;

@@ -15,6 +15,7 @@
 #include <hinge/descriptor_waiters.hpp>
 #include <hinge/door_table.hpp>
 #include <hinge/export.hpp>
+#include <hinge/half_closed_list.hpp>
 #include <hinge/lent_buffers.hpp>
 #include <hinge/listener.hpp>
 #include <hinge/loop_options.hpp>
@@ -29,6 +30,7 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <thread>
 
@@ -75,6 +77,10 @@ public:
   instant now() const noexcept { return now_; }
   /// Connections that a handler has seen and that have not ended.
   std::uint32_t open_connections() const noexcept { return table_.size() - detaching_; }
+  /// Of these, those whose peer has ended, as on_end told, and that were neither closed nor shut down
+  /// since; and which of them is so longest.
+  std::uint32_t half_closed() const noexcept { return half_closed_.size(); }
+  HINGE_API std::optional<half_closed_connection> oldest_half_closed() const noexcept;
   bool stopping() const noexcept { return stopping_; }
   /// Stopped, and nothing is left.
   bool finished() const noexcept { return emptied() && (!completes_ || changes_.all().empty()); }
@@ -184,8 +190,14 @@ protected:
   void begin_young(connection_id id) noexcept;
   HINGE_API void end_young() noexcept;
   void arm_deadline(std::uint32_t slot) noexcept;
-  /// Looks at the next slot that came up; false when there is none.
-  HINGE_API bool expire_one() noexcept;
+  /// Looks at the next slot that came up, if `any`; on_half_closed is owed to `overdue`.
+  struct expired {
+    bool any = false;
+    std::uint32_t overdue = connection_table::no_slot;
+  };
+  HINGE_API expired expire_one() noexcept;
+  HINGE_API void half_close(std::uint32_t slot) noexcept;
+  void no_longer_half_closed(std::uint32_t slot, hot_entry& h) noexcept;
   struct expiry;
   expiry next_expiry(std::uint32_t slot) const noexcept;
   void deadline_moved(std::uint32_t slot, nanoseconds timeout) noexcept;
@@ -331,6 +343,7 @@ protected:
   slot_list ready_;
   segment_pool segments_;
   young_connections young_;
+  half_closed_list half_closed_;
   door_table doors_;
   source_limits sources_;
   deadline stop_until_ = deadline::never();

@@ -54,6 +54,10 @@ struct loop_options {
   nanoseconds write_stall_timeout = std::chrono::seconds(30);  ///< queued bytes, no progress
   nanoseconds drain_timeout = std::chrono::seconds(30);        ///< close() to flush what is queued
 
+  /// How long a connection may be half-closed, its peer having ended and the handler not having
+  /// closed it, before on_half_closed hears of it.
+  nanoseconds half_closed_limit = std::chrono::minutes(1);
+
   source_options source = {};      ///< what one source may take, on all listeners together
   bool reset_turned_away = false;  ///< who is denied or over a limit is reset, and not closed; a
                                    ///< close is a reset, too, of who has sent something (RFC 2525)

@@ -88,6 +88,8 @@ void loop<P, H>::peer_ended(std::uint32_t slot) noexcept {
     close(table_.id(slot));
   }
   if (both) doom(slot, close_cause::peer_closed);
+  if (h.state == connection_state::open) [[unlikely]]
+    half_close(slot);
   settle_seldom();
 }
 

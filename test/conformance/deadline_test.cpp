@@ -131,6 +131,68 @@ HINGE_TEST_CASE("deadline: a stream that was cut short never looks complete", ba
   CHECK_FALSE(stuck->ended());
 }
 
+HINGE_TEST_CASE("deadline: a connection that is left half-closed", backends) {
+  loop_options options = untimed;
+  options.half_closed_limit = timeout;
+  house at(backend, {.end = [](connection) {}}, options);
+  for (int i = 0; i < 3; ++i) at.enter();
+  CHECK_FALSE(at.base().oldest_half_closed());
+  const instant start = at.base().now();
+  at.peers[1]->shutdown();
+  CHECK(at.until([&] { return at.about(1).ended; }));
+  at.peers[0]->shutdown();
+  CHECK(at.until([&] { return at.about(0).ended; }));
+  CHECK(at.base().half_closed() == 2);
+  CHECK(at.base().oldest_half_closed()->id == at.handle(1).id());
+
+  CHECK(at.until([&] { return !at.about(0).half_closed.empty(); }));
+  CHECK(at.base().now() - start >= timeout.count());
+  CHECK(at.base().oldest_half_closed()->age >= at.about(1).half_closed.at(0));
+  at.running->turn(at.where.late(at.base().now()));
+  for (std::size_t i = 0; i < 2; ++i) {
+    REQUIRE(at.about(i).half_closed.size() == 1);
+    CHECK(at.about(i).half_closed[0] >= timeout);
+    if (at.where.has_virtual_time()) CHECK(at.about(i).half_closed[0] <= timeout + tick);
+    CHECK(at.about(i).closes == 0);
+  }
+  CHECK(at.about(2).half_closed.empty());
+
+  // However it goes on, it is off the list.
+  CHECK(at.handle(1).send(bytes_of("late")));
+  CHECK(at.handle(1).close());
+  CHECK(at.until([&] { return at.about(1).closes == 1; }));
+  CHECK(at.base().oldest_half_closed()->id == at.handle(0).id());
+  CHECK(at.handle(0).shutdown_write());
+  CHECK_FALSE(at.base().oldest_half_closed());
+  CHECK(at.until([&] { return at.about(0).closes == 1; }));
+}
+
+HINGE_TEST_CASE("deadline: who closes at the peer's end was never left half-closed", backends) {
+  loop_options options = untimed;
+  options.half_closed_limit = timeout;
+  std::size_t ends = 0;
+  const std::string large = pattern(500'000);
+  house at(backend,
+           {.end =
+                [&](connection c) {
+                  if (ends == 0) c.close();
+                  if (ends == 1) c.shutdown_write();
+                  if (ends == 2) c.finish(bytes_of(large));
+                  if (ends == 3) c.abort();
+                  ++ends;
+                }},
+           options);
+  for (std::size_t i = 0; i < 4; ++i) {
+    client& peer = at.enter();
+    peer.send("all");
+    peer.shutdown();
+    CHECK(at.until([&] { return ends == i + 1; }));
+    CHECK(at.base().half_closed() == 0);
+  }
+  CHECK(at.until([&] { return at.counters().closed_total() == 4; }));
+  for (std::size_t i = 0; i < 4; ++i) CHECK(at.about(i).half_closed.empty());
+}
+
 HINGE_TEST_CASE("deadline: 0 is off", backends) {
   house at(backend, {}, untimed);
   at.enter();

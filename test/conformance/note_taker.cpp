@@ -50,6 +50,12 @@ void note_taker::on_close(connection c, close_cause cause) {
   if (does.close) does.close(c, cause);
 }
 
+void note_taker::on_half_closed(connection c, nanoseconds age) {
+  heard& of = all[number(c)];
+  CHECK(of.closes == 0);
+  of.half_closed.push_back(age);
+}
+
 void note_taker::on_listener_error(std::size_t listener, int code) {
   errors.emplace_back(listener, code);
 }

@@ -24,6 +24,7 @@ struct heard {
   bool draining = false;
   close_cause cause = close_cause::none;
   std::size_t closes = 0;
+  std::vector<nanoseconds> half_closed = {};  // the ages that it was told
   instant closed_at = 0;
   int fd = -1;
   std::size_t listener = 0;
@@ -54,6 +55,7 @@ public:
   void on_writable(connection c);
   void on_drain(connection c);
   void on_close(connection c, close_cause cause);
+  void on_half_closed(connection c, nanoseconds age);
   void on_listener_error(std::size_t listener, int code);
   exhaustion on_exhausted(std::size_t listener);
   void on_listener_recovered(std::size_t listener, const door_episode& episode);

@@ -126,6 +126,7 @@ TEST_CASE("a timeout that is negative or over a year is refused by its name") {
       {"idle_timeout", &loop_options::idle_timeout},
       {"write_stall_timeout", &loop_options::write_stall_timeout},
       {"drain_timeout", &loop_options::drain_timeout},
+      {"half_closed_limit", &loop_options::half_closed_limit},
   }));
   CAPTURE(name);
   loop_options options = small();
