@@ -58,6 +58,8 @@ public:
   /// The listener with that index; it stays there, closed, after it has died or the loop has
   /// stopped.
   const listener& listener_at(std::size_t index) const noexcept { return doors_[index].socket(); }
+  /// How its accepting goes, whom it lets in, and its counted connections.
+  const door& door_at(std::size_t index) const noexcept { return doors_[index]; }
 
   /// Runs `task` in the loop's thread, in its next turn; tasks of one thread run in order. Any
   /// thread. Ends the process when memory is short.
@@ -77,8 +79,8 @@ public:
   instant now() const noexcept { return now_; }
   /// Connections that a handler has seen and that have not ended.
   std::uint32_t open_connections() const noexcept { return table_.size() - detaching_; }
-  /// Of these, those whose peer has ended, as on_end told, and that were neither closed nor shut down
-  /// since; and which of them is so longest.
+  /// Of these, those whose peer has ended, as on_end told, and that were neither closed nor shut
+  /// down since; and which of them is so longest.
   std::uint32_t half_closed() const noexcept { return half_closed_.size(); }
   HINGE_API std::optional<half_closed_connection> oldest_half_closed() const noexcept;
   bool stopping() const noexcept { return stopping_; }

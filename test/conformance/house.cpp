@@ -1,5 +1,7 @@
 #include "conformance/house.hpp"
 
+#include "support/accounts.hpp"
+
 #include <utility>
 
 namespace hinge::test {
@@ -24,14 +26,14 @@ house::house(const tested_backend& on, script does, loop_options options, std::s
 }
 
 house::~house() {
+  CHECK(wrong_in_accounts(base()) == "");
   running.reset();
   CHECK(where.violations() == "");
 }
 
 void house::turn() {
   REQUIRE(running->turn(where.soon(base().now())) >= 0);
-  const loop_counters& counted = counters();
-  CHECK(counted.accepted == base().open_connections() + counted.closed_total() + counted.shed);
+  CHECK(wrong_in_accounts(base()) == "");
   for (const auto& one : peers)
     if (one) one->listen_in();
 }

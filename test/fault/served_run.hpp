@@ -7,6 +7,7 @@
 #include "simulator/ring_hooks.hpp"
 #endif
 
+#include "support/accounts.hpp"
 #include "support/descriptors.hpp"
 #include "support/sized.hpp"
 
@@ -224,9 +225,7 @@ inline void served_run::turn(nanoseconds most) {
   if (turned < 0) CHECK((may_break() && turned == -wrong_->code));
   // A wait that failed has lost nothing on a readiness backend.
   broken_ |= turned < 0 && completes_;
-  const loop_counters& counted = running->base().counters();
-  CHECK(counted.accepted ==
-        running->base().open_connections() + counted.closed_total() + counted.shed);
+  CHECK(wrong_in_accounts(running->base()) == "");
   for (const auto& one : clients_) one->listen_in();
 }
 

@@ -5,6 +5,7 @@
 #include "simulation/improviser.hpp"
 #include "simulation/model.hpp"
 #include "simulator/sim_poller.hpp"
+#include "support/accounts.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -141,10 +142,8 @@ template <class Poller>
 void scenario<Poller>::turn(nanoseconds wait) {
   const int turned = running_->turn(deadline::after(running_->now(), wait));
   if (turned < 0) model_.outcome.fail("turn: " + std::string(errno_name(-turned)));
-  const loop_counters& counted = running_->counters();
-  model_.outcome.check(
-      counted.accepted == running_->open_connections() + counted.closed_total() + counted.shed,
-      "the accounts are wrong");
+  if (const std::string wrong = test::wrong_in_accounts(*running_); !wrong.empty())
+    model_.outcome.fail("the accounts are wrong: " + wrong);
   model_.outcome.check(running_->open_connections() == running_->handler().open_now(),
                        "on_accept and on_close don't match");
   if (!net_.violations().empty()) model_.outcome.fail(net_.violations().front());
