@@ -32,6 +32,16 @@ void print_line(const std::string& text) {
   std::fflush(stdout);
 }
 
+/// In the words of the command line.
+std::string why_not_open(const hinge::any_poller& poller, const serve_options& options,
+                         const hinge::error& reason) {
+  if (!reason.argument().starts_with("head_room")) return hinge::why_not_open(poller, reason);
+  return fmt::format(
+      "--max-connections: not given, and the limit of descriptors leaves none for connections: {} "
+      "are kept for other things",
+      options.limits.head_room);
+}
+
 hinge::result<void> listen(hinge::loop_base& loop, const serve_options& options) {
   for (const hinge::address& where : options.listen) {
     const auto index = loop.listen(where, door_for(where, options));
@@ -64,7 +74,7 @@ exit_code serve(const serve_options& options) {
   hinge::loop<hinge::any_poller, Protocol> loop(std::move(*poller), Protocol());
   loop.handler().loop = &loop;
   if (const auto opened = loop.open(options.limits); !opened)
-    return complain(hinge::why_not_open(loop.poller(), opened.error()));
+    return complain(why_not_open(loop.poller(), options, opened.error()));
   if (const auto listening = listen(loop, options); !listening)
     return complain(listening.error().text());
   const poller_in_use used = poller_of(loop.poller(), options.backends);

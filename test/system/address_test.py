@@ -203,7 +203,7 @@ class Refusals(unittest.TestCase):
             self.assertIn(says, said)
 
     def test_too_few_descriptors_for_the_table(self):
-        with self.assertRaisesRegex(AssertionError, "head_room"):
+        with self.assertRaisesRegex(AssertionError, "--max-connections: not given"):
             Server(descriptors=40)
 
     def test_what_is_no_server(self):
