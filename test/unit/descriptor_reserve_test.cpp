@@ -1,0 +1,69 @@
+#include <hinge/descriptor_reserve.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+using hinge::descriptor_reserve;
+using hinge::family;
+using hinge::unique_fd;
+
+namespace {
+
+/// No new descriptor for this process, but for those that it closes.
+class no_descriptors {
+public:
+  no_descriptors() {
+    const unique_fd lowest_free(::dup(0));
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit less{static_cast<rlim_t>(lowest_free.get()), before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &less);
+  }
+  ~no_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+  rlimit before_;
+};
+
+}  // namespace
+
+TEST_CASE("what was never opened is neither there nor lent") {
+  descriptor_reserve tested;
+  CHECK_FALSE(tested.lend());
+  CHECK_FALSE(tested.is_lent());
+  CHECK_FALSE(tested.take_back());
+}
+
+TEST_CASE("lent, it is room for one descriptor") {
+  descriptor_reserve tested;
+  REQUIRE(tested.open(family::ipv4));
+  REQUIRE(tested.open(family::ipv4));  // no second one
+  const no_descriptors none;
+  CHECK(::dup(0) == -1);
+  CHECK_FALSE(tested.is_lent());
+  CHECK(tested.lend());
+  CHECK(tested.is_lent());
+  CHECK_FALSE(tested.lend());
+  unique_fd other(::dup(0));
+  CHECK(other);
+  CHECK(::fcntl(other.get(), F_GETFD) >= 0);
+  CHECK_FALSE(tested.take_back());
+  CHECK(tested.is_lent());
+  other.reset();
+  CHECK(tested.take_back());
+  CHECK_FALSE(tested.is_lent());
+  CHECK(::dup(0) == -1);
+}
+
+TEST_CASE("without a descriptor there is none in reserve") {
+  descriptor_reserve tested;
+  const no_descriptors none;
+  const hinge::result<void> opened = tested.open(family::ipv4);
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().code() == EMFILE);
+  CHECK_FALSE(tested.is_lent());
+}
