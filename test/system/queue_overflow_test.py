@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""More clients than hinge-serve's queue holds, in a network of the test's own: what the kernel says
+of it, by the socket and by the system, and that all is well when there is room again.
+
+A client whose connect() has returned may be nobody's: with a full queue Linux may answer the SYN,
+drop the client's last word and keep nothing, or only half of it. The test calls these ghosts."""
+
+import contextlib
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+import time
+import unittest
+
+import serve
+from serve import Server, echoed, sized
+
+BACKLOG = 4
+INSIDE = "HINGE_TEST_OWN_NETWORK"
+
+
+def enter_own_network():
+    """Runs this program again where it may count and set everything; 77 where that is forbidden."""
+    for how in (["unshare", "-n"], ["unshare", "-rn"]):
+        with contextlib.suppress(OSError):
+            if subprocess.run([*how, "ip", "link", "set", "lo", "up"], check=False,
+                              stderr=subprocess.DEVNULL).returncode == 0:
+                os.environ[INSIDE] = "1"
+                os.execvp(how[0], [*how, sys.executable, *sys.argv])
+    print("a network of its own is forbidden here")
+    sys.exit(77)
+
+
+def kernel_drops():
+    """What the kernel counts of all listeners here: full queues, and all that was dropped."""
+    with open("/proc/net/netstat", encoding="ascii") as file:
+        names, values = (line.split() for line in file if line.startswith("TcpExt:"))
+    counted = dict(zip(names, values))
+    return int(counted["ListenOverflows"]), int(counted["ListenDrops"])
+
+
+def queue_of(port):
+    """Of the listener: how many wait, how many may, and its own drops (SO_MEMINFO)."""
+    said = subprocess.run(["ss", "-Hltnm", f"sport = :{port}"], capture_output=True, text=True,
+                          check=True).stdout
+    waiting, most = said.split()[1:3]
+    return int(waiting), int(most), int(re.search(r"skmem:\(.*,d(\d+)\)", said)[1])
+
+
+class Clients:
+    """They connect without waiting for it, and ask as soon as they believe to be connected."""
+
+    def __init__(self, port, count):
+        self.poll = select.epoll()
+        self.waiting = {}
+        self.asked = {}
+        self.answered = 0
+        for _ in range(count):
+            peer = socket.socket()
+            peer.setblocking(False)
+            peer.connect_ex(("127.0.0.1", port))
+            self.waiting[peer.fileno()] = peer
+            self.poll.register(peer, select.EPOLLOUT)
+
+    def look(self, seconds):
+        for number, _ in self.poll.poll(seconds, 4096):
+            if peer := self.waiting.pop(number, None):
+                if peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+                    peer.send(b"hello")
+                    self.asked[number] = peer
+                    self.poll.modify(peer, select.EPOLLIN)
+                    continue
+            else:
+                peer = self.asked.pop(number)
+                with contextlib.suppress(OSError):
+                    self.answered += peer.recv(5) == b"hello"
+            peer.close()
+
+    def close(self):
+        for peer in (*self.waiting.values(), *self.asked.values()):
+            peer.close()
+        self.poll.close()
+
+
+class QueueOverflow(unittest.TestCase):
+    def set_cookies(self, on):
+        try:
+            with open("/proc/sys/net/ipv4/tcp_syncookies", "w", encoding="ascii") as file:
+                file.write(str(int(on)))
+        except OSError as wrong:
+            self.skipTest(f"no setting can be changed here: {wrong}")
+
+    def settled(self, port):
+        """The kernel's figures and the socket's, of one moment: clients try again now and then."""
+        for _ in range(100):
+            before = kernel_drops()
+            found = queue_of(port)
+            if kernel_drops() == before:
+                return before, found
+        raise AssertionError("they never stand still")
+
+    def check(self, cookies, count):
+        self.set_cookies(cookies)
+        overflows_before, drops_before = kernel_drops()
+        with Server("--max-connections", "1", "--backlog", str(BACKLOG)) as server:
+            holder = server.connect()
+            self.assertTrue(echoed(holder))
+            server.until(lambda found: found["full_pauses"] > 0)
+            with contextlib.closing(Clients(server.port, count)) as clients:
+                end = time.monotonic() + sized(0.5, 20)  # they try again after 1, 3, 7 s
+                while time.monotonic() < end:
+                    clients.look(0.05)
+                (overflows, drops), (waiting, most, own_drops) = self.settled(server.port)
+                ghosts = len(clients.asked) - waiting
+                print(f"cookies {int(cookies)}, {count} connects: {waiting} of {most} wait, "
+                      f"{drops - drops_before} drops, {ghosts} ghosts", file=sys.stderr)
+                self.assertEqual(most, BACKLOG)
+                self.assertEqual(waiting, BACKLOG + 1)  # Linux: full is when there are more
+                self.assertGreater(overflows, overflows_before)
+                self.assertEqual(own_drops, drops - drops_before)
+                self.assertGreaterEqual(ghosts, 0)
+                self.assertEqual(server.statistics()["accepted"], 1)
+                # Nobody was lost whom the queue holds; who else comes in is the kernel's affair.
+                holder.close()
+                end = time.monotonic() + serve.PATIENCE
+                while clients.answered < waiting and time.monotonic() < end:
+                    clients.look(0.05)
+                self.assertGreaterEqual(clients.answered, waiting)
+            found = server.until(lambda found: found["open"] == 0)
+            self.assertGreaterEqual(found["accepted"], 1 + waiting)
+
+    def test_with_cookies(self):
+        for count in sized((64,), (64, 500, 2000)):
+            self.check(True, count)
+
+    def test_without_cookies(self):
+        for count in sized((64,), (64, 500, 2000)):
+            self.check(False, count)
+
+
+if __name__ == "__main__":
+    if INSIDE not in os.environ:
+        enter_own_network()
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    serve.run_tests()
