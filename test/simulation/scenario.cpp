@@ -87,7 +87,7 @@ struct open_loop : loop<Poller, improviser> {
 template <class Poller>
 class scenario {
 public:
-  explicit scenario(std::uint64_t seed) : net_(seed), running_(new open_loop<Poller>) {
+  explicit scenario(random_source from) : net_(from), running_(new open_loop<Poller>) {
     net_.with = random_conditions(net_.random);
     running_->handler().open(model_, net_);
     if (net_.random.chance(0.2)) {
@@ -339,9 +339,9 @@ void scenario<Poller>::finish() {
 
 }  // namespace
 
-std::string simulate(family_of_backends family, std::uint64_t seed) {
-  if (family == family_of_backends::readiness) return scenario<readiness_poller>(seed).run();
-  return scenario<completion_poller>(seed).run();
+std::string simulate(family_of_backends family, random_source from) {
+  if (family == family_of_backends::readiness) return scenario<readiness_poller>(from).run();
+  return scenario<completion_poller>(from).run();
 }
 
 }  // namespace hinge::sim

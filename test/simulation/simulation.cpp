@@ -25,7 +25,7 @@ int main(int count, char** arguments) {
   const auto which =
       family == "completion" ? family_of_backends::completion : family_of_backends::readiness;
   for (const std::uint64_t end = first + seeds; first != end; ++first) {
-    const std::string wrong = hinge::sim::simulate(which, first);
+    const std::string wrong = hinge::sim::simulate(which, hinge::sim::random_source(first));
     if (wrong.empty()) continue;
     std::printf("seed %llu: %s\nagain: %s %s --seed %llu\n", static_cast<unsigned long long>(first),
                 wrong.c_str(), arguments[0], arguments[1], static_cast<unsigned long long>(first));

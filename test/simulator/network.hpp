@@ -50,7 +50,7 @@ public:
   /// Descriptors start here, so that none is mistaken for a real one; the lowest free is next.
   static constexpr int first_fd = 1 << 24;
 
-  explicit network(std::uint64_t seed = 1, const conditions& with = {});
+  explicit network(random_source from = random_source(1), const conditions& with = {});
   ~network();
   network(const network&) = delete;
   network& operator=(const network&) = delete;

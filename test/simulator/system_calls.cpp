@@ -170,8 +170,8 @@ sys::call_table make_table() {
 
 }  // namespace
 
-network::network(std::uint64_t seed, const conditions& conditions)
-    : random(seed), with(conditions) {
+network::network(random_source from, const conditions& conditions)
+    : random(from), with(conditions) {
   current_ = this;
   sys::current = make_table();
 }
