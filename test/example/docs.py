@@ -2,8 +2,8 @@
 """Keeps the documents true: docs.py SOURCE-FOLDER
 
 The README's listing is the example; files that are named exist, and ARCHITECTURE.md names all of
-the library's; POLLER_CONTRACT.md and the conformance suite name the same cases; links lead
-somewhere.
+the library's; POLLER_CONTRACT.md and the conformance suite name the same cases; the tests that
+ACCEPT_CONTRACT.md names exist, and it names all that were written for it; links lead somewhere.
 """
 
 import glob
@@ -12,6 +12,12 @@ import re
 import sys
 
 RULES = 10
+# The tests that were written for ACCEPT_CONTRACT.md.
+ACCEPT_TESTS = (
+    "test/fault/full_ring_test.cpp", "test/fault/loop_fault_test.cpp",
+    "test/fault/memory_fault_test.cpp", "test/conformance/process_test.cpp",
+    "test/system/crowd_test.py", "test/system/exhaustion_test.py",
+    "test/system/overload_test.cpp", "test/system/queue_overflow_test.py")
 PLACES = ("", "include/hinge/", "lib/", "test/conformance/")  # of files that are named without
 
 
@@ -55,6 +61,18 @@ def contract_errors(text, cases):
         yield f"POLLER_CONTRACT.md: doesn't name '{name}'"
 
 
+def accept_contract_errors(text, tests, own):
+    """Every section names a test, each of them exists, and its own are all named."""
+    for title, part in re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", text, re.M | re.S):
+        if title != "Not proved yet" and not re.search(r'^- ".*"$', part, re.M):
+            yield f"ACCEPT_CONTRACT.md: '{title}' names no test"
+    named = set(re.findall(r'^- "(.*)"$', text, re.M))
+    for name in sorted(named - tests):
+        yield f"ACCEPT_CONTRACT.md: no test is called '{name}'"
+    for name in sorted(own - named):
+        yield f"ACCEPT_CONTRACT.md: doesn't name '{name}'"
+
+
 def anchors(text):
     headings = re.findall(r"^#+ (.*)$", text, re.M)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -72,7 +90,17 @@ def link_errors(path, text, exists, read):
             yield f"{path}: {place} has no heading #{anchor}"
 
 
-def conformance_cases(sources):
+def test_names(path, source):
+    """Of a source of tests: its cases, its methods, or the fuzzer that it is."""
+    name = os.path.basename(path).rsplit(".", 1)[0]
+    if path.endswith(".py"):
+        return {f"{name}: {method}" for method in re.findall(r"^    def (test_\w+)", source, re.M)}
+    if "LLVMFuzzerTestOneInput" in source:
+        return {f"fuzz: {name}"}
+    return cases_of([source])
+
+
+def cases_of(sources):
     literals = r'TEST_CASE\(((?:\s*"(?:[^"\\]|\\.)*")+)'
     return {"".join(re.findall(r'"((?:[^"\\]|\\.)*)"', found))
             for source in sources for found in re.findall(literals, source)}
@@ -94,6 +122,9 @@ def controls():
         "a case that isn't named": contract_errors(rules, cases | {"rule 3: y"}),
         "a case under another rule": contract_errors(rules + '- "rule 1: x"\n', cases),
         "a missing rule": contract_errors(rules.replace("## Rule 10: x", "## Other"), cases),
+        "a section without a test": accept_contract_errors("## A\nx\n", set(), set()),
+        "a test that there isn't": accept_contract_errors('## A\n- "x"\n', set(), set()),
+        "a test that isn't named": accept_contract_errors('## A\n- "x"\n', {"x"}, {"x", "y"}),
         "link": link_errors("a.md", "[x](b.md)", is_file, str),
         "anchor": link_errors("a.md", "[x](#y)", is_file, lambda place: "# z\n"),
     }
@@ -116,11 +147,16 @@ def main(root):
         return sorted(glob.glob(pattern, root_dir=root))
 
     architecture = read("docs/ARCHITECTURE.md")
-    cases = conformance_cases(map(read, files("test/conformance/*.cpp")))
+    cases = cases_of(map(read, files("test/conformance/*.cpp")))
+    by_path = {path: test_names(path, read(path))
+               for path in files("test/*/*.cpp") + files("test/*/*.py")}
+    tests = set().union(*by_path.values())
+    own = set().union(*(by_path[path] for path in ACCEPT_TESTS))
     errors = [*controls(), *listing_errors(read("README.md"), read("docs/examples/echo.cpp")),
               *unnamed_errors(architecture, map(os.path.basename, files("include/hinge/*.hpp"))),
               *unnamed_errors(architecture, files("lib/*.[ch]pp")),
-              *contract_errors(read("docs/POLLER_CONTRACT.md"), cases)]
+              *contract_errors(read("docs/POLLER_CONTRACT.md"), cases),
+              *accept_contract_errors(read("docs/ACCEPT_CONTRACT.md"), tests, own)]
     documents = files("*.md") + files("docs/*.md")
     for path in documents:
         errors += path_errors(path, read(path), exists)
