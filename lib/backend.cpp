@@ -159,7 +159,7 @@ bool backend_choice::fell_back() const noexcept {
 }
 
 std::string backend_choice::text() const {
-  std::string taken = "none can be used";
+  std::string taken = "no backend can be used";
   std::string preferred;
   for (const backend_verdict& one : candidates()) {
     if (one.which == chosen_) {

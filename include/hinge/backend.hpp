@@ -85,7 +85,7 @@ public:
   std::span<const backend_verdict> candidates() const noexcept {
     return std::span(verdicts_).first(size_);
   }
-  /// `automatic` when none can be used.
+  /// `automatic` when no backend can be used.
   backend chosen() const noexcept { return chosen_; }
   /// Whether one of this build was preferred, and can't be used.
   HINGE_API bool fell_back() const noexcept;

@@ -40,7 +40,7 @@ TEST_CASE("a loop whose own ring is refused is served by epoll, and says what wa
   hinge::result<any_poller> alone = any_poller::of(backend::io_uring);
   REQUIRE(alone);
   CHECK_FALSE(alone->open({}));
-  CHECK(alone->choice().text() == "none can be used (io_uring: refused: EMFILE" +
+  CHECK(alone->choice().text() == "no backend can be used (io_uring: refused: EMFILE" +
                                       limit("RLIMIT_NOFILE", RLIMIT_NOFILE) + ")");
 }
 
@@ -100,7 +100,8 @@ TEST_CASE("epoll that doesn't hear its own wake-up isn't used") {
   const call_hooks calls(
       [](call_id made, std::uint64_t) { return made == call_id::write ? -EPERM : 0; });
   const backend_choice report = backend_report(backend::epoll);
-  CHECK(report.text() == "none can be used (epoll: refused: ETIMEDOUT at self-test: a wake-up)");
+  CHECK(report.text() ==
+        "no backend can be used (epoll: refused: ETIMEDOUT at self-test: a wake-up)");
 }
 
 TEST_CASE("memory that comes back is waited for, and the ring is whole") {

@@ -139,7 +139,7 @@ class Refused(unittest.TestCase):
         self.assertEqual((report["chosen"], report["reason"]), ("epoll", why))
         self.assertEqual(report["candidates"][0]["verdict"], verdict)
         self.assertEqual(said(["--listen", "127.0.0.1:0", "--backend", "uring"], before),
-                         (1, "", f"hinge-serve: none can be used (io_uring: {verdict})\n"))
+                         (1, "", f"hinge-serve: no backend can be used (io_uring: {verdict})\n"))
 
     def by(self, how, verdict):
         before = functools.partial(refused.refuse, how)
@@ -297,7 +297,8 @@ class EveryBackendRefused(unittest.TestCase):
     def nothing_serves(self, before, verdicts):
         found = [serve.backends(before)["candidates"][at]["verdict"] for at in range(2)]
         self.assertEqual(found, verdicts)
-        why = f"none can be used (io_uring: {verdicts[0]}; epoll: {verdicts[1]}; kqueue: not built)"
+        why = (f"no backend can be used (io_uring: {verdicts[0]}; epoll: {verdicts[1]}; "
+               "kqueue: not built)")
         self.assertEqual(serve.backends(before)["chosen"], None)
         self.assertEqual(serve.backends(before)["reason"], why)
         self.assertEqual(said(["--listen", "127.0.0.1:0"], before),
@@ -330,7 +331,7 @@ class EveryBackendRefused(unittest.TestCase):
         found = listed("uring")
         self.assertIsNone(found["chosen"])
         self.assertEqual(found["reason"],
-                         "none can be used (io_uring: refused: EPERM, seccomp mode 2)")
+                         "no backend can be used (io_uring: refused: EPERM, seccomp mode 2)")
         self.assertEqual([one["name"] for one in found["candidates"] if one["usable"]], ["epoll"])
         self.assertEqual(listed("uring,epoll")["chosen"], "epoll")
 

@@ -128,7 +128,7 @@ TEST_CASE("a choice tells of the one that is taken, and of those before it") {
   CHECK_FALSE(choice_of(missing, epoll).fell_back());
   backend_choice none;
   none.add(refused);
-  CHECK(none.text() == "none can be used (io_uring: refused: EPERM)");
+  CHECK(none.text() == "no backend can be used (io_uring: refused: EPERM)");
   CHECK(none.chosen() == backend::automatic);
 }
 
