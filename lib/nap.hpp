@@ -1,6 +1,8 @@
 // The library's only sleep, where there is nothing to wait on: memory that comes back, a child.
 #pragma once
 
+#include <hinge/time.hpp>
+
 #include <sys/syscall.h>
 
 #include <cstdint>
@@ -9,14 +11,14 @@
 
 namespace hinge {
 
-/// Linux. By futex(2), which no filter forbids to a program that may have threads; a server need
-/// not be allowed poll(2) or nanosleep(2).
-inline void nap(int milliseconds) noexcept {
+/// Linux; less than a second. By futex(2), which no filter forbids to a program that may have
+/// threads; a server need not be allowed poll(2) or nanosleep(2).
+inline void nap(nanoseconds most) noexcept {
   constexpr long futex_wait_private = 128;
   const std::uint32_t word = 0;
-  const long most[] = {0, milliseconds * 1'000'000L};  // the kernel's timespec of old
+  const long until[] = {0, static_cast<long>(most.count())};  // the kernel's timespec of old
   sys::syscall(SYS_futex, reinterpret_cast<long>(&word), futex_wait_private, word,
-               reinterpret_cast<long>(most));
+               reinterpret_cast<long>(until), 0, 0);
 }
 
 }  // namespace hinge

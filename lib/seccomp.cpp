@@ -10,26 +10,23 @@
 // - No core dump, and no descriptor that outlives it. It ends with its parent.
 #include "seccomp.hpp"
 
-#include <hinge/fd.hpp>
 #include <hinge/time.hpp>
 
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
-#include <optional>
+#include <numeric>
 #include <span>
-#include <string_view>
 
 #include "fixed_text.hpp"
 #include "nap.hpp"
+#include "proc.hpp"
 #include "sys.hpp"
 
 namespace hinge {
@@ -37,49 +34,7 @@ namespace hinge {
 namespace {
 
 constexpr nanoseconds patience = std::chrono::seconds(1);
-
-/// What a file of the kernel's says behind `key`, up to the line's end; empty when it isn't there.
-/// The file may be long: the groups of a process stand before its filters.
-class kernel_text {
-public:
-  kernel_text(const char* path, std::string_view key) noexcept {
-    const unique_fd file(sys::open(path, O_RDONLY | O_CLOEXEC));
-    if (!file) return;
-    for (std::size_t kept = 0;;) {
-      const ssize_t got = sys::read(file.get(), room_.data() + kept, room_.size() - kept);
-      const std::string_view text(room_.data(), kept + static_cast<std::size_t>(got < 0 ? 0 : got));
-      const std::size_t found = text.find(key);
-      const std::size_t from = found == text.npos ? text.npos : found + key.size();
-      const std::size_t end = from == text.npos ? text.npos : text.find('\n', from);
-      if (end != text.npos || got <= 0) {
-        if (from != text.npos) found_ = text.substr(from, end - from);
-        return;
-      }
-      // What has not ended yet; of a line that is no key's, as much as might be one's beginning.
-      kept = std::min(found == text.npos ? key.size() : text.size() - found, text.size());
-      if (kept == room_.size()) return;
-      std::copy(text.end() - static_cast<std::ptrdiff_t>(kept), text.end(), room_.begin());
-    }
-  }
-  kernel_text(const kernel_text&) = delete;
-  kernel_text& operator=(const kernel_text&) = delete;
-
-  std::string_view view() const noexcept { return found_; }
-  template <class Number>
-  std::optional<Number> number(int base = 10) const noexcept {
-    Number read{};
-    const auto [end, failed] =
-        std::from_chars(found_.data(), found_.data() + found_.size(), read, base);
-    if (failed != std::errc()) return {};
-    return read;
-  }
-
-private:
-  std::array<char, 4096> room_;
-  std::string_view found_;
-};
-
-constexpr const char* own_status = "/proc/thread-self/status";
+constexpr nanoseconds between_looks = std::chrono::microseconds(100);
 
 /// So that nothing is left of the child, however it ends.
 constexpr std::array<kernel_call, 2> prelude = {{
@@ -88,26 +43,37 @@ constexpr std::array<kernel_call, 2> prelude = {{
 }};
 
 long make(const kernel_call& one) noexcept {
-  return sys::syscall(one.number, one.with[0], one.with[1], one.with[2], 0);
+  const auto& with = one.with;
+  return sys::syscall(one.number, with[0], with[1], with[2], with[3], with[4], with[5]);
 }
 
 using kernel_calls = std::span<const kernel_call>;
 
-/// A child that makes these calls and ends; its number, or -errno.
-long start_child(kernel_calls first, kernel_calls then) noexcept {
+/// What a child does: for its own sake, and then what it is asked for.
+struct errand {
+  kernel_calls own;
+  kernel_calls asked;
+
+  std::size_t size() const noexcept { return own.size() + asked.size(); }
+  const kernel_call& operator[](std::size_t place) const noexcept {
+    return place < own.size() ? own[place] : asked[place - own.size()];
+  }
+};
+
+/// A child that makes the first of these calls and ends; its number, or -errno.
+long start_child(const errand& sent, std::size_t calls) noexcept {
   const std::uint64_t blocked = ~(std::uint64_t{1} << (SIGSYS - 1));
   std::uint64_t before = 0;
   const auto mask = [](int how, const std::uint64_t& set, std::uint64_t* old) {
     sys::syscall(SYS_rt_sigprocmask, how, reinterpret_cast<long>(&set), reinterpret_cast<long>(old),
-                 sizeof set);
+                 sizeof set, 0, 0);
   };
   mask(SIG_BLOCK, blocked, &before);
   // All zero: whatever the order of clone's arguments is on this architecture.
-  const long child = sys::syscall(SYS_clone, 0, 0, 0, 0);
+  const long child = sys::syscall(SYS_clone, 0, 0, 0, 0, 0, 0);
   if (child == 0) {
-    for (const kernel_call& one : first) make(one);
-    for (const kernel_call& one : then) make(one);
-    for (;;) sys::syscall(SYS_exit_group, 0, 0, 0, 0);
+    for (std::size_t made = 0; made != calls; ++made) make(sent[made]);
+    for (;;) sys::syscall(SYS_exit_group, 0, 0, 0, 0, 0, 0);
   }
   mask(SIG_SETMASK, before, nullptr);
   return child;
@@ -115,7 +81,7 @@ long start_child(kernel_calls first, kernel_calls then) noexcept {
 
 /// As wait4(2): the child when it has ended, 0 when it has not, or -errno.
 long look_after(long child, int& status) noexcept {
-  return sys::syscall(SYS_wait4, child, reinterpret_cast<long>(&status), __WALL | WNOHANG, 0);
+  return sys::syscall(SYS_wait4, child, reinterpret_cast<long>(&status), __WALL | WNOHANG, 0, 0, 0);
 }
 
 /// Looks until it has ended or so much time has passed. -EINTR can't be, and isn't believed.
@@ -124,65 +90,51 @@ long wait_for(long child, int& status) noexcept {
   for (;;) {
     const long ended = look_after(child, status);
     if (ended != 0 || until.passed(now())) return ended;
-    nap(1);
+    nap(between_looks);
   }
 }
 
-/// The signal that has ended a child which made these calls, 0, or why that isn't known.
-result<int> fate_of(kernel_calls first, kernel_calls then) noexcept {
+/// The signal that has ended a child which made the first of these calls, 0, or why it isn't known.
+result<int> fate_of(const errand& sent, std::size_t calls) noexcept {
   int status = 0;
   // Who may not wait would leave a child behind for ever. Process 1 is nobody's child here.
   if (const long none = look_after(1, status); none != -ECHILD)
     return fail("wait4", "a child process", none < 0 ? static_cast<int>(-none) : ENOSYS);
-  const long child = start_child(first, then);
+  const long child = start_child(sent, calls);
   if (child < 0) return fail("clone", "a child process", static_cast<int>(-child));
   const long ended = wait_for(child, status);
   if (ended == child) return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-  sys::syscall(SYS_kill, child, SIGKILL, 0, 0);
+  sys::syscall(SYS_kill, child, SIGKILL, 0, 0, 0, 0);
   wait_for(child, status);
   if (ended < 0) return fail("wait4", "a child process", static_cast<int>(-ended));
   return fail("self-test:", "a child process", ETIMEDOUT);
 }
 
-/// The first of these calls that the child did not survive: each makes one call more.
-const kernel_call& deadly(kernel_calls first, kernel_calls calls) noexcept {
-  for (std::size_t made = 1; made != calls.size(); ++made)
-    if (const auto fate = fate_of(first, calls.first(made)); !fate || *fate != 0)
-      return calls[made - 1];
-  return calls.back();
+/// The place of the call that killed who made all of them. Each child costs a fork.
+std::size_t deadly(const errand& sent) noexcept {
+  std::size_t survived = 0;
+  std::size_t too_many = sent.size();
+  while (too_many - survived > 1) {
+    const std::size_t calls = std::midpoint(survived, too_many);
+    const result<int> fate = fate_of(sent, calls);
+    (fate && *fate == 0 ? survived : too_many) = calls;
+  }
+  return survived;
 }
 
 }  // namespace
 
-int seccomp_mode() noexcept {
-  return kernel_text(own_status, "\nSeccomp:\t").number<int>().value_or(-1);
-}
-
-int uring_disabled() noexcept {
-  return kernel_text("/proc/sys/kernel/io_uring_disabled", "").number<int>().value_or(-1);
-}
-
-bool is_capable(int capability) noexcept {
-  const auto has = kernel_text(own_status, "\nCapEff:\t").number<std::uint64_t>(16);
-  return has.value_or(0) >> capability & 1;
-}
-
-void add_kernel(text_writer& out) noexcept {
-  // Not by uname(2), which a filter need not permit: what reads a file was permitted just before.
-  const kernel_text release("/proc/sys/kernel/osrelease", "");
-  out.add(release.view().empty() ? "this kernel" : "Linux ", release.view());
-}
-
 result<void> survives(const char* says, kernel_calls calls) noexcept {
   if (seccomp_mode() == 0) return {};
-  kernel_calls first = prelude;
-  result<int> fate = fate_of(first, calls);
+  errand sent{.own = prelude, .asked = calls};
+  result<int> fate = fate_of(sent, sent.size());
+  const auto killed = [&] { return fate && *fate == SIGSYS; };
+  std::size_t last = killed() ? deadly(sent) : 0;
   // A filter that kills for the child's own sake says nothing about the calls.
-  if (fate && *fate == SIGSYS) {
-    if (const result<int> alone = fate_of(first, {}); !alone || *alone != 0) {
-      first = {};
-      fate = fate_of(first, calls);
-    }
+  if (killed() && last < sent.own.size()) {
+    sent.own = {};
+    fate = fate_of(sent, sent.size());
+    last = killed() ? deadly(sent) : 0;
   }
   if (!fate) return fail(fate.error());
   if (*fate == 0) return {};
@@ -191,8 +143,7 @@ result<void> survives(const char* says, kernel_calls calls) noexcept {
   if (*fate != SIGSYS) return fail(says, said.add("killed by signal ", *fate).view(), EINTR);
   said.add("killed by SIGSYS");
   // The usual one goes without saying.
-  if (const kernel_call& last = deadly(first, calls); last.number != calls.front().number)
-    said.add(" at ", last.name);
+  if (sent[last].number != calls.front().number) said.add(" at ", sent[last].name);
   return fail(says, said.view(), EPERM);
 }
 

@@ -1,5 +1,4 @@
-// What may forbid a backend to this process on Linux: a seccomp filter, a switch of the kernel, a
-// privilege that it lacks.
+// A seccomp filter may kill for a system call: what it would do is found out by a child.
 #pragma once
 
 #include <hinge/error.hpp>
@@ -9,23 +8,10 @@
 
 namespace hinge {
 
-class text_writer;
-
-/// SECCOMP_MODE_FILTER.
-inline constexpr int seccomp_filtered = 2;
-/// Of the calling thread: 0 is none; -1 can't be read.
-int seccomp_mode() noexcept;
-/// kernel.io_uring_disabled; -1: there is no such switch, or it can't be read.
-int uring_disabled() noexcept;
-/// Whether the calling thread has that capability (CAP_IPC_LOCK) in force.
-bool is_capable(int capability) noexcept;
-/// "Linux 6.1.0", or "this kernel".
-void add_kernel(text_writer& out) noexcept;
-
 struct kernel_call {
   const char* name;
   long number;
-  std::array<long, 3> with = {-1, 0, 0};
+  std::array<long, 6> with = {-1};
 };
 
 /// Whether a process lives on that makes these system calls. Only a seccomp filter can kill for

@@ -64,7 +64,8 @@ HINGE_SYS_FACT on_libkqueue = false;
   X(int, epoll_wait, (int epoll, epoll_event* into, int room, int milliseconds),                 \
     (epoll, into, room, milliseconds))                                                           \
   X(int, eventfd, (unsigned count, int flags), (count, flags))                                   \
-  X(long, syscall, (long number, long a, long b, long c, long d), (number, a, b, c, d))          \
+  X(long, syscall, (long number, long a, long b, long c, long d, long e, long f),                \
+    (number, a, b, c, d, e, f))                                                                  \
 
 #else
 #define HINGE_SYS_EPOLL_CALLS(X)

@@ -8,6 +8,7 @@
 #include <hinge/socket.hpp>
 #include <hinge/uring.hpp>
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -19,6 +20,7 @@
 
 #include "backend_probe.hpp"
 #include "fixed_text.hpp"
+#include "proc.hpp"
 #include "seccomp.hpp"
 #include "sys.hpp"
 #include "uring_ring.hpp"
@@ -238,10 +240,21 @@ namespace {
 
 remembered_verdict verdict;
 
+#ifdef SYS_mmap2
+constexpr long map_memory = SYS_mmap2;
+#else
+constexpr long map_memory = SYS_mmap;
+#endif
+
 void test(backend_verdict& into) noexcept {
+  // A ring's memory is mapped at these places of its descriptor.
+  constexpr long mapped = PROT_READ | PROT_WRITE;
+  constexpr long as_a_ring = MAP_SHARED | MAP_POPULATE;
   // What a server on this ring would not make by itself, too. The first is the usual one.
-  static constexpr std::array<kernel_call, 9> calls = {{
+  static constexpr std::array<kernel_call, 11> calls = {{
       {"io_uring_setup", SYS_io_uring_setup, {0}},
+      {"mmap", map_memory, {0, 4096, mapped, as_a_ring, -1, IORING_OFF_SQ_RING}},
+      {"mmap", map_memory, {0, 4096, mapped, as_a_ring, -1, IORING_OFF_SQES}},
       {"io_uring_register", SYS_io_uring_register},
       {"eventfd", SYS_eventfd2, {0, -1}},
       {"io_uring_enter", SYS_io_uring_enter},

@@ -29,7 +29,7 @@ constexpr std::array<unsigned, 3> setups = {
 // up to a tenth of one (both seen on Linux 6.18).
 constexpr nanoseconds memory_patience = std::chrono::milliseconds(1150);
 constexpr nanoseconds patience_after_close = std::chrono::milliseconds(150);
-constexpr int nap_ms = 10;
+constexpr nanoseconds between_tries = std::chrono::milliseconds(10);
 constexpr nanoseconds forgotten = std::chrono::seconds(10);
 // What waits behind a link is deferred work, of which a call does so much (IO_LOCAL_TW_DEFAULT_MAX
 // in the kernel's io_uring/io_uring.c, 6.13), or as much as it is to wait for.
@@ -50,7 +50,7 @@ bool memory_may_come() noexcept {
   instant since = 0;
   if (short_since.compare_exchange_strong(since, at)) since = at;
   if (at - since >= memory_patience.count()) return false;
-  nap(nap_ms);
+  nap(between_tries);
   return true;
 }
 
@@ -89,7 +89,7 @@ result<void> uring_ring::open(const uring_options& options, std::uint32_t cancel
     if (had_ring) given_back = deadline::after(now(), patience_after_close);
     if (memory_may_come()) continue;
     if (!had_ring && !given_back.passed(now()))
-      nap(nap_ms);
+      nap(between_tries);
     else if (!halve(size))
       return made;
   }

@@ -105,17 +105,17 @@ private:
 /// Asks each candidate, by use. epoll and kqueue hear a wake-up of their own (some microseconds,
 /// each time). io_uring: a ring of the least size that a server's may be cut down to accepts a
 /// connection on loopback, receives and sends (a fraction of a millisecond; at most a second, and
-/// 1.5 s while memory is short). That is done once a process and remembered, unless it was refused
-/// for what may pass (memory, descriptors, time): then it is tried again when asked again. So a
-/// filter that a process gives itself has to be there before it asks for the first time. Any
-/// thread. It tells of this moment: what became of a poller's own opening, any_poller::choice()
-/// says.
+/// 1.5 s while memory is short). That is remembered as long as the calling thread has the same
+/// seccomp filters and capabilities, and kernel.io_uring_disabled is the same; unless it was
+/// refused for what may pass (memory, descriptors, time): then it is tried again when asked again.
+/// Any thread. It tells of this moment and this thread: what became of a poller's own opening,
+/// any_poller::choice() says.
 ///
-/// Under a seccomp filter, which might kill, a child process makes the system calls of io_uring, of
-/// its self-test and of epoll first: without SIGCHLD, for at most a second, and waited for. What it
-/// takes besides a server's own are openat(2) and read(2) of /proc, clone(2), wait4(2) and kill(2):
-/// a process that is killed for those has to name epoll alone (any_poller::of()), which is not
-/// tried beforehand.
+/// Under a seccomp filter, which might kill, a child process makes the system calls of each backend
+/// first (of a kqueue on Linux those of libkqueue), and of io_uring's self-test: without SIGCHLD,
+/// for at most a second, and waited for. What it takes besides a server's own are openat(2) and
+/// read(2) of /proc, clone(2), wait4(2) and kill(2): a process that is killed for those has to name
+/// epoll alone (any_poller::of()), which is not tried beforehand.
 HINGE_API backend_choice backend_report(const backend_list& wanted = {}) noexcept;
 
 }  // namespace hinge

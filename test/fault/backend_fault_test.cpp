@@ -3,17 +3,17 @@
 #include <hinge/any_poller.hpp>
 #include <hinge/uring.hpp>
 
+#include "confinement.hpp"
 #include "fault/served_by.hpp"
-#include "seccomp.hpp"
 #include "simulator/call_hooks.hpp"
 #include "simulator/ring_hooks.hpp"
 #include "support/descriptors.hpp"
+#include "support/filtered.hpp"
 #include "uring_probe.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
-#include <linux/capability.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,15 +23,25 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace hinge;
 using namespace hinge::test;
 
 namespace {
+
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+constexpr bool sanitized = true;
+#elif defined __clang__
+constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+constexpr bool sanitized = false;
+#endif
 
 /// Everything says why, and hinge serves.
 void check_refused(std::string_view why) {
@@ -48,10 +58,10 @@ void check_refused(std::string_view why) {
 
 /// The limit of locked memory, for whom it counts.
 std::string locked_memory() {
-  return is_capable(CAP_IPC_LOCK) ? "" : limit("RLIMIT_MEMLOCK", RLIMIT_MEMLOCK);
+  return is_privileged(privilege::lock_memory) ? "" : limit("RLIMIT_MEMLOCK", RLIMIT_MEMLOCK);
 }
 
-/// How long it takes to come to epoll: the shortest of so many times, whatever else runs here.
+/// How long it takes to come to epoll: the middle of so many times.
 nanoseconds time_to_fall_back(std::size_t rounds) {
   std::vector<nanoseconds> took(rounds);
   for (nanoseconds& one : took) {
@@ -62,7 +72,18 @@ nanoseconds time_to_fall_back(std::size_t rounds) {
     one = nanoseconds(now() - start);
     CHECK(poller.name() == "epoll");
   }
-  return *std::min_element(took.begin(), took.end());
+  const auto middle = took.begin() + static_cast<std::ptrdiff_t>(rounds / 2);
+  std::nth_element(took.begin(), middle, took.end());
+  return *middle;
+}
+
+/// That it takes no longer, in one of a few tries: others run here, too. A sanitizer's checks and
+/// its large memory, which a child copies, cost time of their own.
+void check_time_to_fall_back(nanoseconds most, std::size_t rounds) {
+  if constexpr (sanitized) most *= 10;
+  nanoseconds took = time_to_fall_back(rounds);
+  for (int tries = 0; tries < 5 && took >= most; ++tries) took = time_to_fall_back(rounds);
+  CHECK(took < most);
 }
 constexpr nanoseconds at_once = std::chrono::milliseconds(10);
 
@@ -88,7 +109,7 @@ TEST_CASE("each refusal of a ring: epoll, and the reason") {
     forget_uring_verdict();
     check_refused("refused: " + std::string(one.name) + one.more);
     const bool waits = one.code == ENOMEM;
-    CHECK(time_to_fall_back(waits ? 1 : 9) < (waits ? with_patience : at_once));
+    check_time_to_fall_back(waits ? with_patience : at_once, waits ? 1 : 9);
   }
   // What may pass is tried again, what can't is remembered.
   CHECK((backend_report().chosen() == backend::io_uring) == one.passes);
@@ -202,6 +223,75 @@ TEST_CASE("the self-test is made once a process") {
   CHECK(hooks.violations().empty());
 }
 
+namespace {
+
+/// What a thread is told of a backend before and after it has been given a filter for that call.
+struct told {
+  bool filtered = false;
+  std::string before;
+  std::string after;
+};
+told told_to_a_thread(backend which, long call, std::uint32_t verdict) {
+  told found;
+  std::thread([&] {
+    found.before = backend_report(which).text();
+    found.filtered = filter_call(call, verdict);
+    found.after = backend_report(which).text();
+  }).join();
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("a filter that comes after the first question is found out by the next one") {
+  if (!usable()) SKIP("io_uring is refused here");
+  const anew fresh;
+  const std::string said = backend_report(backend::io_uring).text();
+  struct filter {
+    std::uint32_t verdict;
+    std::string_view why;
+  };
+  // Each thread has as many as the others, and another one.
+  for (const filter& one : {filter{SECCOMP_RET_ERRNO | EPERM, "refused: EPERM"},
+                            filter{SECCOMP_RET_ERRNO | EACCES, "refused: EACCES"},
+                            filter{SECCOMP_RET_KILL_PROCESS, "killed by SIGSYS"}}) {
+    CAPTURE(one.why);
+    const told found = told_to_a_thread(backend::io_uring, SYS_io_uring_setup, one.verdict);
+    if (!found.filtered) SKIP("filters can't be had here");
+    CHECK(found.before == said);
+    CHECK(found.after ==
+          "no backend can be used (io_uring: " + std::string(one.why) + ", seccomp mode 2)");
+  }
+  // This thread has none.
+  CHECK(backend_report(backend::io_uring).text() == said);
+}
+
+TEST_CASE("what a ring is used by is asked for too, and where it kills is told") {
+  if (!usable()) SKIP("io_uring is refused here");
+  const anew fresh;
+  const auto [call, name] = GENERATE(std::pair(SYS_io_uring_register, "io_uring_register"),
+                                     std::pair(SYS_io_uring_enter, "io_uring_enter"),
+                                     std::pair(SYS_getsockopt, "getsockopt"));
+  const told found = told_to_a_thread(backend::io_uring, call, SECCOMP_RET_KILL_PROCESS);
+  if (!found.filtered) SKIP("filters can't be had here");
+  CHECK(found.after == "no backend can be used (io_uring: killed by SIGSYS at " +
+                           std::string(name) + ", seccomp mode 2)");
+}
+
+TEST_CASE("a readiness backend that would be killed for is not opened") {
+  const auto [which, name] =
+      GENERATE(std::pair(backend::epoll, "epoll"), std::pair(backend::kqueue, "kqueue"));
+  const auto [call, at] =
+      GENERATE(std::pair(SYS_epoll_create1, ""), std::pair(SYS_epoll_ctl, " at epoll_ctl"),
+               std::pair(SYS_eventfd2, " at eventfd"));
+  CAPTURE(name, at);
+  const told found = told_to_a_thread(which, call, SECCOMP_RET_KILL_PROCESS);
+  if (!found.filtered) SKIP("filters can't be had here");
+  CHECK(found.before == std::string(name) + ": usable");
+  CHECK(found.after == std::string("no backend can be used (") + name + ": killed by SIGSYS" + at +
+                           ", seccomp mode 2)");
+}
+
 TEST_CASE("what was refused in earnest", "[.refused]") {
   const backend_choice report = backend_report();
   INFO(report.text());
@@ -209,7 +299,7 @@ TEST_CASE("what was refused in earnest", "[.refused]") {
   const int code = report.candidates().front().usable.error().code();
   const bool waits = code == ENOMEM || code == ETIMEDOUT;
   const leak_check leaks;
-  CHECK(time_to_fall_back(waits ? 1 : 9) < (waits ? with_patience : at_once));
+  check_time_to_fall_back(waits ? with_patience : at_once, waits ? 1 : 9);
   CHECK(served_by() == "epoll");
   // No child is left.
   CHECK(::waitpid(-1, nullptr, WNOHANG | __WALL) == -1);

@@ -150,8 +150,9 @@ struct short_of_memory {
       *into = {.tv_sec = current_at / 1'000'000'000, .tv_nsec = current_at % 1'000'000'000};
       return 0;
     };
-    sys::current.syscall = [](long number, long a, long b, long c, long d) noexcept {
-      if (number != SYS_futex) return sys::real.syscall(number, a, b, c, d);
+    sys::current.syscall = [](long number, long a, long b, long c, long d, long e,
+                              long f) noexcept {
+      if (number != SYS_futex) return sys::real.syscall(number, a, b, c, d, e, f);
       ++naps;
       const auto* const most = reinterpret_cast<const long*>(d);
       current_at += most[0] * 1'000'000'000 + most[1];
@@ -199,8 +200,8 @@ TEST_CASE("a child that somebody else has killed is no verdict for ever") {
   const sys::call_table before = sys::current;
   // What can't be read may be a filter.
   sys::current.open = [](const char*, int) noexcept { return -ENOENT; };
-  sys::current.syscall = [](long number, long a, long b, long c, long d) noexcept {
-    const long made = sys::real.syscall(number, a, b, c, d);
+  sys::current.syscall = [](long number, long a, long b, long c, long d, long e, long f) noexcept {
+    const long made = sys::real.syscall(number, a, b, c, d, e, f);
     if (number == SYS_wait4 && made > 0) *reinterpret_cast<int*>(b) = SIGKILL;
     return made;
   };

@@ -170,10 +170,10 @@ class Refused(unittest.TestCase):
                 self.by(how, "killed by SIGSYS, seccomp mode 2")
 
     def test_by_the_death_of_another_call(self):
-        for call, name in ((refused.IO_URING_SETUP + 1, "io_uring_enter"),
-                           (refused.NUMBERS["connect"], "connect")):
+        for name in "io_uring_enter", "io_uring_register", "mmap", "connect":
             with self.subTest(name):
-                before = functools.partial(refused.refuse, "kill", call=call)
+                before = functools.partial(refused.refuse, "kill", refused.NUMBERS[name],
+                                           refused.OF_A_RING.get(name))
                 self.serves_on_epoll(before, f"killed by SIGSYS at {name}, seccomp mode 2")
 
     def test_by_the_death_of_one_kind_of_socket(self):
@@ -181,7 +181,8 @@ class Refused(unittest.TestCase):
         for call, first in (("socket", socket.AF_INET), ("socket", socket.AF_INET6),
                             ("uname", None), ("poll", None), ("prctl", None)):
             with self.subTest(call, first=first):
-                before = functools.partial(refused.refuse, "kill", refused.NUMBERS[call], first)
+                before = functools.partial(refused.refuse, "kill", refused.NUMBERS[call],
+                                           None if first is None else (0, first))
                 name = f"hinge-{os.getpid()}-{call}"
                 with Server(before=before, listen=f"unix:@{name}") as server:
                     with socket.socket(socket.AF_UNIX) as peer:
