@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "confinement.hpp"
 #include "nap.hpp"
 #include "sys.hpp"
 
@@ -26,9 +27,11 @@ constexpr std::array<unsigned, 3> setups = {
     IORING_SETUP_R_DISABLED,
 };
 // What an ended process had locked is given back up to a second later, and what a closed ring had
-// up to a tenth of one (both seen on Linux 6.18).
+// up to a tenth of one (both seen on Linux 6.18). With all that is waited for it takes no longer
+// than the last.
 constexpr nanoseconds memory_patience = std::chrono::milliseconds(1150);
 constexpr nanoseconds patience_after_close = std::chrono::milliseconds(150);
+constexpr nanoseconds whole_patience = std::chrono::milliseconds(1450);
 constexpr nanoseconds between_tries = std::chrono::milliseconds(10);
 constexpr nanoseconds forgotten = std::chrono::seconds(10);
 // What waits behind a link is deferred work, of which a call does so much (IO_LOCAL_TW_DEFAULT_MAX
@@ -43,15 +46,24 @@ constexpr unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IOR
 std::atomic<instant> short_since = 0;
 std::atomic<instant> short_last = 0;
 
-/// A moment later, or false when the patience is at its end.
-bool memory_may_come() noexcept {
-  const instant at = now();
+/// That it is short now: since when.
+instant note_shortage(instant at) noexcept {
   if (at - short_last.exchange(at) >= forgotten.count()) short_since = 0;
   instant since = 0;
-  if (short_since.compare_exchange_strong(since, at)) since = at;
-  if (at - since >= memory_patience.count()) return false;
-  nap(between_tries);
-  return true;
+  return short_since.compare_exchange_strong(since, at) ? at : since;
+}
+
+/// Whether the limit of locked memory has room for it when nothing else is locked: without, it
+/// isn't worth waiting. Counts what no kernel can do without.
+bool fits_limit(const uring_options& size, std::uint32_t buffers) noexcept {
+  rlimit limit;
+  if (sys::getrlimit(RLIMIT_MEMLOCK, &limit) < 0) return true;
+  constexpr std::uint64_t page = 4096;
+  const auto pages = [](std::uint64_t bytes) { return (bytes + page - 1) / page * page; };
+  const std::uint64_t least = pages(size.submissions * sizeof(io_uring_sqe)) +
+                              pages(size.completions * sizeof(io_uring_cqe)) +
+                              pages(buffers * sizeof(io_uring_buf));
+  return limit.rlim_cur >= least || is_privileged(privilege::lock_memory);
 }
 
 /// False when it is the least.
@@ -77,7 +89,8 @@ result<void> uring_ring::open(const uring_options& options, std::uint32_t cancel
   size.submissions = std::max(size.submissions, least.submissions);
   size.completions = std::max(size.completions, 2 * size.submissions);
   bool was_short = false;
-  deadline given_back = deadline::immediately();  // what a ring had for which buffers had no room
+  const instant begun = now();
+  instant given_back = 0;  // what a ring had for which buffers had no room
   for (;;) {
     result<void> made = set_up(size);
     const bool had_ring = open_;
@@ -86,9 +99,13 @@ result<void> uring_ring::open(const uring_options& options, std::uint32_t cancel
     if (made && !was_short) short_since = 0;
     if (made || made.error().code() != ENOMEM) return made;
     was_short = true;
-    if (had_ring) given_back = deadline::after(now(), patience_after_close);
-    if (memory_may_come()) continue;
-    if (!had_ring && !given_back.passed(now()))
+    const instant at = now();
+    const instant since = note_shortage(at);
+    if (had_ring) given_back = at + patience_after_close.count();
+    const instant last =
+        std::max(since + whole_patience.count(), begun + patience_after_close.count());
+    const bool may_come = at - since < memory_patience.count() && fits_limit(size, buffers.count());
+    if (may_come || (!had_ring && at < std::min(given_back, last)))
       nap(between_tries);
     else if (!halve(size))
       return made;

@@ -13,6 +13,7 @@
 
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -172,6 +173,17 @@ struct short_of_memory {
   static inline int naps;
 };
 
+/// As read(2), and whose capabilities /proc tells has none.
+ssize_t without_privileges(int fd, void* into, std::size_t length) noexcept {
+  const ssize_t got = sys::real.read(fd, into, length);
+  constexpr std::string_view key = "CapEff:\t";
+  const std::string_view text(static_cast<char*>(into),
+                              got < 0 ? 0 : static_cast<std::size_t>(got));
+  const std::size_t found = text.find(key);
+  if (found != text.npos) std::fill_n(static_cast<char*>(into) + found + key.size(), 16, '0');
+  return got;
+}
+
 }  // namespace
 
 TEST_CASE("a shortage is waited for once, and a later one once more") {
@@ -192,6 +204,57 @@ TEST_CASE("a shortage is waited for once, and a later one once more") {
   CHECK(naps_of_one() == 0);
   short_of_memory::current_at += 60'000'000'000;
   CHECK(naps_of_one() == first);
+}
+
+TEST_CASE("with smaller and smaller rings a shortage is waited for no longer") {
+  const anew fresh;
+  // Remembered: a self-test would be the first to wait.
+  if (!usable()) SKIP("io_uring is refused here");
+  const short_of_memory shortage;
+  // Each ring is had, its buffers are not, and what it had comes back late.
+  static instant back_at;
+  static std::vector<unsigned> had;
+  back_at = 0;
+  had.clear();
+  sys::current_ring.io_uring_queue_init_params = [](unsigned entries, io_uring* ring,
+                                                    io_uring_params* terms) {
+    if (short_of_memory::current_at < back_at) return -ENOMEM;
+    had.push_back(entries);
+    return ::io_uring_queue_init_params(entries, ring, terms);
+  };
+  sys::current_ring.io_uring_register_buf_ring = [](io_uring*, io_uring_buf_reg*, unsigned) {
+    return -ENOMEM;
+  };
+  sys::current_ring.io_uring_queue_exit = [](io_uring* ring) {
+    back_at = short_of_memory::current_at + 140'000'000;
+    ::io_uring_queue_exit(ring);
+  };
+  const instant start = now();
+  CHECK_FALSE(uring_poller().open({}));
+  CHECK(nanoseconds(now() - start) < with_patience);
+  REQUIRE_FALSE(had.empty());
+  CHECK(had.front() == 512);
+  CHECK(had.back() < 512);
+}
+
+TEST_CASE("memory that no waiting gives is not waited for") {
+  if (!usable()) SKIP("io_uring is refused here");
+  const anew fresh;
+  const short_of_memory shortage;
+  sys::current.read = without_privileges;
+  static rlim_t limit;
+  sys::current.getrlimit = [](int, rlimit* into) noexcept {
+    *into = {.rlim_cur = limit, .rlim_max = limit};
+    return 0;
+  };
+  for (const rlim_t bytes : {0, 4096, 8192}) {
+    limit = bytes;
+    CHECK_FALSE(uring_poller().open({}));
+    CHECK(shortage.naps == 0);
+  }
+  limit = 1 << 20;
+  CHECK_FALSE(uring_poller().open({}));
+  CHECK(shortage.naps > 100);
 }
 
 TEST_CASE("a child that somebody else has killed is no verdict for ever") {
