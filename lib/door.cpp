@@ -89,13 +89,10 @@ door_failure door::pause(instant now, bool freed) noexcept {
 }
 
 void door::bury(int code) noexcept {
-  end(door_state::dead);
-  // With EBADF and ENOTSOCK the number is somebody else's by now.
-  if (code == -EBADF || code == -ENOTSOCK) {
-    (void)socket_.release();
-  } else {
-    socket_.close();
-  }
+  // With EBADF and ENOTSOCK the number is somebody else's by now; else the backend lets go first.
+  const bool lost = code == -EBADF || code == -ENOTSOCK;
+  if (lost) (void)socket_.release();
+  end(lost ? door_state::dead : door_state::closing);
 }
 
 void door::accepted(instant now) noexcept {

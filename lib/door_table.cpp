@@ -41,6 +41,7 @@ void door_table::arm(change_list& changes, bool room, instant now) noexcept {
 door_failure door_table::fail(std::size_t index, int code, bool arming, instant now,
                               bool freed) noexcept {
   const door_failure came_to = doors_[index].fail(code, arming, now, freed);
+  changed_ = changed_ || doors_[index].state() == door_state::closing;
   recount();
   return came_to;
 }

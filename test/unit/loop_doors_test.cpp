@@ -1,9 +1,11 @@
 // What a loop asks of its backend for a listener whose accepts fail, turn by turn: the backend here
 // says what it is told to say.
+#include <hinge/fd.hpp>
 #include <hinge/loop.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
@@ -102,6 +104,31 @@ TEST_CASE("A listener that dies while it waits for a descriptor is not waited fo
   tested.turn_with({});
   CHECK(tested.poller().until == hinge::deadline::after(tested.now(), 1min));
   CHECK(tested.poller().asked.empty());
+}
+
+TEST_CASE("A dead listener is taken from the backend before it is closed") {
+  listening_loop tested;
+  tested.turn_with({});
+  const int fd = tested.listener_at(0).fd();
+  tested.turn_with({accepted(-EINVAL)});
+  CHECK(tested.listener_at(0).fd() == fd);
+  tested.turn_with({});
+  CHECK(tested.poller().was_asked(operation::detach));
+  CHECK(tested.listener_at(0).fd() == -1);
+  CHECK(::fcntl(fd, F_GETFD) == -1);
+  tested.turn_with({});
+  CHECK(tested.poller().asked.empty());
+}
+
+TEST_CASE("A listener whose number is somebody else's is neither detached nor closed") {
+  listening_loop tested;
+  tested.turn_with({});
+  const hinge::unique_fd fd(tested.listener_at(0).fd());
+  tested.turn_with({accepted(-ENOTSOCK)});
+  CHECK(tested.listener_at(0).fd() == -1);
+  tested.turn_with({});
+  CHECK(tested.poller().asked.empty());
+  CHECK(::fcntl(fd.get(), F_GETFD) != -1);
 }
 
 TEST_CASE("A connection that comes while its listener waits ends the waiting") {
