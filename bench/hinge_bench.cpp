@@ -22,6 +22,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "backend_list.hpp"
 #include "backend_option.hpp"
 #include "command_line.hpp"
 #include "load.hpp"
@@ -51,6 +52,7 @@ struct arguments {
   bool targeted = false;
   std::optional<hinge::backend_list> served_on;  // a server of its own; else load.target
   std::string json_path;
+  bool lists = false;  // the backends, and no more
 };
 
 std::chrono::nanoseconds positive_duration(std::string_view text) {
@@ -68,6 +70,11 @@ hinge::address parse_target(std::string_view text) {
   return *parsed;
 }
 
+void add_json(hinge::command line, arguments& into) {
+  line.option("--json", "FILE", "also write the result here, as JSON; - is stdout",
+              [&](const auto& text) { into.json_path = text; });
+}
+
 void add_options(hinge::command line, arguments& into, workload work) {
   load_options& load = into.load;
   const bool echo = work == workload::echo;
@@ -80,10 +87,12 @@ void add_options(hinge::command line, arguments& into, workload work) {
   line.option(
       "--backend", "NAMES",
       "in place of a target: a server in this process, on epoll, kqueue, uring, auto, or the first "
-      "that can be used of several, as uring,epoll ($HINGE_BACKEND); the client itself is always "
-      "on "
-      "a readiness backend",
-      [&](const auto& text) { into.served_on = hinge::backends_of(text); });
+      "that can be used of several, as uring,epoll ($HINGE_BACKEND); list shows what can be, and "
+      "why; the client itself is always on a readiness backend",
+      [&](const auto& text) {
+        into.lists = text == "list";
+        if (!into.lists) into.served_on = hinge::backends_of(text);
+      });
   line.option("--connections", "N", "at once (64)", [&](const auto& text) {
     load.connections = unit::parse_within<std::uint32_t>(text, 1, 1'000'000);
   });
@@ -104,8 +113,7 @@ void add_options(hinge::command line, arguments& into, workload work) {
   line.option("--threads", "N", "of this client (1)", [&](const auto& text) {
     load.threads = unit::parse_within<std::uint32_t>(text, 1, 1024);
   });
-  line.option("--json", "FILE", "also write the result here, as JSON; - is stdout",
-              [&](const auto& text) { into.json_path = text; });
+  add_json(line, into);
 }
 
 /// Whom to load, when the command line alone doesn't say it. Throws unit_error.
@@ -117,14 +125,13 @@ void choose_server(arguments& given) {
     throw unit::unit_error("--target or --backend: say whom to load");
 }
 
-/// False, and said on stderr, when `path` can't be written. With "-" the table goes to stderr.
-bool write_report(const report& shown, const std::string& path) {
-  fmt::print(path == "-" ? stderr : stdout, "{}", to_table(shown));
+/// False, and said on stderr, when `path` can't be written. With "-" the text goes to stderr.
+bool write_result(const std::string& text, const std::string& json, const std::string& path) {
+  fmt::print(path == "-" ? stderr : stdout, "{}", text);
   if (path.empty()) return true;
-  const std::string text = to_json(shown).dump(2) + "\n";
   errno = 0;
   std::FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "we");
-  bool written = file != nullptr && std::fputs(text.c_str(), file) >= 0 && std::fflush(file) == 0;
+  bool written = file != nullptr && std::fputs(json.c_str(), file) >= 0 && std::fflush(file) == 0;
   if (file != nullptr && file != stdout) written = std::fclose(file) == 0 && written;
   if (!written) hinge::print_error("hinge-bench: {}: {}\n", path, hinge::errno_meaning(errno));
   return written;
@@ -155,7 +162,8 @@ int run(arguments given) {
 
   const report shown{given.load, run_load(given.load, stop),
                      server ? std::string(server->poller().name()) : std::string()};
-  const bool written = write_report(shown, given.json_path);
+  const bool written =
+      write_result(to_table(shown), to_json(shown).dump(2) + "\n", given.json_path);
   if (shown.found.interrupted) return interrupted;
   if (shown.found.nothing_answers) {
     hinge::print_error("hinge-bench: nothing answers at {}\n", given.load.target.text());
@@ -180,10 +188,21 @@ int main(int argc, char** argv) {
       line.add_command("echo", "on kept connections: send, receive the same; again");
   add_options(accept, given, workload::accept);
   add_options(echo, given, workload::echo);
+  line.version("hinge-bench " HINGE_VERSION);
+  line.option("--backend", "list", "in place of a command: which backends can be used, and why",
+              [&](const auto& text) {
+                given.lists = text == "list";
+                if (!given.lists) throw unit::unit_error("only list goes without a command");
+              });
+  add_json(line, given);
   line.footer(
       "Times: ns, us, ms, s, m, h (500ms). Counts and bytes: k, M, G; KiB, MiB, GiB (10k, 64KiB).");
   try {
     if (const auto ended = line.parse(argc, argv)) return *ended;
+    if (given.lists) {
+      const hinge::backend_listing listing = hinge::list_backends("hinge-bench");
+      return write_result(listing.text, listing.json, given.json_path) ? measured : failed;
+    }
     if (!accept.given() && !echo.given()) throw unit::unit_error("say what to do: accept or echo");
     given.load.work = echo.given() ? workload::echo : workload::accept;
     choose_server(given);

@@ -13,8 +13,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include "backend_list.hpp"
 #include "backend_option.hpp"
 #include "command_line.hpp"
 #include "http.hpp"
@@ -59,43 +59,13 @@ address listen_address(const std::string& text) {
   return *parsed;
 }
 
-/// All backends with their verdicts, the preferred one first. False when it can't be written.
-bool print_backends(const backend_list& preferred, bool as_json) {
-  std::vector<backend> all(preferred.begin(), preferred.end());
-  all.push_back(backend::automatic);
-  const backend_choice report = backend_report(std::span<const backend>(all));
-  // Only what is preferred can be chosen.
-  backend_choice choice;
-  for (const backend_verdict& one : report.candidates().first(preferred.size())) choice.add(one);
-  std::string text;
-  if (as_json) {
-    nlohmann::ordered_json shown = {{"chosen", nullptr}, {"reason", choice.text()}};
-    if (choice.chosen() != backend::automatic) shown["chosen"] = backend_name(choice.chosen());
-    for (const backend_verdict& one : report.candidates())
-      shown["candidates"].push_back({{"name", backend_name(one.which)},
-                                     {"built", one.built},
-                                     {"usable", one.usable.has_value()},
-                                     {"verdict", one.text()}});
-    text = shown.dump() + "\n";
-  } else {
-    for (const backend_verdict& one : report.candidates())
-      text += fmt::format("{:<8}{}\n", backend_name(one.which), one.line());
-  }
+exit_code print_backends(bool as_json) {
+  const backend_listing listing = list_backends("hinge-serve");
+  const std::string& text = as_json ? listing.json : listing.text;
   errno = 0;
-  if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return true;
+  if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return served;
   hinge::print_error("hinge-serve: standard output: {}\n", errno_meaning(errno));
-  return false;
-}
-
-/// The list, though HINGE_BACKEND may be wrong: that is told.
-exit_code list_backends(bool as_json) {
-  backend_list preferred;
-  try {
-    preferred = backends_of_environment().value_or(preferred);
-  } catch (const unit::unit_error& wrong) {
-    hinge::print_error("hinge-serve: {}\n", wrong.what());
-  }
-  return print_backends(preferred, as_json) ? served : failed;
+  return failed;
 }
 
 protocol_name protocol_of(std::string_view text) {
@@ -319,7 +289,7 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
     hinge::print_error("hinge-serve: {}\n", wrong.what());
     return usage;
   }
-  if (lists) return list_backends(as_json);
+  if (lists) return print_backends(as_json);
   if (as_json) {
     hinge::print_error("hinge-serve: --json: only with --backend list\n");
     return usage;

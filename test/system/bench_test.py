@@ -228,6 +228,28 @@ class Measuring(unittest.TestCase):
         with unittest.mock.patch.dict(os.environ, HINGE_BACKEND="select"), Floor("crr") as floor:
             self.check(load("accept", floor.target))
 
+    def test_the_backends_are_listed(self):
+        def listed(*arguments):
+            return subprocess.run([BENCH, *arguments, "--backend", "list"], capture_output=True,
+                                  text=True, timeout=30, check=True)
+        plain = listed().stdout
+        for command in [], ["accept"], ["echo"]:
+            self.assertEqual(listed(*command).stdout, plain)
+        done = listed("--json", "-")
+        self.assertEqual(done.stderr, plain)
+        found = json.loads(done.stdout)
+        self.assertIn(READINESS, [one["name"] for one in found["candidates"] if one["usable"]])
+        for line, one in zip(plain.splitlines(), found["candidates"], strict=True):
+            self.assertEqual(line.split()[0], one["name"])
+            self.assertTrue(line.endswith(": " + one["verdict"]), line)
+        # A backend is nothing to do.
+        wrong = subprocess.run([BENCH, "--backend", READINESS], capture_output=True, check=False)
+        self.assertEqual(wrong.returncode, 2)
+
+    def test_the_version_is_the_librarys(self):
+        done = subprocess.run([BENCH, "--version"], capture_output=True, text=True, check=True)
+        self.assertRegex(done.stdout, r"\Ahinge-bench \d+\.\d+\.\d+\n\Z")
+
     def test_interrupt_leaves_a_partial_result(self):
         with Floor("crr") as floor, tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "result.json")
