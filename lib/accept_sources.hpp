@@ -5,9 +5,6 @@
 #include <hinge/event.hpp>
 #include <hinge/poller.hpp>
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -16,6 +13,7 @@
 #include <memory>
 #include <new>
 
+#include "listener_queue.hpp"
 #include "peer_name.hpp"
 #include "stream_socket.hpp"
 #include "sys.hpp"
@@ -42,19 +40,6 @@ inline event failed_event(token subject, int code, operation what) noexcept {
           .result = code,
           .buffer = static_cast<std::uint16_t>(what),
           .kind = event_kind::failed};
-}
-
-/// Connections that wait in the queue of a listening TCP socket, or -errno where TCP_INFO isn't as
-/// Linux fills it.
-inline int waiting_on([[maybe_unused]] int fd) noexcept {
-#ifdef HINGE_HAVE_TCPI_UNACKED
-  tcp_info info;
-  socklen_t length = offsetof(tcp_info, tcpi_unacked) + sizeof info.tcpi_unacked;
-  const int failed = sys::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
-  return failed < 0 ? failed : static_cast<int>(info.tcpi_unacked);
-#else
-  return -ENOPROTOOPT;
-#endif
 }
 
 /// The part of a backend's state that accepts. `Backend`, which derives from it, has

@@ -26,6 +26,7 @@ void door_table::arm(change_list& changes, bool room, instant now) noexcept {
   changed_ = false;
   for (std::size_t i = 0; i < doors_.size(); ++i) {
     const std::optional<operation> what = doors_[i].next(room, now);
+    doors_[i].meter().accepts(doors_[i].goes_on(room), doors_[i].socket(), now);
     if (!what) continue;
     if (changes.room() == 0) {
       changed_ = true;
@@ -41,7 +42,7 @@ void door_table::arm(change_list& changes, bool room, instant now) noexcept {
 door_failure door_table::fail(std::size_t index, int code, bool arming, instant now,
                               bool freed) noexcept {
   const door_failure came_to = doors_[index].fail(code, arming, now, freed);
-  changed_ = changed_ || doors_[index].state() == door_state::closing;
+  changed_ = changed_ || came_to == door_failure::died;
   recount();
   return came_to;
 }

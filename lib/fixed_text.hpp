@@ -24,12 +24,15 @@ public:
   }
 
   std::string_view view() const noexcept { return {room_.data(), length_}; }
+  /// Of all that was added, also of what was cut.
+  std::size_t length_wanted() const noexcept { return wanted_; }
 
 private:
   void put(std::string_view text) noexcept {
     const std::size_t taken = std::min(text.size(), room_.size() - length_);
     std::copy_n(text.data(), taken, room_.data() + length_);
     length_ += taken;
+    wanted_ += text.size();
   }
   void put(char one) noexcept { put(std::string_view(&one, 1)); }
   template <std::integral Integer>
@@ -41,6 +44,7 @@ private:
 
   std::span<char> room_;
   std::size_t length_ = 0;
+  std::size_t wanted_ = 0;
 };
 
 /// Appends bytes as one printable ASCII word: blanks, backslashes and what isn't printable as \xNN.

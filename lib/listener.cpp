@@ -3,6 +3,7 @@
 #include "fixed_text.hpp"
 #include "listener_options.hpp"
 #include "listener_path.hpp"
+#include "listener_queue.hpp"
 #include "stream_socket.hpp"
 #include "sys.hpp"
 
@@ -124,6 +125,18 @@ result<void> listener::start(const listener_options& options) noexcept {
   asked_backlog_ = options.backlog;
   effective_backlog_ = backlog_in_force(fd(), options.backlog, tcp());
   return {};
+}
+
+std::optional<std::uint32_t> listener::waiting() const noexcept {
+  const int found = fd_ && tcp() ? waiting_on(fd()) : -EBADF;
+  if (found < 0) return {};
+  return static_cast<std::uint32_t>(found);
+}
+
+std::optional<std::uint32_t> listener::drops() const noexcept {
+  const long found = fd_ && tcp() ? drops_at(fd()) : -EBADF;
+  if (found < 0) return {};
+  return static_cast<std::uint32_t>(found);
 }
 
 void listener::close() noexcept {

@@ -100,7 +100,9 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
   if (options.source.limits())
     if (result<void> opened = sources_.open(options.source, capacity); !opened) return opened;
   gated_ = options.source.limits();
-  watchful_ = gated_;
+  meter_ = {.clock = options.work_clock, .since = now_};
+  attention_ = meter_.measures();
+  watchful_ = gated_ || meter_.measures();
   nanoseconds shortest = longest_timeout;
   for (const nanoseconds timeout :
        {options.first_byte_timeout, options.idle_timeout, options.write_stall_timeout,
@@ -119,6 +121,7 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
 /// be somebody else's.
 std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
   if (!completes_) changes_.clear();
+  if (meter_.measures()) measure_work();
   if (doors_.changed() || doors_.exhausted() != 0 || (terms.accept_room == 0) != doors_paused_)
     arm_doors(terms.accept_room != 0);
   emit_changes();
@@ -126,7 +129,7 @@ std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
   const bool freeing = closes_sent_ && doors_.exhausted() != 0;
   const bool more = !ready_.empty() || !changed_.empty() || doors_.changed() || freeing;
   terms.until = more || emptied() ? deadline::immediately() : std::min(terms.until, next_wake_up());
-  attention_ = more || stopping_ || doors_paused_ || doors_.episodes() != 0;
+  attention_ = more || stopping_ || doors_paused_ || doors_.episodes() != 0 || meter_.measures();
   return changes_.all();
 }
 

@@ -61,6 +61,7 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
       doors_.accepted(index, now_);
       doors_moved();
     }
+    if (meter_.measures()) doors_[index].meter().accepted_in(counters_.turns, meter_.last_work);
     source_limits* const sources = options_.source.limits() ? &sources_ : nullptr;
     if (gated_) why = doors_[index].admit(sources, fd, peer, now_);
     if (why == close_cause::none) {
@@ -115,7 +116,7 @@ int loop_base::receive_first(hot_entry& h, std::span<std::byte> into) noexcept {
 /// After a door has changed its state.
 void loop_base::doors_moved() noexcept {
   attention_ = attention_ || doors_.changed() || doors_.episodes() != 0;
-  watchful_ = stopping_ || gated_ || doors_.recovering() != 0;
+  watchful_ = stopping_ || gated_ || doors_.recovering() != 0 || meter_.measures();
   const bool waits = doors_.recovering() != 0;
   if (std::exchange(waits_for_descriptor_, waits) == waits) return;
   if (waits_for_descriptor_) {

@@ -6,6 +6,7 @@
 #include <hinge/event.hpp>
 #include <hinge/export.hpp>
 #include <hinge/listener.hpp>
+#include <hinge/meter.hpp>
 #include <hinge/rate_limit.hpp>
 #include <hinge/source_limits.hpp>
 #include <hinge/time.hpp>
@@ -77,6 +78,7 @@ public:
   /// Counted connections, and those of them that have sent nothing yet.
   std::uint32_t connections() const noexcept { return connections_; }
   std::uint32_t pending() const noexcept { return pending_; }
+  door_meter& meter() noexcept { return meter_; }
 
   HINGE_API void set(const door_options& options) noexcept;
   /// Why a connection is turned away; close_cause::none: it is let in, and counted. `peer` is asked
@@ -97,6 +99,10 @@ public:
   }
 
   door_state state() const noexcept { return state_; }
+  /// Accepts, as far as it goes, or will never again: nobody waits in vain for it.
+  bool goes_on(bool room) const noexcept {
+    return state_ > door_state::exhausted || (room && state_ != door_state::exhausted);
+  }
   /// The last accept failed for want of something.
   bool recovering() const noexcept { return back_off_ != 0; }
   /// An episode goes on, or can't be said to have ended yet.
@@ -159,6 +165,7 @@ private:
   instant pace_full_at_ = 0;        // see rate_limit
   std::uint32_t connections_ = 0;
   std::uint32_t pending_ = 0;
+  door_meter meter_ = {};
 };
 
 }  // namespace hinge

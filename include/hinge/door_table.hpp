@@ -26,6 +26,8 @@ public:
   std::size_t size() const noexcept { return doors_.size(); }
   const door& operator[](std::size_t index) const noexcept { return doors_[index]; }
   door& operator[](std::size_t index) noexcept { return doors_[index]; }
+  auto begin() noexcept { return doors_.begin(); }
+  auto end() noexcept { return doors_.end(); }
   auto begin() const noexcept { return doors_.begin(); }
   auto end() const noexcept { return doors_.end(); }
 

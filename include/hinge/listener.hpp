@@ -124,6 +124,12 @@ public:
   int asked_backlog() const noexcept { return asked_backlog_; }
   int effective_backlog() const noexcept { return effective_backlog_; }
 
+  /// Connections that wait to be accepted now (TCP_INFO), and what the kernel has dropped here so
+  /// far because that queue was full (SO_MEMINFO; modulo 2^32). Linux, of TCP, without privileges:
+  /// absent elsewhere, and of an empty listener. A system call each.
+  HINGE_API std::optional<std::uint32_t> waiting() const noexcept;
+  HINGE_API std::optional<std::uint32_t> drops() const noexcept;
+
   /// Closes the descriptor; what waits in its queue is reset. A path that open() made is unlinked
   /// if it still is the same file: what somebody else has put there stays, and so does the path
   /// after a change of directory if it was relative. Without effect on an empty listener.

@@ -55,8 +55,7 @@ public:
   /// Whom that listener lets in, from the next connection on. The loop's thread, or before run().
   HINGE_API void set_door(std::size_t index, const door_options& options) noexcept;
   std::size_t listeners() const noexcept { return doors_.size(); }
-  /// The listener with that index; it stays there, closed, after it has died or the loop has
-  /// stopped.
+  /// That listener; it stays there, closed, after it has died or the loop has stopped.
   const listener& listener_at(std::size_t index) const noexcept { return doors_[index].socket(); }
   /// How its accepting goes, whom it lets in, and its counted connections.
   const door& door_at(std::size_t index) const noexcept { return doors_[index]; }
@@ -104,6 +103,7 @@ protected:
   // --- before and after a turn -------------------------------------------------------------
   std::span<const change> prepare(turn_terms& terms, deadline until, bool completes) noexcept;
   HINGE_API std::span<const change> prepare_slowly(turn_terms& terms) noexcept;
+  void measure_work() noexcept;
   HINGE_API void emit_changes() noexcept;
   void emit_completion_changes(std::uint32_t slot, hot_entry& h) noexcept;
   HINGE_API void arm_doors(bool room) noexcept;
@@ -150,8 +150,7 @@ protected:
   }
   /// The socket has an error pending, or had one: SO_ERROR's, or `told` when that is 0.
   HINGE_API void fail_broken(std::uint32_t slot, int told) noexcept;
-  /// After on_close: the descriptor is closed and the slot free, or soon will be. `completes`: as
-  /// completes_, known to the compiler.
+  /// After on_close: the descriptor is closed and the slot free, or soon will be.
   void release(std::uint32_t slot, bool completes) noexcept;
   HINGE_API void release_slowly(std::uint32_t slot) noexcept;
   /// True: its last bytes have gone, and what is left is to tell of its end.
@@ -262,14 +261,14 @@ protected:
   bool stays_received(const hot_entry& h, std::span<const std::byte> bytes) const noexcept {
     return in_received(bytes) && buffers_.may_keep(h.lent);
   }
-  /// Completion: bytes that aren't for the handler, or not now; an end, or an error. True: the end,
-  /// and the handler is to hear of it.
+  /// Completion: bytes not for the handler, an end, or an error. True: an end to tell it of.
   HINGE_API bool received_unusually(std::uint32_t slot, const event& e) noexcept;
   void hold(std::uint32_t slot, std::span<std::byte> bytes, std::uint16_t buffer) noexcept;
 
   // --- what connection does; each false when the id is stale or the state forbids it -----------
   friend class connection;
   friend class kept_bytes;
+  friend class telemetry;
   bool send(connection_id id, std::span<const std::byte> bytes, bool last = false) noexcept;
   /// Queues what a send that returned `taken` has left of `bytes`.
   HINGE_API bool enqueue(std::uint32_t slot, std::span<const std::byte> bytes, int taken,
@@ -319,8 +318,8 @@ protected:
   bool timed_ = false;  // a deadline is armed, or a connection young
   bool completes_ = false;
   bool stopping_ = false;
-  bool watchful_ = false;  // stopping_, gated_, or a listener recovers: an accept isn't just one
-  bool gated_ = false;     // a listener or the loop limits whom it lets in
+  bool watchful_ = false;           // stopping_, gated_, it measures, or a listener recovers
+  bool gated_ = false;              // a listener or the loop limits whom it lets in
   bool doors_paused_ = false;       // because the table is full
   bool closes_sent_ = false;        // with this turn, descriptors become free
   std::uint64_t ended_before_ = 0;  // connections that had ended when the turn's wait was over
@@ -347,6 +346,7 @@ protected:
   young_connections young_;
   half_closed_list half_closed_;
   door_table doors_;
+  loop_meter meter_;
   source_limits sources_;
   deadline stop_until_ = deadline::never();
   const void* poller_ = nullptr;

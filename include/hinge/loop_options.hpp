@@ -69,6 +69,12 @@ struct loop_options {
   std::uint32_t receive_buffers = 512;
   std::uint32_t ring_buffer_bytes = 16 * 1024;
 
+  /// What tells waiting from working in the telemetry, and how far accepts lag: a clock like the
+  /// poller's that is read once more in each turn, when its work is done; hinge::now, but for a
+  /// simulator. Null: not measured, and nothing is paid for it; else each turn and each accept
+  /// costs a little more.
+  instant (*work_clock)() noexcept = nullptr;
+
   /// What of it is the poller's.
   poller_options poller_part() const noexcept {
     return {.connections = max_connections,

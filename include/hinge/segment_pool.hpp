@@ -64,6 +64,8 @@ public:
     const segment& first = at(chain.head);
     return {first.data, first.length, first.buffer};
   }
+  /// Nothing is in any chain.
+  bool empty() const noexcept { return fresh_ == free_count_; }
   /// True when the chain has one segment exactly.
   bool single(const segment_chain& chain) const noexcept { return chain.head == chain.tail; }
   /// Describes the chain's first pieces for sendmsg(2); returns how many were filled in.

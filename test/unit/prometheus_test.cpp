@@ -1,0 +1,109 @@
+// The text of a snapshot. That parsers of Prometheus read it is in system/metrics_test.py.
+#include <hinge/prometheus.hpp>
+
+#include "support/clocked_poller.hpp"
+#include "support/temporary_folder.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace hinge::test;
+using namespace std::chrono_literals;
+using hinge::prometheus_text;
+using hinge::telemetry;
+
+namespace {
+
+struct tested_loop : hinge::loop<clocked_poller, worker> {
+  explicit tested_loop(hinge::loop_options options = {}) {
+    options.max_connections = 4;
+    REQUIRE(open(options));
+  }
+};
+
+std::string text_of(const telemetry& seen) {
+  std::string text(prometheus_text(seen, {}), '\0');
+  REQUIRE(prometheus_text(seen, text) == text.size());
+  return text;
+}
+
+bool has_line(const std::string& text, std::string_view line) {
+  return ("\n" + text).find("\n" + std::string(line) + "\n") != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("Each counter is a family with help and type") {
+  tested_loop tested;
+  telemetry seen(tested);
+  seen.counters.accepted = 12;
+  seen.counters.closed[static_cast<std::size_t>(hinge::close_cause::peer_reset)] = 3;
+  seen.counters.bytes_in = UINT64_MAX;
+  seen.queued_bytes = 77;
+  const std::string text = text_of(seen);
+  CHECK(has_line(text, "# TYPE hinge_accepted_total counter"));
+  CHECK(text.find("# HELP hinge_accepted_total Connections accepted") != text.npos);
+  CHECK(has_line(text, "hinge_accepted_total 12"));
+  CHECK(has_line(text, "hinge_closed_total{cause=\"peer_reset\"} 3"));
+  CHECK(has_line(text, "hinge_closed_total{cause=\"denied\"} 0"));
+  CHECK_FALSE(text.find("cause=\"none\"") != text.npos);
+  CHECK(has_line(text, "hinge_received_bytes_total 18446744073709551615"));
+  CHECK(has_line(text, "# TYPE hinge_queued_bytes gauge"));
+  CHECK(has_line(text, "hinge_queued_bytes 77"));
+  CHECK(text.ends_with('\n'));
+}
+
+TEST_CASE("What is absent has no family") {
+  tested_loop tested;
+  const std::string text = text_of(telemetry(tested));
+  CHECK_FALSE(text.find("hinge_working_seconds_total") != text.npos);
+  CHECK_FALSE(text.find("hinge_listener_") != text.npos);
+  CHECK_FALSE(text.find("hinge_backend_info") != text.npos);
+}
+
+TEST_CASE("Times are seconds, to the nanosecond") {
+  tested_loop tested;
+  telemetry seen(tested);
+  seen.work = {.waiting = 1h + 5ns, .working = 1050ms, .longest_work = 70us};
+  const std::string text = text_of(seen);
+  CHECK(has_line(text, "hinge_waiting_seconds_total 3600.000000005"));
+  CHECK(has_line(text, "hinge_working_seconds_total 1.050000000"));
+  CHECK(has_line(text, "hinge_longest_work_seconds 0.000070000"));
+}
+
+TEST_CASE("Labels are escaped, and each listener has its own") {
+  const temporary_folder folder;
+  tested_loop tested;
+  const std::string path = folder.path() + "/a\"b\\c";
+  REQUIRE(tested.listen(*hinge::address::unix_path(path)));
+  REQUIRE(tested.listen(hinge::address::loopback(0)));
+  telemetry seen(tested);
+  seen.backend = "odd\n\"\\";
+  const std::string text = text_of(seen);
+  CHECK(has_line(text, "hinge_backend_info{backend=\"odd\\n\\\"\\\\\"} 1"));
+  // The address writes a backslash as \x5c, which the label escapes once more.
+  CHECK(has_line(text, "hinge_listener_accepting{listener=\"0\",address=\"unix:" + folder.path() +
+                           "/a\\\"b\\\\x5cc\"} 1"));
+  CHECK(has_line(text, "hinge_listener_accepting{listener=\"1\",address=\"" +
+                           tested.listener_at(1).local().text() + "\"} 1"));
+}
+
+TEST_CASE("A room that is too small is never written past, and is told") {
+  tested_loop tested;
+  REQUIRE(tested.listen(hinge::address::loopback(0)));
+  const telemetry seen(tested);
+  const std::string whole = text_of(seen);
+  for (const std::size_t less : {std::size_t{1}, whole.size() / 2, whole.size()}) {
+    std::string room(whole.size(), '#');
+    const std::size_t size = whole.size() - less;
+    CHECK(prometheus_text(seen, std::span(room).first(size)) == whole.size());
+    CHECK(room.substr(0, size) == whole.substr(0, size));
+    CHECK(room.substr(size) == std::string(less, '#'));
+  }
+}
