@@ -88,13 +88,13 @@ const timespec* wait_until(deadline until, timespec& into) noexcept {
   return &into;
 }
 
-struct freed {
-  void operator()(void* memory) const noexcept { std::free(memory); }
-};
-
 }  // namespace
 
 struct kqueue_poller::state : accept_sources<kqueue_poller::state> {
+  struct freed {
+    void operator()(void* memory) const noexcept { std::free(memory); }
+  };
+
   static bool reports_waiting() noexcept { return !sys::on_libkqueue; }
 
   unique_fd queue;
