@@ -70,6 +70,13 @@ void improviser::on_end(connection c) {
   }
 }
 
+void improviser::on_half_closed(connection c, nanoseconds age) {
+  const served& one = of(c);
+  model_->outcome.check(one.ended && !one.closed_here && !one.shut_here,
+                        "half-closed, it was said, and isn't");
+  model_->outcome.check(age >= c.loop().options().half_closed_limit, "half-closed too early");
+}
+
 void improviser::on_writable(connection c) {
   model_->outcome.check(of(c).closes == 0, "on_writable after on_close");
   model_->outcome.check(c.is_open(), "on_writable on a connection that is not open");

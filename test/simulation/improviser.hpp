@@ -31,6 +31,7 @@ public:
   void on_accept(connection c);
   void on_data(connection c, std::span<std::byte> bytes);
   void on_end(connection c);
+  void on_half_closed(connection c, nanoseconds age);
   void on_writable(connection c);
   void on_close(connection c, close_cause cause);
   void on_drain(connection c);

@@ -75,6 +75,8 @@ loop_options random_options(random_source& random) {
   made.idle_timeout = random_timeout(random);
   made.write_stall_timeout = random_timeout(random);
   made.drain_timeout = random_timeout(random);
+  made.half_closed_limit = random_timeout(random);
+  if (random.chance(0.4)) made.on_exhaustion = exhaustion::shed_reset;
   return made;
 }
 
@@ -135,6 +137,8 @@ void scenario<Poller>::open() {
   const auto listeners = std::min(3U, net_.with.descriptors / 4);
   for (std::uint32_t i = net_.random.below(listeners) + 1; i != 0; --i)
     model_.outcome.check(bool(running_->listen(address::loopback(0))), "listen failed");
+  if (!failed() && net_.random.chance(0.2))
+    running_->set_door(0, {.max_pending = net_.random.between(1, 8)});
 }
 
 /// A turn, and what holds after each.

@@ -95,6 +95,33 @@ class FullTable(unittest.TestCase):
         self.assertEqual((found["accepted"], closed(found)), (50, {"peer_closed": 50}))
 
 
+class Queues(unittest.TestCase):
+    def test_all_together_are_bounded(self):
+        with Server("--max-queued", "1MiB", "--send-buffer", "32KiB") as server:
+            with contextlib.ExitStack() as stack:
+                peers = [stack.enter_context(server.connect()) for _ in range(8)]
+                for peer in peers:
+                    peer.setblocking(False)
+
+                def refused(found):
+                    # They send, and read nothing of what comes back.
+                    for peer in peers:
+                        with contextlib.suppress(BlockingIOError, ConnectionError):
+                            while True:
+                                peer.send(bytes(1 << 16))
+                    return found["refused_total"] > 0
+
+                found = server.until(refused)
+                self.assertLessEqual(found["queued_bytes"], 1 << 20)
+                # Who can't be answered is cut off, and not left with half of it.
+                # On a ring also whose bytes were received and can't be held.
+                self.assertGreaterEqual(sum(closed(found).values()), found["refused_total"])
+                self.assertLessEqual(set(closed(found)), {"local_abort", "queue_full"})
+            server.until(lambda found: found["open"] == 0)
+            with server.connect() as peer:
+                self.assertTrue(echoed(peer))
+
+
 class NoDescriptors(unittest.TestCase):
     LIMIT = 64
 
@@ -135,6 +162,7 @@ class NoDescriptors(unittest.TestCase):
             # A back-off of 100 ms that doubles to 1 s; a spin is a million.
             self.assertLess(found["turns"] - before["turns"], 50)
             self.assertLess(found["accept_exhausted"] - before["accept_exhausted"], 50)
+            self.assertEqual(found["accept_episodes"], 1)
 
     def test_a_close_lets_the_next_one_in(self):
         with self.server() as server, contextlib.ExitStack() as stack:
