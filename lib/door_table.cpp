@@ -65,6 +65,8 @@ std::optional<door_episode> door_table::take_episode(std::size_t index, instant 
 }
 
 void door_table::shed_next(std::size_t index, instant now) noexcept {
+  // The handler may have stopped the loop.
+  if (doors_[index].state() != door_state::exhausted) return;
   doors_[index].shed_next(reserve_.lend(), now);
 }
 

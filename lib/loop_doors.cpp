@@ -53,9 +53,12 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
   close_cause why = close_cause::none;
   ++counters_.accepted;
   if (!stopping_) {
-    if (doors_.reserve().is_lent() && !doors_.reserve().take_back()) {
-      shed(fd);
-      return connection_table::no_slot;
+    if (doors_.reserve().is_lent()) {
+      if (!doors_.reserve().take_back()) {
+        shed(fd);
+        return connection_table::no_slot;
+      }
+      doors_moved();
     }
     if (doors_[index].recovering()) {
       doors_.accepted(index, now_);
@@ -116,7 +119,8 @@ int loop_base::receive_first(hot_entry& h, std::span<std::byte> into) noexcept {
 /// After a door has changed its state.
 void loop_base::doors_moved() noexcept {
   attention_ = attention_ || doors_.changed() || doors_.episodes() != 0;
-  watchful_ = stopping_ || gated_ || doors_.recovering() != 0 || meter_.measures();
+  watchful_ = stopping_ || gated_ || doors_.recovering() != 0 || doors_.reserve().is_lent() ||
+              meter_.measures();
   const bool waits = doors_.recovering() != 0;
   if (std::exchange(waits_for_descriptor_, waits) == waits) return;
   if (waits_for_descriptor_) {

@@ -26,8 +26,10 @@ namespace {
 
 constexpr hinge::token door(hinge::role::listener, 0, 0);
 
-event accepted(int result) {
-  return {.subject = door, .result = result, .buffer = 0, .kind = event_kind::accepted};
+constexpr hinge::token other_door(hinge::role::listener, 1, 0);
+
+event accepted(int result, hinge::token at = door) {
+  return {.subject = at, .result = result, .buffer = 0, .kind = event_kind::accepted};
 }
 
 event refused(operation what, int code) {
@@ -80,8 +82,10 @@ struct deaf {
 };
 
 struct listening_loop : hinge::loop<scripted_poller, deaf> {
-  listening_loop() {
-    REQUIRE(open({.max_connections = 4}));
+  using loop_base::doors_;
+
+  explicit listening_loop(hinge::exhaustion chosen = hinge::exhaustion::queue) {
+    REQUIRE(open({.max_connections = 4, .on_exhaustion = chosen}));
     REQUIRE(listen(hinge::address::loopback(0)));
   }
   /// A turn in which the backend says `what`, and may wait for a minute.
@@ -142,4 +146,34 @@ TEST_CASE("A connection that comes while its listener waits ends the waiting") {
   CHECK(tested.open_connections() == 1);
   tested.turn_with({});
   CHECK(tested.poller().was_asked(operation::accept));
+}
+
+TEST_CASE("A descriptor lent for a listener that died comes back with another one's accept") {
+  listening_loop tested(hinge::exhaustion::shed_reset);
+  REQUIRE(tested.listen(hinge::address::loopback(0)));
+  tested.turn_with({});
+  tested.turn_with({accepted(-EMFILE), accepted(-EINVAL)});
+  CHECK(tested.doors_.reserve().is_lent());
+  tested.turn_with({accepted(eventfd(0, EFD_CLOEXEC), other_door)});
+  CHECK(tested.open_connections() == 1);
+  CHECK_FALSE(tested.doors_.reserve().is_lent());
+  CHECK(tested.counters().shed == 0);
+}
+
+TEST_CASE("A loop that is stopped by its handler lends nothing") {
+  struct stopping : deaf {
+    hinge::loop_base* loop = nullptr;
+    void on_listener_error(std::size_t, int) { loop->stop(); }
+  };
+  struct : hinge::loop<scripted_poller, stopping> {
+    using loop_base::doors_;
+  } tested;
+  tested.handler().loop = &tested;
+  REQUIRE(tested.open({.max_connections = 4, .on_exhaustion = hinge::exhaustion::shed_reset}));
+  REQUIRE(tested.listen(hinge::address::loopback(0)));
+  tested.turn();
+  tested.poller().script.push_back({accepted(-EMFILE)});
+  tested.turn();
+  CHECK_FALSE(tested.doors_.reserve().is_lent());
+  CHECK(tested.run() == 0);
 }
