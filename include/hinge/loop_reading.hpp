@@ -84,12 +84,12 @@ void loop<P, H>::peer_ended(std::uint32_t slot) noexcept {
   const bool both = h.has(connection_flag::shut_done);
   if constexpr (requires { handler_.on_end(connection{}); }) {
     handler_.on_end(handle(slot));
+    if (h.state == connection_state::open && !both) [[unlikely]]
+      half_close(slot);
   } else if (!both) {
     close(table_.id(slot));
   }
   if (both) doom(slot, close_cause::peer_closed);
-  if (h.state == connection_state::open) [[unlikely]]
-    half_close(slot);
   settle_seldom();
 }
 
