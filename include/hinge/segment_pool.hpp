@@ -41,7 +41,8 @@ public:
   segment_pool(const segment_pool&) = delete;
   segment_pool& operator=(const segment_pool&) = delete;
 
-  /// `bytes`: most memory for segments, rounded up to a slab (256 KiB). False: no memory.
+  /// `bytes`: most memory for segments, rounded up to a slab (256 KiB). The first slab is had at
+  /// once. False: no memory.
   HINGE_API bool open(std::size_t bytes) noexcept;
 
   /// Copies all of `bytes` to the chain's end, or nothing: false when the pool is exhausted.
