@@ -156,7 +156,7 @@ class SlowClients(unittest.TestCase):
     def check_times(self, quiet, loaded):
         tell(f"{len(loaded)} good clients, p99 {milliseconds(p99(loaded))}, "
              f"quiet {milliseconds(p99(quiet))}")
-        self.assertLessEqual(p99(loaded), max(2 * p99(quiet), 0.005 if FULL else 0.1))
+        self.assertLessEqual(p99(loaded), max(2 * p99(quiet), 0.005 if FULL else 0.5))
 
     def test_silent_and_trickling_ones(self):
         count, rate, seconds = sized((600, 100, 2), (15000, 500, 10))
