@@ -19,8 +19,8 @@ PER_SOURCE = 10000  # well below the ports that there are
 
 
 def come(server, count, **how):
-    """So many connections, from several sources."""
-    return [server.connect(source=f"127.0.0.{2 + i // PER_SOURCE}", **how) for i in range(count)]
+    """So many connections, one by one, from several sources."""
+    return (server.connect(source=f"127.0.0.{2 + i // PER_SOURCE}", **how) for i in range(count))
 
 
 def tell(what):
@@ -63,7 +63,7 @@ class HalfCloses(unittest.TestCase):
         with Server(*MANY, "--send-buffer", "4096", "--write-stall-timeout", "0",
                     "--drain-timeout", "0") as server:
             for _ in range(count // crowd):
-                peers = come(server, crowd, receive_buffer=4096)
+                peers = list(come(server, crowd, receive_buffer=4096))
                 for peer in peers:
                     peer.sendall(question)
                     peer.shutdown(socket.SHUT_WR)
@@ -151,9 +151,11 @@ class SlowClients(unittest.TestCase):
         """Each at its deadline: within a tenth of it, and what a busy machine needs besides."""
         tell(f"closed after {min(ages):.2f} to {max(ages):.2f} s, the deadline is {deadline} s")
         self.assertGreaterEqual(min(ages), 0.9 * deadline)
-        self.assertLessEqual(max(ages), 1.1 * deadline + (0.2 if FULL else 2))
+        self.assertLessEqual(max(ages), 1.1 * deadline + (0.5 if FULL else 2))
 
-    def check_times(self, quiet, loaded):
+    def check_times(self, before, loaded, after):
+        """`before` and `after`: without slow ones; the machine may be busy with other things."""
+        quiet = max(before, after, key=p99)
         tell(f"{len(loaded)} good clients, p99 {milliseconds(p99(loaded))}, "
              f"quiet {milliseconds(p99(quiet))}")
         self.assertLessEqual(p99(loaded), max(2 * p99(quiet), 0.005 if FULL else 0.5))
@@ -165,22 +167,20 @@ class SlowClients(unittest.TestCase):
             quiet = ask(server, sized(1, 5), rate, lambda: None)
             watched = Watched()
             with contextlib.closing(watched):
-                for peer in come(server, count):
+                for i, peer in enumerate(come(server, count)):
+                    if i % 2:  # one byte, and for the rest of the time nothing
+                        peer.send(b"x")
                     watched.add(peer)
-                silent = list(watched.peers.values())[::2]
-                # The others send a byte, and for the rest of the time nothing.
-                for number, (peer, _) in list(watched.peers.items())[1::2]:
-                    watched.peers[number] = (peer, time.monotonic())
-                    peer.send(b"x")
                 times = ask(server, seconds, rate, watched.look)
                 ages = watched.until_all_have_ended()
             self.assertEqual(len(ages), count)
             self.check_ages(ages, seconds)
-            self.check_times(quiet, times)
+            after = ask(server, sized(1, 5), rate, lambda: None)
+            self.check_times(quiet, times, after)
             found = server.until(lambda found: found["open"] == 0)
-            self.assertEqual(found["closed"]["first_byte_timeout"], len(silent))
-            self.assertEqual(found["closed"]["idle_timeout"], count - len(silent))
-            self.assertEqual(found["accepted"], count + len(quiet) + len(times))
+            self.assertEqual(found["closed"]["first_byte_timeout"], count // 2)
+            self.assertEqual(found["closed"]["idle_timeout"], count // 2)
+            self.assertEqual(found["accepted"], count + len(quiet) + len(times) + len(after))
 
     def test_readers_of_a_byte_a_second(self):
         count, rate, seconds = sized((60, 100, 2), (1000, 500, 30))
@@ -213,7 +213,8 @@ class SlowClients(unittest.TestCase):
                 ages = watched.until_all_have_ended()
             self.assertEqual(len(ages), count)
             self.check_ages(ages, seconds)
-            self.check_times(quiet, times)
+            after = ask(server, sized(1, 5), rate, lambda: None)
+            self.check_times(quiet, times, after)
             found = server.until(lambda found: found["open"] == 0)
             tell(f"at most {most // 1024} KiB queued for {count} readers")
             self.assertGreater(most, 0)
@@ -237,7 +238,7 @@ class Writes(unittest.TestCase):
             before = self.signals(server)
             self.assertFalse(any(mask & sigpipe for mask in before.values()))
             for _ in range(count // crowd):
-                peers = come(server, crowd)
+                peers = list(come(server, crowd))
                 for peer in peers:
                     peer.setblocking(False)
                     with contextlib.suppress(BlockingIOError):
