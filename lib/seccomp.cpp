@@ -8,10 +8,14 @@
 // - System calls alone: other threads may have held any lock. With all signals blocked but SIGSYS,
 //   so that no handler of the program runs twice.
 // - No core dump, and no descriptor that outlives it. It ends with its parent.
+//
+// The child lends its copy of the memory to one of its own, as by vfork(2). That one makes the
+// calls and counts them there; the child then says by its exit code which one was the last.
 #include "seccomp.hpp"
 
 #include <hinge/time.hpp>
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -20,8 +24,8 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
-#include <numeric>
 #include <span>
 
 #include "fixed_text.hpp"
@@ -49,19 +53,55 @@ long make(const kernel_call& one) noexcept {
 
 using kernel_calls = std::span<const kernel_call>;
 
+void make_all(kernel_calls calls) noexcept {
+  for (const kernel_call& one : calls) make(one);
+}
+
 /// What a child does: for its own sake, and then what it is asked for.
 struct errand {
   kernel_calls own;
   kernel_calls asked;
-
-  std::size_t size() const noexcept { return own.size() + asked.size(); }
-  const kernel_call& operator[](std::size_t place) const noexcept {
-    return place < own.size() ? own[place] : asked[place - own.size()];
-  }
 };
 
-/// A child that makes the first of these calls and ends; its number, or -errno.
-long start_child(const errand& sent, std::size_t calls) noexcept {
+/// How a child ends: 0, it was all survived; the number of the call that killed by SIGSYS, from 1
+/// on; with another signal this and its number.
+constexpr int not_had = 127;
+constexpr int by_signal = 128;
+
+/// The calls of an errand, and how many were survived.
+struct calls_made {
+  const errand* sent;
+  volatile int count;
+};
+
+int make_and_count(void* made) noexcept {
+  auto& so_far = *static_cast<calls_made*>(made);
+  make_all(so_far.sent->own);
+  for (const kernel_call& one : so_far.sent->asked) {
+    make(one);
+    so_far.count = so_far.count + 1;
+  }
+  return 0;
+}
+
+[[noreturn]] void be_a_child(const errand& sent) noexcept {
+  make_all(sent.own);
+  alignas(16) std::array<std::byte, 16 * 1024> stack;
+  calls_made made{.sent = &sent, .count = 0};
+  int status = 0;
+  int code = not_had;
+  const int other =
+      sys::clone(make_and_count, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK, &made);
+  if (other > 0 &&
+      sys::syscall(SYS_wait4, other, reinterpret_cast<long>(&status), __WALL, 0, 0, 0) == other) {
+    const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    code = signal == 0 ? 0 : signal == SIGSYS ? made.count + 1 : by_signal + signal;
+  }
+  for (;;) sys::syscall(SYS_exit_group, code, 0, 0, 0, 0, 0);
+}
+
+/// Its number, or -errno.
+long start_child(const errand& sent) noexcept {
   const std::uint64_t blocked = ~(std::uint64_t{1} << (SIGSYS - 1));
   std::uint64_t before = 0;
   const auto mask = [](int how, const std::uint64_t& set, std::uint64_t* old) {
@@ -71,10 +111,7 @@ long start_child(const errand& sent, std::size_t calls) noexcept {
   mask(SIG_BLOCK, blocked, &before);
   // All zero: whatever the order of clone's arguments is on this architecture.
   const long child = sys::syscall(SYS_clone, 0, 0, 0, 0, 0, 0);
-  if (child == 0) {
-    for (std::size_t made = 0; made != calls; ++made) make(sent[made]);
-    for (;;) sys::syscall(SYS_exit_group, 0, 0, 0, 0, 0, 0);
-  }
+  if (child == 0) be_a_child(sent);
   mask(SIG_SETMASK, before, nullptr);
   return child;
 }
@@ -94,56 +131,51 @@ long wait_for(long child, int& status) noexcept {
   }
 }
 
-/// The signal that has ended a child which made the first of these calls, 0, or why it isn't known.
-result<int> fate_of(const errand& sent, std::size_t calls) noexcept {
+/// What became of a process that made these calls.
+struct fate {
+  int signal = 0;
+  int survived = 0;  ///< so many of the calls that it was asked for; -1: it never came to them
+};
+
+/// Or why it isn't known.
+result<fate> fate_of(const errand& sent) noexcept {
   int status = 0;
   // Who may not wait would leave a child behind for ever. Process 1 is nobody's child here.
   if (const long none = look_after(1, status); none != -ECHILD)
     return fail("wait4", "a child process", none < 0 ? static_cast<int>(-none) : ENOSYS);
-  const long child = start_child(sent, calls);
+  const long child = start_child(sent);
   if (child < 0) return fail("clone", "a child process", static_cast<int>(-child));
   const long ended = wait_for(child, status);
-  if (ended == child) return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  if (ended == child) {
+    if (WIFSIGNALED(status)) return fate{.signal = WTERMSIG(status), .survived = -1};
+    const int code = WEXITSTATUS(status);
+    if (code == not_had) return fail("clone", "a child process", EAGAIN);
+    if (code > by_signal) return fate{.signal = code - by_signal};
+    return code == 0 ? fate{} : fate{.signal = SIGSYS, .survived = code - 1};
+  }
   sys::syscall(SYS_kill, child, SIGKILL, 0, 0, 0, 0);
   wait_for(child, status);
   if (ended < 0) return fail("wait4", "a child process", static_cast<int>(-ended));
   return fail("self-test:", "a child process", ETIMEDOUT);
 }
 
-/// The place of the call that killed who made all of them. Each child costs a fork.
-std::size_t deadly(const errand& sent) noexcept {
-  std::size_t survived = 0;
-  std::size_t too_many = sent.size();
-  while (too_many - survived > 1) {
-    const std::size_t calls = std::midpoint(survived, too_many);
-    const result<int> fate = fate_of(sent, calls);
-    (fate && *fate == 0 ? survived : too_many) = calls;
-  }
-  return survived;
-}
-
 }  // namespace
 
 result<void> survives(const char* says, kernel_calls calls) noexcept {
   if (seccomp_mode() == 0) return {};
-  errand sent{.own = prelude, .asked = calls};
-  result<int> fate = fate_of(sent, sent.size());
-  const auto killed = [&] { return fate && *fate == SIGSYS; };
-  std::size_t last = killed() ? deadly(sent) : 0;
+  result<fate> found = fate_of({.own = prelude, .asked = calls});
   // A filter that kills for the child's own sake says nothing about the calls.
-  if (killed() && last < sent.own.size()) {
-    sent.own = {};
-    fate = fate_of(sent, sent.size());
-    last = killed() ? deadly(sent) : 0;
-  }
-  if (!fate) return fail(fate.error());
-  if (*fate == 0) return {};
+  if (found && found->signal == SIGSYS && found->survived < 0)
+    found = fate_of({.own = {}, .asked = calls});
+  if (!found) return fail(found.error());
+  if (found->signal == 0) return {};
   fixed_text<64> said;
   // Nobody's filter: it may have been any process's, or the system's for want of memory.
-  if (*fate != SIGSYS) return fail(says, said.add("killed by signal ", *fate).view(), EINTR);
+  if (found->signal != SIGSYS)
+    return fail(says, said.add("killed by signal ", found->signal).view(), EINTR);
   said.add("killed by SIGSYS");
   // The usual one goes without saying.
-  if (sent[last].number != calls.front().number) said.add(" at ", sent[last].name);
+  if (found->survived > 0) said.add(" at ", calls[static_cast<std::size_t>(found->survived)].name);
   return fail(says, said.view(), EPERM);
 }
 

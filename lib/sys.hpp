@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #ifdef HINGE_HAVE_EPOLL
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #endif
@@ -66,6 +67,7 @@ HINGE_SYS_FACT on_libkqueue = false;
   X(int, eventfd, (unsigned count, int flags), (count, flags))                                   \
   X(long, syscall, (long number, long a, long b, long c, long d, long e, long f),                \
     (number, a, b, c, d, e, f))                                                                  \
+  X(int, clone, (int (*run)(void*), void* stack, int flags, void* with), (run, stack, flags, with))\
 
 #else
 #define HINGE_SYS_EPOLL_CALLS(X)
