@@ -88,6 +88,12 @@ private:
     }
     timed_ = !young_.empty() || !table_.deadlines().empty();
   }
+  /// A drain has had its time, or an episode of exhaustion is over.
+  void look_up() noexcept {
+    if (stopping_) return stop();
+    detail::tell_recovered(handler_, doors_, now_);
+    doors_moved();
+  }
   void close_all() noexcept;
   void end(std::uint32_t slot) noexcept;
   /// Inline where most connections end; elsewhere out of the way of those who go on.
@@ -162,8 +168,8 @@ inline int loop<P, H>::turn_inline(deadline until) noexcept {
     expire();
   if (attention_) [[unlikely]] {
     serve_ready();
-    if (doors_.episodes() != 0) detail::tell_recovered(handler_, doors_, now_);
-    if (stop_until_.passed(now_)) stop();
+    if (stop_until_.passed(now_)) [[unlikely]]
+      look_up();
     settle_seldom();
   }
   return count;
@@ -267,6 +273,7 @@ void loop<P, H>::door_failed(std::size_t index, int code, bool arming) noexcept 
   if ((began || failed == door_failure::paused) &&
       detail::sheds(handler_, index, options_.on_exhaustion))
     doors_.shed_next(index, now_);
+  detail::tell_recovered(handler_, doors_, now_);  // of the other ones
   settle_seldom();
 }
 
