@@ -224,8 +224,7 @@ std::vector<tested_backend> stirred_backends() {
   return made;
 }
 
-void fail_everywhere(const tested_backend& backend, const fault_rows& rows, std::uint64_t few) {
-  const std::uint64_t places = sized(few, all_places);
+void fail_everywhere(const tested_backend& backend, const fault_rows& rows, std::uint64_t places) {
   for (const fault_row& row : rows) {
     for (const int code : row.codes) {
       for (std::uint64_t nth = 1; nth <= places; ++nth)
@@ -260,13 +259,14 @@ HINGE_TEST_CASE("fault: while opening", fault_backends) {
 }
 
 HINGE_TEST_CASE("fault: while serving, once", fault_backends) {
-  fail_everywhere(backend, plan_of(backend).while_serving, plan_of(backend).places);
+  fail_everywhere(backend, plan_of(backend).while_serving,
+                  sized(plan_of(backend).places, all_places));
 }
 
 HINGE_TEST_CASE("fault: while serving, with errnos that no man page knows", fault_backends) {
   fault_rows rows = plan_of(backend).while_serving;
   for (fault_row& row : rows) row.codes = any_codes;
-  fail_everywhere(backend, rows, 1);
+  fail_everywhere(backend, rows, sized(std::uint64_t{1}, all_places));
 }
 
 HINGE_TEST_CASE("fault: several times in a row, and other surprises", fault_backends) {
