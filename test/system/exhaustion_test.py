@@ -105,7 +105,7 @@ class Exhaustion(unittest.TestCase):
             served, waiting = self.crowd(server, stack)
             times = []
             for _ in range(3):
-                time.sleep(sized(0.5, 3))
+                time.sleep(sized(1, 3))
                 leaving, served = served[:FREED], served[FREED:]
                 entering, waiting = waiting[:FREED], waiting[FREED:]
                 accepted = server.statistics()["accepted"]
