@@ -318,7 +318,8 @@ protected:
   bool timed_ = false;  // a deadline is armed, or a connection young
   bool completes_ = false;
   bool stopping_ = false;
-  bool watchful_ = false;           // stopping_, gated_, it measures, or a listener recovers
+  // stopping_, gated_, it measures, a listener recovers, or the reserve is lent
+  bool watchful_ = false;
   bool gated_ = false;              // a listener or the loop limits whom it lets in
   bool doors_paused_ = false;       // because the table is full
   bool closes_sent_ = false;        // with this turn, descriptors become free
@@ -348,6 +349,7 @@ protected:
   door_table doors_;
   loop_meter meter_;
   source_limits sources_;
+  // While it drains: the end of that; else when the episode of a listener may be over.
   deadline stop_until_ = deadline::never();
   const void* poller_ = nullptr;
   void (*wake_)(const void*) noexcept = nullptr;
