@@ -165,6 +165,17 @@ HINGE_TEST_CASE("deadline: a connection that is left half-closed", backends) {
   CHECK(at.handle(0).shutdown_write());
   CHECK_FALSE(at.base().oldest_half_closed());
   CHECK(at.until([&] { return at.about(0).closes == 1; }));
+  // Also by a close that takes its time.
+  at.peers[2]->shutdown();
+  CHECK(at.until([&] { return at.about(2).ended; }));
+  CHECK(at.base().half_closed() == 1);
+  const std::string large = pattern(900'000);
+  CHECK(at.handle(2).send(bytes_of(large)));
+  CHECK(at.handle(2).close());
+  CHECK(at.about(2).closes == 0);
+  CHECK(at.base().half_closed() == 0);
+  CHECK(at.until([&] { return at.peers[2]->received().size() == large.size(); }, 5000));
+  CHECK(at.until([&] { return at.about(2).closes == 1; }));
 }
 
 HINGE_TEST_CASE("deadline: who closes at the peer's end was never left half-closed", backends) {
