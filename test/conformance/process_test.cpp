@@ -25,7 +25,7 @@ using namespace hinge::test;
 
 namespace {
 
-/// An echo in a thread of its own.
+/// An echo in a thread of its own. Its handler makes assertions, so nobody else may until its end.
 class busy_server {
 public:
   explicit busy_server(const tested_backend& on) : running_(on.make_loop()) {
@@ -57,6 +57,12 @@ private:
   int returned_ = -1;
   std::thread thread_;
 };
+
+unique_fd connect_to(const address& to) {
+  unique_fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (sockets::connect(fd.get(), to) != 0) fd.reset();
+  return fd;
+}
 
 bool is_answered(const unique_fd& client, std::string_view question) {
   std::array<char, 64> answer;
@@ -115,10 +121,10 @@ std::vector<void (*)(int)> dispositions() {
   return all;
 }
 
-/// The descriptors of a child as it sees them: what `ls /proc/self/fd` prints.
+/// The descriptors of a child as it sees them: what `ls /proc/self/fd` prints. Empty: it failed.
 std::string descriptors_of_child() {
   std::array<int, 2> ends{};
-  REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return {};
   const unique_fd from(ends[0]);
   unique_fd to(ends[1]);
   const pid_t child = ::fork();
@@ -127,20 +133,17 @@ std::string descriptors_of_child() {
     ::execl("/bin/ls", "ls", "/proc/self/fd", nullptr);
     ::_exit(127);
   }
-  REQUIRE(child > 0);
+  if (child < 0) return {};
   to.reset();
   std::string said;
   std::array<char, 4096> room;
   while (const ssize_t count = ::read(from.get(), room.data(), room.size())) {
-    if (count < 0 && errno == EINTR) continue;
-    REQUIRE(count > 0);
-    said.append(room.data(), static_cast<std::size_t>(count));
+    if (count > 0) said.append(room.data(), static_cast<std::size_t>(count));
   }
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  CHECK(status == 0);
-  return said;
+  return status == 0 ? said : std::string();
 }
 
 /// A client after the other, each of whom is served.
@@ -148,10 +151,7 @@ class crowd {
 public:
   explicit crowd(const address& to)
       : thread_([this, to] {
-          while (!enough_) {
-            const unique_fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-            served_ += sockets::connect(client.get(), to) == 0 && is_answered(client, "hello");
-          }
+          while (!enough_) served_ += is_answered(connect_to(to), "hello");
         }) {}
   ~crowd() {
     enough_ = true;
@@ -184,14 +184,15 @@ HINGE_TEST_CASE("process: signals that interrupt each call a thousand times a se
     std::uint64_t served = 0;
     std::uint64_t come = 0;
     while (now() < end) {
-      const unique_fd client = connected(server.at());
+      const unique_fd client = connect_to(server.at());
       for (int i = 0; i < 20; ++i) served += is_answered(client, "hello");
       ++come;
       // Waits are interrupted, too, and not calls alone.
       std::this_thread::sleep_for(std::chrono::milliseconds(come % 8));
     }
+    const int returned = server.end();
+    CHECK(returned == 0);
     CHECK(served == 20 * come);
-    CHECK(server.end() == 0);
     CHECK(ticks > 100);
     const loop_counters& counted = server.counters();
     CHECK(counted.accepted == come);
@@ -222,21 +223,25 @@ TEST_CASE("process: these signals do interrupt a wait that isn't made again") {
 HINGE_TEST_CASE("process: a child sees no descriptor of the loop, whenever it is made",
                 chosen_backends) {
   const std::string before = descriptors_of_child();
+  REQUIRE(before != "");
   busy_server server(backend);
   std::uint64_t served = 0;
+  std::vector<std::string> others;
   {
     crowd one(server.at());
     crowd other(server.at());
-    const unique_fd kept = connected(server.at());
-    CHECK(is_answered(kept, "hello"));
+    const unique_fd kept = connect_to(server.at());
+    served += is_answered(kept, "hello");
     for (int i = sized(50, 1000); i != 0; --i) {
       const std::string seen = descriptors_of_child();
-      if (seen != before) CHECK(seen == before);
+      if (seen != before) others.push_back(seen);
     }
-    served = one.end() + other.end();
+    served += one.end() + other.end();
   }
+  const int returned = server.end();
+  CHECK(returned == 0);
+  CHECK(others == std::vector<std::string>());
   CHECK(served > 100);
-  CHECK(server.end() == 0);
   CHECK(server.counters().accepted >= served);
 }
 

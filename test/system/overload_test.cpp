@@ -31,7 +31,8 @@ constexpr std::chrono::milliseconds work{4};
 constexpr instant patience = second * 9 / 10;
 constexpr std::uint32_t most_open = 16;
 
-/// Answers each message after its work, and closes.
+/// Answers each message after its work, and closes. Its handler makes assertions: nobody else may
+/// until its end.
 class slow_server {
 public:
   slow_server(const tested_backend& on, std::uint32_t waiting) : running_(on.make_loop()) {
@@ -178,19 +179,18 @@ goodput measure(visitors& from) {
 
 HINGE_TEST_CASE("overload: twice the load, and what is served in time is what can be served",
                 chosen_backends) {
-  slow_server server(backend, 4 * most_open);
+  slow_server server(backend, 2 * most_open);
   visitors crowd(server.at());
   const std::uint64_t before = resident();
   const goodput found = measure(crowd);
-  CHECK(found.overloaded >= 0.8 * found.peak);
-  CHECK(resident() - before < 64 * 1024);
-  // Those who wait go with their patience, and then everybody is served.
-  const instant over = now();
+  const std::uint64_t after = resident();
+  // Those who wait go with their patience, and what they leave is done within a second.
   crowd.leave();
-  const std::uint64_t calm = crowd.come({.per_second = 50, .most = 1, .time = second / 5});
-  CHECK(calm >= 8);
-  CHECK(now() - over <= second + second / 5);
+  const std::uint64_t calm = crowd.come({.per_second = 50, .most = 1, .time = second});
   server.end();
+  CHECK(found.overloaded >= 0.8 * found.peak);
+  CHECK(after < before + 64 * 1024);
+  CHECK(calm >= 25);
   CHECK(server.most_seen() <= most_open);
   const loop_counters& counted = server.counters();
   CHECK(counted.accepted == counted.closed_total() + counted.shed);
@@ -202,6 +202,7 @@ HINGE_TEST_CASE("overload: a queue that is longer than the clients' patience ser
   slow_server server(backend, 1000);
   visitors crowd(server.at());
   const goodput found = measure(crowd);
-  CHECK(found.overloaded < 0.8 * found.peak);
   crowd.leave();
+  server.end();
+  CHECK(found.overloaded < 0.8 * found.peak);
 }
