@@ -59,7 +59,7 @@ int uring_accepts::start(const change& wanted) noexcept {
   of.subject = wanted.subject;
   of.bit = std::uint64_t{1} << wanted.subject.slot();
   of.fd = wanted.fd;
-  const int failed = arm(of);
+  const int failed = arm_again(of);
   of.told_armed = failed == 0;
   return failed;
 }
