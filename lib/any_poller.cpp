@@ -1,5 +1,7 @@
 #include <hinge/any_poller.hpp>
 
+#include <hinge/probe.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <string_view>
@@ -45,6 +47,13 @@ result<void> refusal_of(const backend_choice& choice) noexcept {
   return fail("backend", said.view(), first->error().code());
 }
 
+/// The names are literals, and end with a 0.
+void tell_fallback([[maybe_unused]] const backend_choice& choice) noexcept {
+  [[maybe_unused]] const auto refused =
+      std::ranges::find_if(choice.candidates(), &backend_verdict::built);
+  HINGE_PROBE2(fallback, backend_name(refused->which).data(), backend_name(choice.chosen()).data());
+}
+
 }  // namespace
 
 result<void> any_poller::open_preferred(const poller_options& options) noexcept {
@@ -70,6 +79,7 @@ result<void> any_poller::open_preferred(const poller_options& options) noexcept 
     if (!said.usable) continue;
     if (!only) *this = std::move(made);
     choice_ = found;
+    if (found.fell_back()) tell_fallback(found);
     return {};
   }
   choice_ = found;

@@ -1,5 +1,7 @@
 #include <hinge/door_table.hpp>
 
+#include <hinge/probe.hpp>
+
 #include <algorithm>
 #include <optional>
 
@@ -26,12 +28,14 @@ void door_table::arm(change_list& changes, bool room, instant now) noexcept {
   changed_ = false;
   for (std::size_t i = 0; i < doors_.size(); ++i) {
     const std::optional<operation> what = doors_[i].next(room, now);
-    doors_[i].meter().accepts(doors_[i].goes_on(room), doors_[i].socket(), now);
+    const bool exhausted = doors_[i].state() == door_state::exhausted;
+    doors_[i].meter().accepts(doors_[i].goes_on(room), doors_[i].socket(), i, exhausted, now);
     if (!what) continue;
     if (changes.room() == 0) {
       changed_ = true;
       break;
     }
+    if (*what == operation::accept) HINGE_PROBE2(rearm, i, doors_[i].socket().fd());
     const token subject(role::listener, static_cast<std::uint32_t>(i), 0);
     changes.add({.subject = subject, .fd = doors_[i].socket().fd(), .what = *what});
     doors_[i].asked(*what);
@@ -42,7 +46,10 @@ void door_table::arm(change_list& changes, bool room, instant now) noexcept {
 door_failure door_table::fail(std::size_t index, int code, bool arming, instant now,
                               bool freed) noexcept {
   const door_failure came_to = doors_[index].fail(code, arming, now, freed);
-  changed_ = changed_ || came_to == door_failure::died;
+  if (came_to == door_failure::died) {
+    doors_[index].meter().end(now);
+    changed_ = true;
+  }
   recount();
   return came_to;
 }

@@ -239,6 +239,7 @@ void loop_base::close_slot(std::uint32_t slot) noexcept {
 /// An event of a connection that has gone.
 void loop_base::stale(const event& e) noexcept {
   ++counters_.stale_events;
+  HINGE_PROBE3(stale, e.subject.slot(), e.subject.generation(), static_cast<std::uint8_t>(e.kind));
   if (e.kind != event_kind::received || e.buffer == no_buffer) return;
   buffers_.lend(e.buffer);
   unreference(e.buffer);

@@ -55,7 +55,7 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
   if (!stopping_) {
     if (doors_.reserve().is_lent()) {
       if (!doors_.reserve().take_back()) {
-        shed(fd);
+        shed(index, fd);
         return connection_table::no_slot;
       }
       doors_moved();
@@ -74,9 +74,11 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
       return slot;
     }
     ++counters_.closed[static_cast<std::size_t>(why)];
+    HINGE_PROBE5(close, static_cast<std::uint8_t>(why), connection_table::no_slot, fd, 0, 0);
     if (options_.reset_turned_away) sockets::reset_on_close(fd);
   } else {
     ++counters_.shed;
+    HINGE_PROBE2(shed, index, fd);
   }
   close_descriptor(fd, completes_);
   return connection_table::no_slot;
@@ -84,7 +86,8 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
 
 /// A connection has the descriptor that was in reserve, and there is no other one. Nothing is under
 /// way on it, and it is closed at once, so that the next one can have its descriptor.
-void loop_base::shed(int fd) noexcept {
+void loop_base::shed([[maybe_unused]] std::size_t index, int fd) noexcept {
+  HINGE_PROBE2(shed, index, fd);
   ++counters_.shed;
   ++counters_.shed_exhausted;
   ++ended_before_;  // nothing became free by it

@@ -1,5 +1,7 @@
 #include <hinge/telemetry.hpp>
 
+#include <hinge/probe.hpp>
+
 #include <algorithm>
 
 namespace hinge {
@@ -49,13 +51,16 @@ std::optional<std::uint32_t> door_meter::look(const listener& socket) noexcept {
   return waiting;
 }
 
-void door_meter::turn_over(const listener& socket, instant now) noexcept {
+void door_meter::turn_over(const listener& socket, [[maybe_unused]] std::size_t index,
+                           [[maybe_unused]] bool exhausted, instant now) noexcept {
   pausing = !pausing;
   if (pausing) {
+    HINGE_PROBE2(pause, index, exhausted);
     ++pauses;
     paused_at = now;
     return;
   }
+  HINGE_PROBE2(resume, index, now - paused_at);
   const instant length = now - paused_at;
   paused += length;
   if (length >= long_pause) look(socket);

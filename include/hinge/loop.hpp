@@ -5,6 +5,7 @@
 #include <hinge/handler.hpp>
 #include <hinge/loop_base.hpp>
 #include <hinge/poller.hpp>
+#include <hinge/probe.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -229,6 +230,7 @@ inline void loop<P, H>::accepted(const event& e) noexcept {
     slot = table_.insert(e.result, static_cast<std::uint16_t>(e.subject.slot()), peers_[e.buffer],
                          now_);
   }
+  HINGE_PROBE3(accept, e.subject.slot(), slot, e.result);
   if constexpr (has_payload) std::construct_at(payload_array_.data() + slot);
   const connection_id id = table_.id(slot);
   if constexpr (requires { handler_.on_accept(connection{}); }) {

@@ -21,6 +21,7 @@
 #include <hinge/loop_options.hpp>
 #include <hinge/mailbox.hpp>
 #include <hinge/poller.hpp>
+#include <hinge/probe.hpp>
 #include <hinge/slot_list.hpp>
 #include <hinge/socket.hpp>
 #include <hinge/young_connections.hpp>
@@ -101,6 +102,7 @@ protected:
   }
 
   // --- before and after a turn -------------------------------------------------------------
+  /// Fills in the terms of the next turn and returns the changes to go with it.
   std::span<const change> prepare(turn_terms& terms, deadline until, bool completes) noexcept;
   HINGE_API std::span<const change> prepare_slowly(turn_terms& terms) noexcept;
   void measure_work() noexcept;
@@ -124,7 +126,7 @@ protected:
     attention_ = true;
   }
   HINGE_API void doors_moved() noexcept;
-  void shed(int fd) noexcept;
+  void shed(std::size_t index, int fd) noexcept;
   HINGE_API std::uint32_t admit(std::size_t index, int fd, inet_name peer) noexcept;
   void left(std::uint32_t slot) noexcept;
   HINGE_API bool spoke(hot_entry& h) noexcept;
@@ -234,8 +236,7 @@ protected:
   HINGE_API void read_of(std::uint32_t slot, std::uint64_t bytes, std::uint16_t announced) noexcept;
   HINGE_API bool hides_bytes(std::uint32_t slot) noexcept;
   HINGE_API segment_pool::piece take_held(hot_entry& h) noexcept;
-  /// A change failed as if it had not been asked for: a detach (the backend holds nothing then), or
-  /// what there was no room for now (-EAGAIN), and is asked again.
+  /// A change failed as if not asked for: a detach (nothing is held), or -EAGAIN: asked again.
   HINGE_API bool failure_passes(const event& e) noexcept;
   bool ask_again(const event& e, operation failed) noexcept;
   HINGE_API void drop_chain(hot_entry& h, segment_chain& chain) noexcept;
@@ -358,7 +359,6 @@ protected:
   std::thread::id owner_;
 };
 
-/// Fills in the terms of the next turn and returns the changes to go with it.
 [[gnu::always_inline]] inline std::span<const change> loop_base::prepare(turn_terms& terms,
                                                                          deadline until,
                                                                          bool completes) noexcept {
@@ -375,6 +375,7 @@ protected:
 [[gnu::always_inline]] inline void loop_base::release(std::uint32_t slot, bool completes) noexcept {
   hot_entry& h = table_.hot(slot);
   ++counters_.closed[static_cast<std::size_t>(h.cause)];
+  HINGE_PROBE5(close, static_cast<std::uint8_t>(h.cause), slot, h.fd, h.bytes_in, h.bytes_out);
   if (h.has(connection_flag::eventful)) [[unlikely]] {
     release_slowly(slot);
     return;

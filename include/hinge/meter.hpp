@@ -6,6 +6,7 @@
 #include <hinge/time.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -49,9 +50,15 @@ struct door_meter {
   instant longest_lag = 0;
 
   /// Before each turn in which something about the listeners may have changed: whether this one
-  /// accepts from here on.
-  void accepts(bool from_now_on, const listener& socket, instant now) noexcept {
-    if (from_now_on == pausing) turn_over(socket, now);
+  /// accepts from here on. `index` and `exhausted` (rather than that there is no room) are for who
+  /// watches.
+  void accepts(bool from_now_on, const listener& socket, std::size_t index, bool exhausted,
+               instant now) noexcept {
+    if (from_now_on == pausing) turn_over(socket, index, exhausted, now);
+  }
+  /// It has died: nobody waits for it any more.
+  void end(instant now) noexcept {
+    if (std::exchange(pausing, false)) paused += now - paused_at;
   }
   /// Looks at the queue, if the system tells; see listener::waiting().
   HINGE_API std::optional<std::uint32_t> look(const listener& socket) noexcept;
@@ -65,7 +72,8 @@ struct door_meter {
   }
 
 private:
-  HINGE_API void turn_over(const listener& socket, instant now) noexcept;
+  HINGE_API void turn_over(const listener& socket, std::size_t index, bool exhausted,
+                           instant now) noexcept;
 };
 
 }  // namespace hinge
