@@ -1,11 +1,12 @@
 // What a program says on standard error.
 #pragma once
 
-#include <cstdio>
 #include <string>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "output.hpp"
 
 namespace hinge {
 
@@ -13,7 +14,7 @@ namespace hinge {
 template <class... Values>
 void print_error(fmt::format_string<Values...> form, Values&&... values) {
   const std::string text = fmt::format(form, std::forward<Values>(values)...);
-  std::fwrite(text.data(), 1, text.size(), stderr);
+  write_at_once(STDERR_FILENO, text);
 }
 
 }  // namespace hinge

@@ -2,7 +2,8 @@
 #include <hinge/any_poller.hpp>
 #include <hinge/loop.hpp>
 
-#include <cstdio>
+#include <cerrno>
+#include <climits>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -11,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "backend_option.hpp"
+#include "output.hpp"
 #include "print_error.hpp"
 #include "protocols.hpp"
 #include "serve_options.hpp"
@@ -26,10 +28,17 @@ exit_code complain(const std::string& reason) {
   return failed;
 }
 
+/// Where it can't be written, that is told, and the server goes on.
 void print_line(const std::string& text) {
-  // Where it can't be written the server goes on.
-  std::fputs((text + '\n').c_str(), stdout);
-  std::fflush(stdout);
+  static bool cut = false;  // the line before was
+  const int failed = hinge::write_at_once(STDOUT_FILENO, (cut ? "\n" : "") + text + "\n");
+  cut = failed == EAGAIN && text.size() >= PIPE_BUF;
+  if (failed == EAGAIN) {
+    complain("standard output is full: a line is dropped");
+  } else if (failed != 0) {
+    complain(fmt::format("standard output: {}: {}", hinge::errno_name(failed),
+                         hinge::errno_meaning(failed)));
+  }
 }
 
 /// In the words of the command line.

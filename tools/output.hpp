@@ -1,0 +1,51 @@
+// What a serving program says: it neither waits for its reader nor ends with it.
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <string_view>
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+namespace hinge {
+
+/// Writes `text` without waiting and without SIGPIPE, whose disposition stays. 0, or the errno of
+/// what stopped it: EAGAIN, the reader is slow, and the rest is dropped. poll(2) promises room for
+/// PIPE_BUF bytes, which is why no flag of the descriptor, that others share, has to change.
+inline int write_at_once(int fd, std::string_view text) noexcept {
+  sigset_t broken_pipe;
+  sigset_t before;
+  sigset_t pending;
+  sigemptyset(&broken_pipe);
+  sigaddset(&broken_pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
+  int failed = 0;
+  while (!text.empty() && failed == 0) {
+    pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
+    const int ready = ::poll(&room, 1, 0);
+    if (ready < 0 && errno == EINTR) continue;
+    const ssize_t written =
+        ready == 1 ? ::write(fd, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF)) : -1;
+    if (written >= 0) {
+      text.remove_prefix(static_cast<std::size_t>(written));
+    } else if (ready == 0) {
+      failed = EAGAIN;
+    } else if (errno != EINTR) {
+      failed = errno;
+    }
+  }
+  // A SIGPIPE of the write is for this thread; it was not pending before, or it stays.
+  if (failed == EPIPE && sigismember(&before, SIGPIPE) == 0 && sigpending(&pending) == 0 &&
+      sigismember(&pending, SIGPIPE) == 1) {
+    int number = 0;
+    sigwait(&broken_pipe, &number);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return failed;
+}
+
+}  // namespace hinge
