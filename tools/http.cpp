@@ -15,7 +15,7 @@ struct answer {
   std::size_t head = 0;  // bytes of the text before the body
 };
 
-answer make_answer(status what, persistence how) {
+answer make_answer(status what, persistence how, std::string_view type, std::string_view page) {
   static constexpr std::array<std::string_view, statuses> lines = {
       "",
       "200 OK",
@@ -24,6 +24,7 @@ answer make_answer(status what, persistence how) {
       "431 Request Header Fields Too Large",
       "501 Not Implemented",
       "505 HTTP Version Not Supported",
+      "404 Not Found",
   };
   static constexpr std::array<std::string_view, 3> connections = {"", "Connection: keep-alive\r\n",
                                                                   "Connection: close\r\n"};
@@ -32,8 +33,8 @@ answer make_answer(status what, persistence how) {
   answer made;
   made.text = "HTTP/1.1 " + line + "\r\n";
   if (what == status::method) made.text += "Allow: GET, HEAD\r\n";
-  made.text +=
-      "Content-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+  made.text.append("Content-Type: ").append(type);
+  made.text += "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
   made.text += connections[static_cast<std::size_t>(how)];
   made.text += "\r\n";
   made.head = made.text.size();
@@ -46,7 +47,8 @@ const answer& answer_of(status what, persistence how) {
     std::array<std::array<answer, 3>, statuses> made;
     for (std::size_t s = 0; s < statuses; ++s)
       for (std::size_t p = 0; p < 3; ++p)
-        made[s][p] = make_answer(static_cast<status>(s), static_cast<persistence>(p));
+        made[s][p] =
+            make_answer(static_cast<status>(s), static_cast<persistence>(p), "text/plain", page);
     return made;
   }();
   return all[static_cast<std::size_t>(what)][static_cast<std::size_t>(how)];
@@ -84,18 +86,18 @@ std::string_view trim(std::string_view text) {
 
 }  // namespace
 
-status request::read(std::string_view line) {
+status request::read(std::string_view line, const site* of) {
   if (line.size() < 2 || line[line.size() - 2] != '\r') return status::bad;
   line.remove_suffix(2);
   if (method == http::method::none) {
-    if (!line.empty()) return read_request_line(line);
+    if (!line.empty()) return read_request_line(line, of);
     bytes = 0;  // an empty line before a request is ignored (RFC 9112, 2.2)
     return status::none;
   }
   return line.empty() ? end() : read_field(line);
 }
 
-status request::read_request_line(std::string_view line) {
+status request::read_request_line(std::string_view line, const site* of) {
   const std::size_t first = line.find(' ');
   const std::size_t last = line.rfind(' ');
   if (first == last) return status::bad;  // none, or one
@@ -111,6 +113,7 @@ status request::read_request_line(std::string_view line) {
     return status::bad;
   if (version[5] != '1') return status::version;
   version_1_1 = version[7] != '0';
+  elsewhere = of != nullptr && target.substr(0, target.find('?')) != of->target;
   if (name == "GET") {
     method = http::method::get;
   } else if (name == "HEAD") {
@@ -167,7 +170,8 @@ status request::end() const {
   if (version_1_1 && !host) return status::bad;
   if (encoding && (length || !version_1_1)) return status::bad;
   if (method == http::method::other) return status::method;
-  return encoding ? status::encoding : status::ok;
+  if (encoding) return status::encoding;
+  return elsewhere ? status::missing : status::ok;
 }
 
 bool request::persists() const noexcept {
@@ -176,7 +180,7 @@ bool request::persists() const noexcept {
   return version_1_1 || keep_alive;
 }
 
-outcome session::receive(std::string_view bytes, std::string& answers, bool last) {
+outcome session::receive(std::string_view bytes, std::string& answers, bool last, const site* of) {
   while (!bytes.empty()) {
     const auto skipped = std::min<std::uint64_t>(body_left_, bytes.size());
     body_left_ -= skipped;
@@ -195,17 +199,21 @@ outcome session::receive(std::string_view bytes, std::string& answers, bool last
         line_ = std::make_unique<std::string>(piece);
       }
       if (end == bytes.npos) break;
-      found = request_.read(line_ != nullptr ? *line_ : piece);
+      found = request_.read(line_ != nullptr ? *line_ : piece, of);
       line_.reset();
     }
     if (found == status::none) continue;
 
-    const bool understood = found == status::ok || found == status::method;
+    const bool understood =
+        found == status::ok || found == status::method || found == status::missing;
     const bool persists = understood && !last && request_.persists();
     const persistence how = !persists               ? persistence::close
                             : !request_.version_1_1 ? persistence::keep_alive
                                                     : persistence::implied;
-    const answer& reply = answer_of(found, how);
+    answer own;
+    const bool of_site = of != nullptr && found == status::ok;
+    if (of_site) own = make_answer(found, how, of->type, of->page());
+    const answer& reply = of_site ? own : answer_of(found, how);
     const bool head = request_.method == method::head;
     answers.append(reply.text, 0, head ? reply.head : reply.text.size());
     const request answered = std::exchange(request_, {});

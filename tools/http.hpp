@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,14 +22,21 @@ inline constexpr std::size_t answer_growth = 8;
 inline constexpr std::size_t longest_answer = 256;
 
 enum class method : std::uint8_t { none, get, head, other };
-enum class status : std::uint8_t { none, ok, bad, method, too_large, encoding, version };
-inline constexpr std::size_t statuses = 7;
+enum class status : std::uint8_t { none, ok, bad, method, too_large, encoding, version, missing };
+inline constexpr std::size_t statuses = 8;
 
 /// What to do with the connection once the answers are sent.
 enum class outcome : std::uint8_t {
   open,    ///< more requests may come
   finish,  ///< close; the client has nothing under way
   linger,  ///< end the sending side and discard what the client still sends
+};
+
+/// One page in place of the fixed one: any other target gets 404.
+struct site {
+  std::string_view target;  ///< "/metrics"; what follows a '?' is ignored
+  std::string_view type;    ///< Content-Type
+  std::function<std::string()> page;
 };
 
 /// The head of one request, line by line.
@@ -43,14 +51,16 @@ struct request {
   bool expects : 1 = false;
   bool close : 1 = false;
   bool keep_alive : 1 = false;
+  bool elsewhere : 1 = false;  ///< not the site's target
 
-  /// Takes a line with its end. `none` while lines follow; otherwise what to answer.
-  status read(std::string_view line);
+  /// Takes a line with its end. `none` while lines follow; otherwise what to answer. Null: every
+  /// target is there.
+  status read(std::string_view line, const site* of = nullptr);
   /// After `ok` or `method`: whether the answer leaves the connection open.
   bool persists() const noexcept;
 
 private:
-  status read_request_line(std::string_view line);
+  status read_request_line(std::string_view line, const site* of);
   status read_field(std::string_view line);
   status read_length(std::string_view value);
   void read_connection(std::string_view value);
@@ -68,7 +78,9 @@ class session {
 public:
   /// Reads the next bytes of the stream, cut anywhere, and appends the answers that they complete;
   /// with `last` the first of them closes. Anything but `open` is the session's end.
-  outcome receive(std::string_view bytes, std::string& answers, bool last = false);
+  /// The answers of a site can be long: ask for one at a time, with `last`.
+  outcome receive(std::string_view bytes, std::string& answers, bool last = false,
+                  const site* of = nullptr);
 
   /// Nothing of a request has been read since the last one ended.
   bool between_requests() const noexcept { return request_.bytes == 0 && body_left_ == 0; }

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include <fmt/format.h>
 
@@ -64,17 +65,26 @@ public:
   };
 
   void on_data(connection peer, std::span<std::byte> bytes) {
-    payload& state = peer.payload<payload>();
+    answer(peer, peer.payload<payload>(), bytes, nullptr);
+  }
+
+  void on_end(connection peer) const { peer.close(); }
+
+  void on_drain(connection peer) const { end_idle(peer, peer.payload<payload>()); }
+
+protected:
+  /// With a site each connection has one answer.
+  void answer(connection peer, payload& state, std::span<std::byte> bytes, const http::site* of) {
     if (state.linger_until != 0) {
       if (peer.loop().now() >= state.linger_until) peer.abort();
       return;
     }
     answers_.clear();
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    const http::outcome then = state.session.receive(text, answers_, peer.loop().stopping());
-    const auto answer = std::as_bytes(std::span(answers_));
-    if (then == http::outcome::finish ? !peer.finish(answer)
-                                      : !answer.empty() && !peer.send(answer)) {
+    const http::outcome then =
+        state.session.receive(text, answers_, of != nullptr || peer.loop().stopping(), of);
+    const auto all = std::as_bytes(std::span(answers_));
+    if (then == http::outcome::finish ? !peer.finish(all) : !all.empty() && !peer.send(all)) {
       peer.abort();
     } else if (then == http::outcome::linger) {
       // A close would reset what the client still sends, and the reset destroy the answer on its
@@ -86,16 +96,46 @@ public:
     }
   }
 
-  void on_end(connection peer) const { peer.close(); }
-
-  void on_drain(connection peer) const {
-    const payload& state = peer.payload<payload>();
+  static void end_idle(connection peer, const payload& state) {
     if (peer.bytes_in() != 0 && state.linger_until == 0 && state.session.between_requests())
       peer.close();
   }
 
 private:
   std::string answers_;  // of the running on_data
+};
+
+/// Another protocol, and on one listener the loop's figures for Prometheus.
+template <class Protocol>
+class with_metrics : public Protocol {
+  // Its own answers, and what it does with them.
+  struct page : public web {
+    using web::answer;
+    using web::end_idle;
+  };
+  static constexpr bool is_web = std::is_base_of_v<web, Protocol>;
+
+public:
+  using payload = web::payload;  // also of a protocol that has none
+
+  std::size_t metrics_listener = 0;
+  http::site site;
+
+  void on_data(connection peer, std::span<std::byte> bytes) {
+    if (peer.listener() != metrics_listener) return Protocol::on_data(peer, bytes);
+    page_.answer(peer, peer.template payload<payload>(), bytes, &site);
+  }
+  void on_end(connection peer) const {
+    if constexpr (requires(Protocol & p) { p.on_end(peer); }) return Protocol::on_end(peer);
+    peer.close();
+  }
+  void on_drain(connection peer) const {
+    if (is_web || peer.listener() == metrics_listener)
+      page::end_idle(peer, peer.template payload<payload>());
+  }
+
+private:
+  page page_;
 };
 
 }  // namespace hinge::serve

@@ -1,6 +1,8 @@
 // hinge-serve: echo, discard or a small page of HTTP on the addresses that it is told.
 #include <hinge/any_poller.hpp>
 #include <hinge/loop.hpp>
+#include <hinge/prometheus.hpp>
+#include <hinge/telemetry.hpp>
 
 #include <cerrno>
 #include <climits>
@@ -76,6 +78,28 @@ poller_in_use poller_of(const hinge::any_poller& opened, const hinge::backend_li
           opened.limits().requests};
 }
 
+/// The snapshot as text; the room grows until it fits.
+std::string metrics_of(hinge::loop_base& loop, std::string_view backend) {
+  hinge::telemetry seen(loop);
+  seen.backend = backend;
+  std::string text(hinge::prometheus_text(seen, {}), '\0');
+  hinge::prometheus_text(seen, text);
+  return text;
+}
+
+/// One listener more, which is open to everybody who reaches it. Its index, or no listener's.
+template <class Loop>
+hinge::result<void> add_metrics(Loop& loop, const hinge::address& where, std::string_view backend) {
+  const auto index = loop.listen(where);
+  if (!index) return hinge::fail(index.error());
+  loop.handler().metrics_listener = *index;
+  loop.handler().site = {
+      .target = "/metrics",
+      .type = hinge::prometheus_content_type,
+      .page = [&loop, name = std::string(backend)] { return metrics_of(loop, name); }};
+  return {};
+}
+
 template <class Protocol>
 exit_code serve(const serve_options& options) {
   hinge::result<hinge::any_poller> poller = hinge::any_poller::of(options.backends);
@@ -87,6 +111,9 @@ exit_code serve(const serve_options& options) {
   if (const auto listening = listen(loop, options); !listening)
     return complain(listening.error().text());
   const poller_in_use used = poller_of(loop.poller(), options.backends);
+  if constexpr (requires { loop.handler().metrics_listener; })
+    if (const auto added = add_metrics(loop, *options.metrics, used.name); !added)
+      return complain(added.error().text());
 
   const hinge::nanoseconds wait = options.limits.drain_timeout;
   const auto drain_wait = wait.count() == 0 ? hinge::nanoseconds::max() : wait;
@@ -110,6 +137,11 @@ exit_code serve(const serve_options& options) {
   return broken == 0 ? served : complain(hinge::error("turn", used.name, -broken).text());
 }
 
+template <class Protocol>
+exit_code serve_protocol(const serve_options& options) {
+  return options.metrics ? serve<with_metrics<Protocol>>(options) : serve<Protocol>(options);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -118,11 +150,11 @@ int main(int argc, char** argv) try {
   const auto& options = std::get<serve_options>(read);
   switch (options.protocol) {
     case protocol_name::echo:
-      return serve<echo>(options);
+      return serve_protocol<echo>(options);
     case protocol_name::discard:
-      return serve<discard>(options);
+      return serve_protocol<discard>(options);
     case protocol_name::http:
-      return serve<web>(options);
+      return serve_protocol<web>(options);
   }
   return usage;
 } catch (const std::system_error& wrong) {

@@ -279,6 +279,11 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
   add_networks(line, "--deny", "who may not; the longest prefix decides", denied);
   add_admission(line, options.admission, options.limits);
   add_limits(line, options.limits);
+  line.option("--metrics", "ADDR", "serve /metrics for Prometheus there, as --listen",
+              [&](const auto& text) {
+                options.metrics = listen_address(text);
+                options.limits.work_clock = now;
+              });
   line.flag("--stats-json", options.stats_json, "print all counters at the end, as SIGUSR1 does");
   line.flag("--json", as_json, "with --backend list: print it as JSON");
   try {

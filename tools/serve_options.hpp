@@ -8,6 +8,7 @@
 #include <hinge/loop_options.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -29,6 +30,7 @@ struct serve_options {
   listener_options door;
   door_options admission;  ///< whom each listener lets in
   loop_options limits;
+  std::optional<address> metrics;  ///< where /metrics is served, beside
   bool stats_json = false;
 };
 

@@ -299,3 +299,24 @@ TEST_CASE("answers are bounded by what was read") {
   CHECK(talk("\n").answers.size() <= http::longest_answer);
   CHECK(talk(std::string(9000, 'x')).answers.size() <= http::longest_answer);
 }
+
+TEST_CASE("a site has one page, made when it is asked for") {
+  int made = 0;
+  const http::site site{.target = "/figures", .type = "text/x", .page = [&] {
+                          return "page " + std::to_string(++made) + "\n";
+                        }};
+  const auto answered = [&](const std::string& target) {
+    std::string answers;
+    http::session session;
+    CHECK(session.receive("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n", answers, true, &site) ==
+          http::outcome::finish);
+    return answers;
+  };
+  CHECK(answered("/figures") ==
+        "HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nContent-Length: 7\r\nConnection: "
+        "close\r\n\r\npage 1\n");
+  CHECK(answered("/figures?x").ends_with("page 2\n"));
+  CHECK(answered("/figures/").starts_with("HTTP/1.1 404 Not Found\r\n"));
+  CHECK(answered("/").starts_with("HTTP/1.1 404 Not Found\r\n"));
+  CHECK(made == 2);
+}
