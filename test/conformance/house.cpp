@@ -26,7 +26,7 @@ house::house(const tested_backend& on, script does, loop_options options, std::s
 }
 
 house::~house() {
-  CHECK(wrong_in_accounts(base()) == "");
+  if (running) CHECK(wrong_in_accounts(base()) == "");
   running.reset();
   CHECK(where.violations() == "");
 }
