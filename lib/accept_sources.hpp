@@ -63,6 +63,8 @@ struct accept_sources {
   result<void> open_sources(const char* call, const poller_options& options) noexcept {
     if (options.accepts_per_turn == 0 || options.accepts_per_turn >= no_buffer)
       return fail(call, "accepts_per_turn must be from 1 to 65534", EINVAL);
+    if (options.accepting == accept_sharing::first_come)
+      return fail(call, "accept_sharing::first_come is io_uring's", EOPNOTSUPP);
     accept_slots = options.accepts_per_turn;
     peers.reset(new (std::nothrow) inet_name[options.accepts_per_turn]);
     if (!peers) return fail(call, "memory for peers", ENOMEM);
@@ -104,14 +106,14 @@ struct accept_sources {
   /// An accept that failed. True when there is no use in another one now.
   [[gnu::noinline]] bool accept_failed(accept_source& source, int code, event*& out) noexcept {
     const accept_class failed = classify_accept_error(-code);
-    if (failed == accept_class::drained) return true;
-    const bool more = failed == accept_class::retry;
+    const bool drained = failed == accept_class::drained;  // by others who share the listener
+    const bool more = drained || failed == accept_class::retry;
     *out++ = {.subject = source.subject,
               .result = code,
               .kind = event_kind::accepted,
               .more = static_cast<std::uint8_t>(more)};
     if (!more) stop_accepting(source);
-    return !more;
+    return drained || !more;
   }
 
   /// Accepts what its policy allows, within `room`; writes to `out` and returns its new end.

@@ -128,13 +128,13 @@ void loop_base::begin_drain(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
   if (h.state != connection_state::open) return;
   if (h.queued == 0) {
-    doom(slot, local_end(h));
+    doom(slot, h.local_end());
     return;
   }
   if (completes_) take_back_send(slot, h);
   no_longer_half_closed(slot, h);
   h.state = connection_state::draining;
-  h.cause = local_end(h);
+  h.cause = h.local_end();
   h.clear(connection_flag::above_high | connection_flag::user_paused);
   table_.cold(slot).since = now_;
   deadline_moved(slot, options_.drain_timeout);
@@ -197,7 +197,7 @@ bool loop_base::send_completing(std::uint32_t slot, std::span<const std::byte> b
   h.last_activity = table_.cold(slot).since = now_;
   if (last) {
     h.state = connection_state::draining;
-    h.cause = local_end(h);
+    h.cause = h.local_end();
   }
   if (h.has(connection_flag::grown)) {
     deadline_moved(slot, options_.write_stall_timeout);

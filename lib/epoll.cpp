@@ -22,6 +22,8 @@ namespace hinge {
 namespace {
 
 constexpr std::uint32_t most_kernel_events = 512;
+// Connections after which one of several pollers lets the others be asked first.
+constexpr std::uint32_t taken_at_front = 16;
 constexpr std::uint32_t connection_events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 /// The kernel's bits as ours, without a branch.
@@ -44,11 +46,15 @@ struct epoll_poller::state : accept_sources<epoll_poller::state> {
 
   unique_fd epoll;
   unique_fd wake;
+  bool exclusive = false;               // others share the listeners
+  std::uint32_t taken_since_front = 0;  // connections since the last step_back()
   std::array<epoll_event, most_kernel_events> ready;
 
   event* apply(const change& wanted, event* out) noexcept;
   int start_accepting(const change& wanted) noexcept;
+  int watch(int fd, token subject) noexcept;
   void disarm(const accept_source& source) noexcept;
+  event* step_back(event* out) noexcept;
   std::uint64_t reported_listeners(int count) const noexcept;
 };
 
@@ -62,6 +68,7 @@ result<void> epoll_poller::open(const poller_options& options) noexcept {
   if (!made) return fail("open epoll", "memory for events", ENOMEM);
   if (result<void> opened = made->open_sources("open epoll", options); !opened) return opened;
 
+  made->exclusive = options.accepting == accept_sharing::exclusive;
   const int epoll = sys::epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return fail("epoll_create1", "EPOLL_CLOEXEC", -epoll);
   made->epoll.reset(epoll);
@@ -86,14 +93,35 @@ poller_limits epoll_poller::limits() const noexcept { return {.peers = state_->p
 
 int epoll_poller::state::start_accepting(const change& wanted) noexcept {
   if (const int refused = may_start(wanted); refused < 0) return refused;
-  epoll_event level{.events = EPOLLIN, .data = {.u64 = wanted.subject.bits()}};
-  const int added = sys::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wanted.fd, &level);
+  const int added = watch(wanted.fd, wanted.subject);
   if (added == 0) started(wanted);
   return added;
 }
 
+int epoll_poller::state::watch(int fd, token subject) noexcept {
+  epoll_event level{.events = EPOLLIN, .data = {.u64 = subject.bits()}};
+  if (exclusive) level.events |= EPOLLEXCLUSIVE;
+  return sys::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &level);
+}
+
 void epoll_poller::state::disarm(const accept_source& source) noexcept {
   sys::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, source.fd, nullptr);
+}
+
+/// The kernel wakes the first of those who share a listener that waits: without this, always the
+/// same one. What can't be registered again is told as an accept that failed; one a turn.
+[[gnu::noinline]] event* epoll_poller::state::step_back(event* out) noexcept {
+  taken_since_front = 0;
+  for (accept_source& source : sources) {
+    if (!source.armed) continue;
+    disarm(source);
+    const int failed = watch(source.fd, source.subject);
+    if (failed == 0) continue;
+    source.armed = false;
+    *out++ = {.subject = source.subject, .result = failed, .kind = event_kind::accepted};
+    break;
+  }
+  return out;
 }
 
 event* epoll_poller::state::apply(const change& wanted, event* out) noexcept {
@@ -148,11 +176,14 @@ int epoll_poller::turn(std::span<const change> changes, std::span<event> events,
   int wait = terms.until.is_never() || terms.until.is_immediate()
                  ? terms.until.milliseconds_from(terms.now)
                  : terms.until.milliseconds_from(now());
+  if (s.taken_since_front >= taken_at_front) [[unlikely]]
+    out = s.step_back(out);
   if (!changes.empty()) [[unlikely]] {
     if (events.size() < changes.size() + least_event_room) return -EINVAL;
     for (const change& wanted : changes) out = s.apply(wanted, out);
-    if (out != events.data()) wait = 0;
   }
+  if (out != events.data()) [[unlikely]]
+    wait = 0;
   const auto room = static_cast<std::uint32_t>(events.data() + events.size() - out);
   const std::uint32_t accept_room = std::min(std::min(terms.accept_room, s.accept_slots), room / 2);
   const std::uint32_t most = std::min(room - accept_room, most_kernel_events);
@@ -190,6 +221,7 @@ int epoll_poller::turn(std::span<const change> changes, std::span<event> events,
               ? s.serve(*source, since_last, accept_room, out, used)
               : s.serve_several(s.reported_listeners(count), since_last, accept_room, out, used);
     s.accepted = used + 1;
+    if (s.exclusive) s.taken_since_front += used;
   }
   return static_cast<int>(out - events.data());
 }

@@ -35,7 +35,8 @@ loop_base::~loop_base() {
   if (waits_for_descriptor_) descriptor_waiters::remove(this);
 }
 
-result<loop_options> loop_base::check(loop_options options) noexcept {
+result<loop_options> loop_options::resolved() const noexcept {
+  loop_options options = *this;
   const auto refuse = [](const char* what) { return fail("open loop", what, EINVAL); };
   if (options.accepts_per_turn == 0) return refuse("accepts_per_turn is 0");
   if (options.events_per_turn < options.accepts_per_turn + least_event_room)

@@ -1,5 +1,6 @@
 // The listeners of a loop: armed, paused for want of room or descriptors, detached, buried.
 
+#include <hinge/accept_error.hpp>
 #include <hinge/loop_base.hpp>
 
 #include <cassert>
@@ -32,7 +33,7 @@ void loop_base::set_door(std::size_t index, const door_options& options) noexcep
   assert(index < doors_.size());
   doors_[index].set(options);
   const bool counted_before = gated_;
-  gated_ = options_.source.limits();
+  gated_ = options_.source.limits() || handover_.give != nullptr;
   for (const door& each : doors_) gated_ = gated_ || each.options().limits();
   doors_moved();
   if (!gated_ || counted_before) return;
@@ -67,6 +68,8 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
     if (meter_.measures()) doors_[index].meter().accepted_in(counters_.turns, meter_.last_work);
     source_limits* const sources = options_.source.limits() ? &sources_ : nullptr;
     if (gated_) why = doors_[index].admit(sources, fd, peer, now_);
+    if (why == close_cause::none && handover_.give != nullptr)
+      return give_away(doors_[index], index, fd, peer);
     if (why == close_cause::none) {
       assert(table_.available() != 0);
       const std::uint32_t slot = table_.insert(fd, static_cast<std::uint16_t>(index), peer, now_);
@@ -97,8 +100,52 @@ void loop_base::shed([[maybe_unused]] std::size_t index, int fd) noexcept {
   doors_moved();
 }
 
+void loop_base::take_part(const handover& in) noexcept {
+  handover_ = in;
+  gated_ = gated_ || in.give != nullptr;
+  doors_moved();
+}
+
+void loop_base::accept_at_most(std::uint32_t connections) noexcept {
+  options_.accepts_per_turn = connections;
+  if ((options_.accepts_per_turn == 0) != doors_paused_) attention_ = true;
+}
+
+/// Let in, and somebody else's: nothing counts it here any more.
+std::uint32_t loop_base::give_away(door& d, std::size_t index, int fd, inet_name peer) noexcept {
+  d.leave(true);
+  if (options_.source.limits()) sources_.leave(peer);
+  if (handover_.give(handover_.whom,
+                     {.peer = peer, .fd = fd, .listener = static_cast<std::uint16_t>(index)})) {
+    ++counters_.handed_over;
+  } else {
+    ++counters_.shed;
+    close_descriptor(fd, completes_);
+  }
+  return connection_table::no_slot;
+}
+
+/// Returns its slot, or no_slot: the loop stops, and it is shed.
+std::uint32_t loop_base::take_in(const handed_connection& given) noexcept {
+  ++counters_.accepted;
+  if (!stopping_) {
+    assert(table_.available() != 0);
+    const std::uint32_t slot = table_.insert(given.fd, given.listener, given.peer, now_);
+    table_.hot(slot).set(connection_flag::counted);
+    return slot;
+  }
+  ++counters_.shed;
+  close_descriptor(given.fd, completes_);
+  if (handover_.inbox->ended()) handover_.by->wake();
+  return connection_table::no_slot;
+}
+
 /// A counted connection has ended.
 void loop_base::left(std::uint32_t slot) noexcept {
+  if (handover_.inbox != nullptr) {
+    if (handover_.inbox->ended()) handover_.by->wake();
+    return;
+  }
   hot_entry& h = table_.hot(slot);
   doors_[h.listener].leave(h.has(connection_flag::pending));
   h.clear(connection_flag::pending);
@@ -146,7 +193,8 @@ door_failure loop_base::accept_failed(std::size_t index, int code, bool arming) 
   // A descriptor that was closed in this very turn, before the listener is heard, counts already.
   const bool freed = counters_.accepted - table_.size() != ended_before_;
   const door_failure failed = doors_.fail(index, code, arming, now_, freed);
-  if (failed == door_failure::passed) ++counters_.accept_retries;
+  if (failed == door_failure::passed)
+    ++(sockets::would_block(code) ? counters_.accept_misses : counters_.accept_retries);
   if (failed == door_failure::died) ++counters_.listeners_died;
   if (failed == door_failure::paused || failed == door_failure::began) {
     ++counters_.accept_exhausted;

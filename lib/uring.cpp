@@ -26,9 +26,7 @@ namespace hinge {
 
 struct uring_poller::state {
   state(const uring_options& chosen) noexcept
-      : options(chosen),
-        accepts(ring, chosen.accept_one),
-        connections(ring, buffers, chosen.receive) {}
+      : options(chosen), accepts(ring), connections(ring, buffers, chosen.receive) {}
   ~state();
 
   // Both outlive the ring, which writes into the one and polls the other.
@@ -79,6 +77,8 @@ result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
   if (wanted.receive_buffer_bytes == 0 || wanted.receive_buffer_bytes > 0x4000'0000)
     return refuse("ring_buffer_bytes must be from 1 to 1 GiB");
   if (wanted.connections > token::max_slots) return refuse("connections must be at most 16777216");
+  if (wanted.accepting == accept_sharing::exclusive)
+    return fail("open io_uring", "accept_sharing::exclusive is epoll's", EOPNOTSUPP);
   accept_slots = wanted.accepts_per_turn;
   if (!connections.open(wanted.connections))
     return fail("open io_uring", "memory for connections", ENOMEM);
@@ -90,7 +90,7 @@ result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
   if (result<void> opened = ring.open(options, 2 * wanted.connections + max_listeners, buffers);
       !opened)
     return opened;
-  if (!accepts.open(wanted.accepts_per_turn, ring.raw().cq.ring_entries))
+  if (!accepts.open(wanted, ring.raw().cq.ring_entries))
     return fail("open io_uring", "memory for accepted connections", ENOMEM);
   return {};
 }

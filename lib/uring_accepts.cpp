@@ -18,12 +18,13 @@ uring_accepts::~uring_accepts() {
     while (of.first_held != none) sys::close(take_held(of));
 }
 
-bool uring_accepts::open(std::uint32_t accepts_per_turn, std::uint32_t completions) noexcept {
-  enough_held_ = accepts_per_turn;
+bool uring_accepts::open(const poller_options& options, std::uint32_t completions) noexcept {
+  one_at_a_time_ = options.accepting == accept_sharing::first_come;
+  enough_held_ = options.accepts_per_turn;
   // A harvest, and what comes while the requests are being cancelled.
   most_held_ = enough_held_ + 2 * completions;
-  if (!peers_.open(accepts_per_turn) || !held_connections_.open(most_held_)) return false;
-  std::uninitialized_fill_n(peers_.data(), accepts_per_turn, inet_name{});
+  if (!peers_.open(options.accepts_per_turn) || !held_connections_.open(most_held_)) return false;
+  std::uninitialized_fill_n(peers_.data(), options.accepts_per_turn, inet_name{});
   return true;
 }
 

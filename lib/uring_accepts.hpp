@@ -21,15 +21,14 @@ namespace hinge {
 
 class uring_accepts {
 public:
-  uring_accepts(uring_ring& ring, bool one_at_a_time) noexcept
-      : ring_(ring), one_at_a_time_(one_at_a_time) {}
+  explicit uring_accepts(uring_ring& ring) noexcept : ring_(ring) {}
   ~uring_accepts();
   uring_accepts(const uring_accepts&) = delete;
   uring_accepts& operator=(const uring_accepts&) = delete;
 
   /// Room for the names of a turn's connections, and to hold what a completion queue can. False:
   /// no memory.
-  bool open(std::uint32_t accepts_per_turn, std::uint32_t completions) noexcept;
+  bool open(const poller_options& options, std::uint32_t completions) noexcept;
   const inet_name* peers() const noexcept { return peers_.data(); }
 
   // --- changes: 0 or -errno ------------------------------------------------------------------
@@ -109,7 +108,7 @@ private:
   }
 
   uring_ring& ring_;
-  const bool one_at_a_time_;
+  bool one_at_a_time_ = false;  // others share the listeners
   std::uint32_t room_ = 0;
   std::uint32_t told_ = 0;
   std::uint32_t held_ = 0;

@@ -1,6 +1,7 @@
 // What hinge-serve can speak: handlers of a loop.
 #pragma once
 
+#include <hinge/accept_error.hpp>
 #include <hinge/error.hpp>
 #include <hinge/handler.hpp>
 

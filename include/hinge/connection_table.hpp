@@ -95,6 +95,10 @@ struct alignas(64) hot_entry {
   bool has(std::uint32_t bits) const noexcept { return (flags & bits) != 0; }
   void set(std::uint32_t bits) noexcept { flags |= bits; }
   void clear(std::uint32_t bits) noexcept { flags &= ~bits; }
+  /// What it is when the handler ends it.
+  close_cause local_end() const noexcept {
+    return has(connection_flag::peer_ended) ? close_cause::peer_closed : close_cause::local_close;
+  }
 };
 static_assert(sizeof(hot_entry) == 64);
 

@@ -63,6 +63,8 @@ private:
   void dispatch_connection(const event& e) noexcept;
   void accepted(const event& e) noexcept;
   std::uint32_t accepted_unusually(const event& e) noexcept;
+  void begin(std::uint32_t slot) noexcept;
+  void take_handed() noexcept;
   void first_turn(connection_id id) noexcept;
   void door_failed(std::size_t index, int code, bool arming) noexcept;
   void ready(std::uint32_t slot, hot_entry& h, const event& e) noexcept;
@@ -126,7 +128,7 @@ loop(P, H) -> loop<P, H>;
 
 template <poller P, handler H>
 result<void> loop<P, H>::open(const loop_options& options) noexcept {
-  const result<loop_options> checked = check(options);
+  const result<loop_options> checked = options.resolved();
   if (!checked) return fail(checked);
   if (result<void> opened = poller_.open(checked->poller_part()); !opened) return opened;
   // A turn that can't wait tells the poller's time, which is virtual in a simulator.
@@ -231,6 +233,11 @@ inline void loop<P, H>::accepted(const event& e) noexcept {
                          now_);
   }
   HINGE_PROBE3(accept, e.subject.slot(), slot, e.result);
+  begin(slot);
+}
+
+template <poller P, handler H>
+[[gnu::always_inline]] inline void loop<P, H>::begin(std::uint32_t slot) noexcept {
   if constexpr (has_payload) std::construct_at(payload_array_.data() + slot);
   const connection_id id = table_.id(slot);
   if constexpr (requires { handler_.on_accept(connection{}); }) {
@@ -239,6 +246,14 @@ inline void loop<P, H>::accepted(const event& e) noexcept {
     if (!alive(id)) return;
   }
   first_turn(id);
+}
+
+/// What another loop has accepted for this one.
+template <poller P, handler H>
+[[gnu::noinline]] void loop<P, H>::take_handed() noexcept {
+  handed_connection next;
+  while (handover_.inbox->take(next))
+    if (const std::uint32_t slot = take_in(next); slot != connection_table::no_slot) begin(slot);
 }
 
 /// Whatever is more than a connection on a listener that works and lets in everybody.
@@ -253,7 +268,7 @@ std::uint32_t loop<P, H>::accepted_unusually(const event& e) noexcept {
 
 /// Reads what may be there already; only what is left open after that is told to the backend.
 template <poller P, handler H>
-inline void loop<P, H>::first_turn(connection_id id) noexcept {
+[[gnu::always_inline]] inline void loop<P, H>::first_turn(connection_id id) noexcept {
   hot_entry& h = table_.hot(id.slot);
   if (poller_.completes()) {
     receive_again(id.slot, h);
@@ -300,6 +315,7 @@ template <poller P, handler H>
 void loop<P, H>::woken() noexcept {
   if (freed_elsewhere_.exchange(false, std::memory_order_acquire))
     doors_.descriptor_freed(now_, want_end::freed_elsewhere);
+  if (handover_.inbox != nullptr) take_handed();
   for (mailbox::function& task : mailbox_.take()) {
     task();
     settle_seldom();

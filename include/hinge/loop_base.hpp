@@ -9,8 +9,8 @@
 // any more (a receive, the last bytes, a close) becomes a change at once, and counts as asked.
 #pragma once
 
-#include <hinge/accept_error.hpp>
 #include <hinge/change_list.hpp>
+#include <hinge/connection_inbox.hpp>
 #include <hinge/connection_table.hpp>
 #include <hinge/descriptor_waiters.hpp>
 #include <hinge/door_table.hpp>
@@ -55,6 +55,10 @@ public:
                                        const listener_options& options = {}) noexcept;
   /// Whom that listener lets in, from the next connection on. The loop's thread, or before run().
   HINGE_API void set_door(std::size_t index, const door_options& options) noexcept;
+  /// What it has to do with another loop's accepting. Before run().
+  HINGE_API void take_part(const handover& in) noexcept;
+  /// In place of accepts_per_turn, up to that; 0: the listeners pause. The loop's thread.
+  HINGE_API void accept_at_most(std::uint32_t connections) noexcept;
   std::size_t listeners() const noexcept { return doors_.size(); }
   /// That listener; it stays there, closed, after it has died or the loop has stopped.
   const listener& listener_at(std::size_t index) const noexcept { return doors_[index].socket(); }
@@ -94,9 +98,6 @@ protected:
   HINGE_API result<void> open_base(const loop_options& options, const poller_limits& limits,
                                    bool completes, const void* poller,
                                    void (*wake)(const void*) noexcept) noexcept;
-  /// The options with every default resolved.
-  HINGE_API static result<loop_options> check(loop_options options) noexcept;
-
   bool emptied() const noexcept {
     return stopping_ && table_.size() == 0 && doors_.detaching() == 0;
   }
@@ -128,6 +129,8 @@ protected:
   HINGE_API void doors_moved() noexcept;
   void shed(std::size_t index, int fd) noexcept;
   HINGE_API std::uint32_t admit(std::size_t index, int fd, inet_name peer) noexcept;
+  std::uint32_t give_away(door& d, std::size_t index, int fd, inet_name peer) noexcept;
+  HINGE_API std::uint32_t take_in(const handed_connection& given) noexcept;
   void left(std::uint32_t slot) noexcept;
   HINGE_API bool spoke(hot_entry& h) noexcept;
   HINGE_API int receive_first(hot_entry& h, std::span<std::byte> into) noexcept;
@@ -222,7 +225,7 @@ protected:
   /// The socket has taken all at once, with nothing queued before.
   void sent_whole(std::uint32_t slot, hot_entry& h, std::size_t count, bool last) noexcept {
     count_out(h, static_cast<std::uint32_t>(count));
-    last ? doom(slot, local_end(h)) : void(h.last_activity = now_);
+    last ? doom(slot, h.local_end()) : void(h.last_activity = now_);
   }
 
   /// Completion: a reference less to a received buffer; the last one gives it back.
@@ -303,9 +306,6 @@ protected:
   void refused(const hot_entry* h) noexcept {
     if (h == nullptr || h->state == connection_state::detaching) ++counters_.stale_operations;
   }
-  static close_cause local_end(const hot_entry& h) noexcept {
-    return h.has(connection_flag::peer_ended) ? close_cause::peer_closed : close_cause::local_close;
-  }
   static bool paused(const hot_entry& h) noexcept { return h.has(connection_flag::paused); }
   bool in_loop_thread() noexcept {
     if (owner_ == std::thread::id{}) owner_ = std::this_thread::get_id();
@@ -350,6 +350,7 @@ protected:
   door_table doors_;
   loop_meter meter_;
   source_limits sources_;
+  handover handover_;
   // While it drains: the end of that; else when the episode of a listener may be over.
   deadline stop_until_ = deadline::never();
   const void* poller_ = nullptr;
@@ -439,7 +440,7 @@ inline bool loop_base::close(connection_id id) noexcept {
   hot_entry* const h = open_entry(id);
   if (h == nullptr) return false;
   if (h->queued == 0) [[likely]] {
-    doom(id.slot, local_end(*h));
+    doom(id.slot, h->local_end());
   } else {
     begin_drain(id.slot);
   }

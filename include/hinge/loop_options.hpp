@@ -1,7 +1,10 @@
 // What a loop is opened with, and what it counts.
 #pragma once
 
+#include <hinge/accept_sharing.hpp>
 #include <hinge/close_cause.hpp>
+#include <hinge/error.hpp>
+#include <hinge/export.hpp>
 #include <hinge/poller.hpp>
 #include <hinge/source_limits.hpp>
 #include <hinge/time.hpp>
@@ -30,6 +33,8 @@ struct loop_options {
   std::uint32_t head_room = 64;
   /// Most connections accepted in one turn, so that a flood can't starve those already served.
   std::uint32_t accepts_per_turn = 64;
+  /// Who else accepts on the loop's listeners.
+  accept_sharing accepting = accept_sharing::alone;
   /// Room for events in one turn; at least accepts_per_turn + 2, and 8.
   std::uint32_t events_per_turn = 256;
   /// The one buffer that a readiness loop receives into; shared by all its connections.
@@ -75,22 +80,27 @@ struct loop_options {
   /// costs a little more.
   instant (*work_clock)() noexcept = nullptr;
 
+  /// With every default resolved; or what is refused.
+  HINGE_API result<loop_options> resolved() const noexcept;
   /// What of it is the poller's.
   poller_options poller_part() const noexcept {
     return {.connections = max_connections,
             .accepts_per_turn = accepts_per_turn,
             .receive_buffers = receive_buffers,
-            .receive_buffer_bytes = ring_buffer_bytes};
+            .receive_buffer_bytes = ring_buffer_bytes,
+            .accepting = accepting};
   }
 };
 
 /// Since open(); written by the loop's thread alone. At every moment outside of a turn:
-/// accepted == open connections + the sum of closed + shed. Those turned away count as closed.
+/// accepted == open connections + the sum of closed + shed + handed_over. Those turned away count
+/// as closed.
 struct loop_counters {
   std::uint64_t accepted = 0;
   std::array<std::uint64_t, close_causes> closed{};  ///< by close_cause
   std::uint64_t shed = 0;            ///< accepted, but closed before a handler saw them
   std::uint64_t shed_exhausted = 0;  ///< of these, for want of descriptors; the others by a stop
+  std::uint64_t handed_over = 0;     ///< let in, and given to another loop (handover)
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   std::uint64_t turns = 0;
@@ -100,6 +110,7 @@ struct loop_counters {
   std::uint64_t refused_sends = 0;     ///< over queue_limit_bytes or queue_total_bytes
   std::uint64_t refused_total = 0;     ///< of these, over queue_total_bytes or the memory
   std::uint64_t accept_retries = 0;    ///< a waiting connection had failed; the next one was taken
+  std::uint64_t accept_misses = 0;     ///< woken for one that somebody else had taken
   std::uint64_t accept_exhausted = 0;  ///< times that descriptors or memory ran out
   std::uint64_t accept_episodes = 0;   ///< episodes of that (door_episode)
   std::uint64_t accept_unknown = 0;    ///< of these, by an errno that the table does not know

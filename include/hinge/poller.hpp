@@ -3,6 +3,7 @@
 // backend.
 #pragma once
 
+#include <hinge/accept_sharing.hpp>
 #include <hinge/address.hpp>
 #include <hinge/error.hpp>
 #include <hinge/event.hpp>
@@ -27,6 +28,8 @@ struct poller_options {
   /// each.
   std::uint32_t receive_buffers = 512;
   std::uint32_t receive_buffer_bytes = 16 * 1024;
+  /// What a backend can't do is refused with EOPNOTSUPP.
+  accept_sharing accepting = accept_sharing::alone;
 };
 
 /// What a turn is allowed and what it tells besides the events.

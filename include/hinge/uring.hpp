@@ -30,17 +30,15 @@ struct uring_options {
   std::uint32_t submissions = 512;
   /// Entries of the completion queue; what doesn't fit waits in the kernel (IORING_FEAT_NODROP).
   std::uint32_t completions = 4096;
-  /// One connection for each request to accept, asked for once a turn: for listeners that several
-  /// rings share, where a multishot accept takes everything. Tells the peers' names without
-  /// getpeername(2), but of those that had to wait for room.
-  bool accept_one = false;
   uring_receive receive = uring_receive::armed;
 };
 
-/// Accepts by one multishot request a listener; receives into a ring of buffers that the kernel
-/// picks from; a last reply and its close are linked requests. Needs Linux 6.0 (multishot accept
-/// and receive, buffer rings). The ring belongs to the thread of the first turn that enters the
-/// kernel; a turn in another one is -EEXIST.
+/// Accepts by one multishot request a listener; where other rings share it (first_come), by one
+/// request for each connection, asked for once a turn: a multishot accept would take everything.
+/// Such a request tells the peer's name without getpeername(2), but of those that had to wait for
+/// room. Receives into a ring of buffers that the kernel picks from; a last reply and its close are
+/// linked requests. Needs Linux 6.0 (multishot accept and receive, buffer rings). The ring belongs
+/// to the thread of the first turn that enters the kernel; a turn in another one is -EEXIST.
 class uring_poller {
 public:
   static constexpr std::uint32_t max_listeners = 64;

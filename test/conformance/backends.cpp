@@ -30,7 +30,10 @@ struct uring_polls_first : uring_poller {
   uring_polls_first() noexcept : uring_poller({.receive = uring_receive::poll_first}) {}
 };
 struct uring_accepts_one : uring_poller {
-  uring_accepts_one() noexcept : uring_poller({.accept_one = true}) {}
+  result<void> open(poller_options options) noexcept {
+    options.accepting = accept_sharing::first_come;
+    return uring_poller::open(options);
+  }
 };
 #endif
 

@@ -1,0 +1,84 @@
+// All of a server that doesn't depend on its loops' type: threads, listeners, statistics.
+#pragma once
+
+#include <hinge/accept_policy.hpp>
+#include <hinge/door.hpp>
+#include <hinge/listener.hpp>
+#include <hinge/loop_base.hpp>
+#include <hinge/server_options.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+namespace hinge {
+
+class server_base {
+public:
+  server_base(const server_base&) = delete;
+  server_base& operator=(const server_base&) = delete;
+
+  /// Loops: those that serve, without the one that only accepts.
+  HINGE_API std::uint32_t loops() const noexcept;
+  /// What `automatic` has become, and why. After open().
+  HINGE_API accept_policy policy() const noexcept;
+  HINGE_API std::string_view policy_reason() const noexcept;
+
+  /// Opens what the policy wants: a listener for each loop, or one for all. Before start(). Returns
+  /// its index, which connections carry. Nothing is left behind by a failure. Errors: the
+  /// listener's own; EOPNOTSUPP where the policy can't do it (a Unix path has one socket alone, so
+  /// it isn't sharded; a limit of connections isn't counted across loops, so not with dispatch).
+  HINGE_API result<std::size_t> listen(const address& where, const listener_options& options = {},
+                                       const door_options& door = {}) noexcept;
+  /// Where that one listens, with the real port; how long its queue is, and so on. Of the first
+  /// loop, if each has its own.
+  HINGE_API const listener& listener_at(std::size_t index) const noexcept;
+  HINGE_API std::size_t listeners() const noexcept;
+
+  /// Runs each loop in a thread of its own, which inherits the caller's signal mask. On failure
+  /// none is left running. Errors: pthread_create with its errno; EINVAL when it has been started,
+  /// or isn't open.
+  HINGE_API result<void> start() noexcept;
+  /// Stops accepting, and lets what is open end within `timeout` (loop::drain). Any thread.
+  HINGE_API void drain(nanoseconds timeout) noexcept;
+  /// Closes everything at once (loop_base::stop). Any thread.
+  HINGE_API void stop() noexcept;
+  /// Waits until all loops have ended. The error of the first that broke. One thread at a time.
+  HINGE_API result<void> join() noexcept;
+
+  /// Runs `task` in the thread of loop i, as loop_base::post. Any thread, from start() to join().
+  HINGE_API void post(std::uint32_t loop, mailbox::function task) noexcept;
+  /// The same in each loop's thread, with the loop's index.
+  HINGE_API void post_all(const std::function<void(std::uint32_t)>& task) noexcept;
+
+  /// As it is now: each loop copies its own between two turns, and is waited for. Any thread but
+  /// the loops' own.
+  HINGE_API server_statistics statistics() const noexcept;
+
+protected:
+  HINGE_API server_base() noexcept;
+  HINGE_API ~server_base();
+
+  /// Makes the loops that the options want, and opens them as the policy wants. Once.
+  HINGE_API result<void> open_base(const server_options& options) noexcept;
+  /// Stops, and waits. Before the loops go.
+  HINGE_API void end() noexcept;
+
+  /// The index of the loop that accepts for the others.
+  static constexpr std::uint32_t acceptor = 0xffff'ffff;
+  /// Before the first is made: how many there may be.
+  virtual void expect_loops(std::uint32_t count) noexcept = 0;
+  /// Makes a loop anew, in the place of an older one. Null: no memory.
+  virtual loop_base* make_loop(std::uint32_t index) noexcept = 0;
+  virtual result<void> open_loop(std::uint32_t index, const loop_options& options) noexcept = 0;
+  /// loop::run, or of the acceptor one turn. 0 or -errno.
+  virtual int run_loop(std::uint32_t index) noexcept = 0;
+  virtual void drain_loop(std::uint32_t index, nanoseconds timeout) noexcept = 0;
+
+private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+}  // namespace hinge

@@ -1,0 +1,53 @@
+// What a server is opened with, and what it counts.
+#pragma once
+
+#include <hinge/accept_policy.hpp>
+#include <hinge/export.hpp>
+#include <hinge/loop_options.hpp>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace hinge {
+
+struct server_options {
+  /// Loops, each in a thread of its own; 0: one for each CPU that the process may use. With
+  /// thread_per_connection the most threads, 0: 256. At most 1024.
+  std::uint32_t loops = 0;
+  accept_policy policy = accept_policy::automatic;
+  /// Loop i runs on the i-th CPU of those that the process may use, and round again.
+  bool pin = false;
+  /// sharded_cpu: by SO_INCOMING_CPU in place of a program (SO_ATTACH_REUSEPORT_CBPF). Then a loop
+  /// more than CPUs gets nothing; Linux since 6.2.
+  bool by_incoming_cpu = false;
+  /// Of each loop; `accepting` is the policy's to choose. max_connections 0: the soft descriptor
+  /// limit less `head_room`, in equal parts. Limits of what a source may take are each loop's own.
+  loop_options loop = {};
+};
+
+struct loop_statistics {
+  loop_counters counters;
+  std::uint32_t open_connections = 0;
+  int cpu = -1;  ///< that it is pinned to
+};
+
+/// Of all loops, and one by one.
+struct server_statistics {
+  std::vector<loop_statistics> loops;
+  /// dispatch, thread_per_connection: what the accepting thread has shed or turned away, and its
+  /// turns; what it gave to the loops counts as accepted by them.
+  loop_counters acceptor;
+  /// Jain's index of the connections that each loop has accepted: 1 when all had the same number,
+  /// 1/N when one had them all. 1 before the first.
+  double fairness = 1;
+
+  /// The sum of all; accepted == open connections + the sum of closed + shed.
+  HINGE_API loop_counters total() const noexcept;
+  HINGE_API std::uint32_t open_connections() const noexcept;
+};
+
+/// (sum x)^2 / (n * sum x^2): Jain, Chiu and Hawe, DEC-TR-301 (1984). 1 for nothing.
+HINGE_API double fairness_of(std::span<const std::uint64_t> shares) noexcept;
+
+}  // namespace hinge

@@ -1,0 +1,183 @@
+// Threads and their life: made by start(), told by drain() and stop(), waited for by join().
+
+#include <hinge/server_base.hpp>
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cassert>
+#include <cerrno>
+#include <utility>
+
+#include "server_state.hpp"
+
+namespace hinge {
+
+server_base::server_base() noexcept = default;
+server_base::~server_base() = default;
+
+std::uint32_t server_base::loops() const noexcept { return state_ ? state_->count : 0; }
+accept_policy server_base::policy() const noexcept { return state_->policy; }
+std::string_view server_base::policy_reason() const noexcept { return state_->reason; }
+std::size_t server_base::listeners() const noexcept { return state_->who_listens().listeners(); }
+const listener& server_base::listener_at(std::size_t index) const noexcept {
+  return state_->who_listens().listener_at(index);
+}
+
+result<void> server_base::open_base(const server_options& options) noexcept {
+  if (state_) return fail("open server", "it is open", EINVAL);
+  std::unique_ptr<state> made(new (std::nothrow) state(*this, options));
+  if (!made) return fail("open server", "memory", ENOMEM);
+  if (result<void> planned = made->plan(); !planned) return planned;
+  if (result<void> opened = made->open_loops(); !opened) return opened;
+  state_ = std::move(made);
+  return {};
+}
+
+// --- threads ---------------------------------------------------------------------------------
+
+result<void> server_base::start() noexcept {
+  if (!state_ || state_->started) return fail("start server", "it has been started", EINVAL);
+  state& s = *state_;
+  s.started = true;
+  result<void> begun = {};
+  const std::uint32_t at_once = s.policy == accept_policy::thread_per_connection ? 0 : s.count;
+  for (std::uint32_t i = 0; i < at_once && begun; ++i) begun = s.begin(s.workers[i]);
+  if (begun && s.accepts_apart()) begun = s.begin(s.accepting);
+  if (begun) return {};
+  stop();
+  (void)join();
+  return begun;
+}
+
+result<void> server_base::state::begin(worker& one) noexcept {
+  pthread_attr_t how;
+  int failed = pthread_attr_init(&how);
+  if (failed != 0) return fail("pthread_attr_init", "", failed);
+  if (one.cpu >= 0) failed = pin_to(how, one.cpu);
+  if (failed == 0) {
+    one.phase = worker::runs;  // before it does
+    failed = pthread_create(&one.thread, &how, run, &one);
+  }
+  pthread_attr_destroy(&how);
+  one.joinable = failed == 0;
+  if (failed == 0) return {};
+  one.phase = worker::idle;
+  return fail("pthread_create", one.cpu >= 0 ? "a loop's thread, pinned" : "a loop's thread",
+              failed);
+}
+
+void* server_base::state::run(void* self) noexcept {
+  worker& mine = *static_cast<worker*>(self);
+  state& s = *mine.of;
+  const int broken = &mine == &s.accepting ? s.accept_for_loops() : s.server.run_loop(mine.index);
+  const std::lock_guard lock(s.mutex);
+  mine.broken = std::min(broken, 0);
+  mine.phase = worker::ended;
+  s.answer(mine);
+  // What it has given is theirs; nothing more will come.
+  if (&mine == &s.accepting)
+    for (state::worker& one : s.all_workers())
+      if (one.phase == worker::runs) s.tell(one, s.ending);
+  return nullptr;
+}
+
+result<void> server_base::join() noexcept {
+  if (!state_) return {};
+  state& s = *state_;
+  result<void> ended = {};
+  const auto wait_for = [&](state::worker& one) {
+    if (!std::exchange(one.joinable, false)) return;
+    pthread_join(one.thread, nullptr);
+    if (one.broken < 0 && ended) ended = fail("turn", "a loop", -one.broken);
+  };
+  // It makes threads of the others.
+  wait_for(s.accepting);
+  for (state::worker& one : s.all_workers()) wait_for(one);
+  return ended;
+}
+
+void server_base::drain(nanoseconds timeout) noexcept { state_->end({.timeout = timeout}); }
+void server_base::stop() noexcept { state_->end({.at_once = true}); }
+
+void server_base::end() noexcept {
+  if (!state_) return;
+  stop();
+  (void)join();
+}
+
+/// Who accepts stops first, so that nothing is given to a loop that has ended.
+void server_base::state::end(const order& how) noexcept {
+  const std::lock_guard lock(mutex);
+  ending = how;
+  for (listener& one : shared) one.close();
+  if (accepts_apart() && accepting.phase == worker::runs) return tell(accepting, how);
+  for (worker& one : all_workers())
+    if (one.phase == worker::runs) tell(one, how);
+}
+
+void server_base::state::tell(worker& one, const order& how) noexcept {
+  one.loop->post([&one, how] {
+    if (how.at_once) {
+      one.loop->stop();
+    } else {
+      one.of->server.drain_loop(one.index, how.timeout);
+    }
+  });
+}
+
+// --- posts and statistics ----------------------------------------------------------------------
+
+void server_base::post(std::uint32_t loop, mailbox::function task) noexcept {
+  assert(loop < state_->count);
+  state_->workers[loop].loop->post(std::move(task));
+}
+
+void server_base::post_all(const std::function<void(std::uint32_t)>& task) noexcept {
+  for (std::uint32_t i = 0; i < state_->count; ++i)
+    if (state_->workers[i].loop != nullptr) post(i, [task, i] { task(i); });
+}
+
+/// Its own thread, or when it has none.
+void server_base::state::answer(worker& one) noexcept {
+  one.told = {.counters = one.loop->counters(),
+              .open_connections = one.loop->open_connections(),
+              .cpu = one.cpu};
+  if (std::exchange(one.asked, false) && --unanswered == 0) answered.notify_all();
+}
+
+server_statistics server_base::statistics() const noexcept {
+  state& s = *state_;
+  const std::lock_guard one_at_a_time(s.asking);
+  std::unique_lock lock(s.mutex);
+  const auto ask = [&](state::worker& one) {
+    if (one.loop == nullptr) return;
+    if (one.phase != state::worker::runs) return s.answer(one);
+    one.asked = true;
+    ++s.unanswered;
+    one.loop->post([&one, &s] {
+      const std::lock_guard inner(s.mutex);
+      if (one.asked) s.answer(one);
+    });
+  };
+  for (state::worker& one : s.all_workers()) ask(one);
+  if (s.accepts_apart()) ask(s.accepting);
+  s.answered.wait(lock, [&] { return s.unanswered == 0; });
+  return s.gathered();
+}
+
+server_statistics server_base::state::gathered() noexcept {
+  server_statistics all;
+  std::vector<std::uint64_t> accepted;
+  for (worker& one : all_workers()) {
+    if (one.loop == nullptr) continue;
+    all.loops.push_back(one.told);
+    accepted.push_back(one.told.counters.accepted);
+  }
+  all.acceptor = accepting.told.counters;
+  all.fairness = fairness_of(accepted);
+  return all;
+}
+
+}  // namespace hinge

@@ -1,0 +1,103 @@
+// What a server keeps of its loops and their threads.
+#pragma once
+
+#include <hinge/connection_inbox.hpp>
+#include <hinge/server_base.hpp>
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "cpus.hpp"
+
+namespace hinge {
+
+struct server_base::state {
+  /// A loop and its thread.
+  struct worker {
+    enum phase_type : std::uint8_t { idle, runs, ended };
+
+    state* of = nullptr;
+    std::uint32_t index = 0;
+    loop_base* loop = nullptr;  // null: not made yet (thread_per_connection)
+    int cpu = -1;
+    connection_inbox inbox;
+    bool given = false;  // to be woken; the accepting thread's
+    pthread_t thread = {};
+    bool joinable = false;
+    // From here on under the mutex, once it runs.
+    phase_type phase = idle;
+    bool asked = false;
+    int broken = 0;
+    loop_statistics told;
+  };
+  /// How it ends.
+  struct order {
+    bool at_once = false;
+    nanoseconds timeout = {};
+  };
+
+  state(server_base& of, const server_options& chosen) noexcept : server(of), options(chosen) {}
+  ~state();
+
+  /// Resolves defaults; refuses what can't be.
+  result<void> plan() noexcept;
+  result<void> open_loops() noexcept;
+  result<void> open_with(accept_policy which, const char* why) noexcept;
+  result<void> open_one(worker& one, const loop_options& with) noexcept;
+  result<std::size_t> listen_sharded(const address& where, listener_options options,
+                                     const door_options& door) noexcept;
+  result<std::size_t> listen_shared(const address& where, const listener_options& options,
+                                    const door_options& door) noexcept;
+  result<std::size_t> listen_apart(const address& where, const listener_options& options,
+                                   const door_options& door) noexcept;
+  bool accepts_apart() const noexcept {
+    return policy == accept_policy::dispatch || policy == accept_policy::thread_per_connection;
+  }
+  const loop_base& who_listens() const noexcept {
+    return accepts_apart() ? *accepting.loop : *workers[0].loop;
+  }
+  result<std::size_t> distribute(std::vector<listener> one_each, const door_options& door) noexcept;
+  std::span<worker> all_workers() noexcept { return {workers.get(), count}; }
+
+  result<void> begin(worker& one) noexcept;
+  static void* run(void* self) noexcept;
+  void end(const order& how) noexcept;
+  void tell(worker& one, const order& how) noexcept;
+  void answer(worker& one) noexcept;
+  server_statistics gathered() noexcept;
+
+  // --- the thread that accepts for the others ------------------------------------------------
+  int accept_for_loops() noexcept;
+  std::uint32_t room() noexcept;
+  bool give(const handed_connection& accepted) noexcept;
+  worker* choose() noexcept;
+  bool ready(worker& one) noexcept;
+
+  server_base& server;
+  server_options options;
+  loop_options of_each;  // resolved
+  accept_policy policy = accept_policy::automatic;
+  std::string_view reason;
+  std::vector<int> cpus;
+  std::uint32_t count = 0;
+  std::unique_ptr<worker[]> workers;
+  worker accepting;
+  std::uint32_t next_worker = 0;
+  bool started = false;
+  std::vector<listener> shared;  // of which each loop has a duplicate
+  order ending;
+
+  std::mutex asking;
+  std::mutex mutex;
+  std::condition_variable answered;
+  std::uint32_t unanswered = 0;
+};
+
+}  // namespace hinge

@@ -1,0 +1,53 @@
+#include <hinge/server_options.hpp>
+
+namespace hinge {
+
+namespace {
+
+void add(loop_counters& sum, const loop_counters& more) noexcept {
+  for (std::size_t i = 0; i < close_causes; ++i) sum.closed[i] += more.closed[i];
+  constexpr std::uint64_t loop_counters::*plain[] = {
+      &loop_counters::accepted,        &loop_counters::shed,
+      &loop_counters::shed_exhausted,  &loop_counters::refused_total,
+      &loop_counters::accept_episodes, &loop_counters::handed_over,
+      &loop_counters::bytes_in,        &loop_counters::bytes_out,
+      &loop_counters::turns,           &loop_counters::events,
+      &loop_counters::stale_events,    &loop_counters::stale_operations,
+      &loop_counters::refused_sends,   &loop_counters::accept_retries,
+      &loop_counters::accept_misses,   &loop_counters::accept_exhausted,
+      &loop_counters::accept_unknown,  &loop_counters::listeners_died,
+      &loop_counters::full_pauses,     &loop_counters::read_pauses,
+  };
+  static_assert(sizeof(loop_counters) == sizeof plain / sizeof plain[0] * 8 + close_causes * 8);
+  for (const auto field : plain) sum.*field += more.*field;
+}
+
+}  // namespace
+
+loop_counters server_statistics::total() const noexcept {
+  loop_counters sum = acceptor;
+  for (const loop_statistics& one : loops) add(sum, one.counters);
+  // Counted by both.
+  sum.accepted -= sum.handed_over;
+  sum.handed_over = 0;
+  return sum;
+}
+
+std::uint32_t server_statistics::open_connections() const noexcept {
+  std::uint32_t sum = 0;
+  for (const loop_statistics& one : loops) sum += one.open_connections;
+  return sum;
+}
+
+double fairness_of(std::span<const std::uint64_t> shares) noexcept {
+  double sum = 0;
+  double squares = 0;
+  for (const std::uint64_t share : shares) {
+    const auto x = static_cast<double>(share);
+    sum += x;
+    squares += x * x;
+  }
+  return squares == 0 ? 1 : sum * sum / (static_cast<double>(shares.size()) * squares);
+}
+
+}  // namespace hinge

@@ -1,0 +1,301 @@
+// Several loops under each accept policy, on each backend that can do it: real threads, real
+// sockets. What a policy can't do is refused, and nothing stays behind.
+#include <hinge/any_poller.hpp>
+#include <hinge/server.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/generators/catch_generators_range.hpp>
+
+#include <sched.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <numeric>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "support/listening.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace std::chrono_literals;
+using hinge::accept_policy;
+using hinge::backend;
+
+namespace hinge::test {
+namespace {
+
+constexpr std::uint32_t loop_count = 3;
+
+/// Says which loop serves: one letter before what came.
+struct named_echo {
+  std::uint32_t index = 0;
+  void on_data(connection c, std::span<std::byte> bytes) noexcept {
+    const auto letter = static_cast<std::byte>('a' + index);
+    c.send(std::span(&letter, 1));
+    c.send(bytes);
+  }
+};
+
+using served = server<any_poller, named_echo>;
+
+/// A server whose handlers know their loop.
+struct house_of_loops {
+  explicit house_of_loops(backend of)
+      : server([](std::uint32_t index) { return named_echo{index}; },
+               [of] {
+                 auto made = any_poller::of(of);
+                 REQUIRE(made);
+                 return *std::move(made);
+               }) {}
+  result<void> open(accept_policy policy, std::uint32_t loops = loop_count) {
+    server_options options{.loops = loops, .policy = policy};
+    options.loop.max_connections = 64;
+    options.loop.receive_buffers = 32;
+    return server.open(options);
+  }
+  served server;
+};
+
+/// What the server answers to an "x"; empty: the connection has ended.
+std::string answer(int fd) {
+  REQUIRE(::send(fd, "x", 1, MSG_NOSIGNAL) == 1);
+  std::string got(2, '\0');
+  const auto count = ::recv(fd, got.data(), got.size(), MSG_WAITALL);
+  got.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+  return got;
+}
+
+std::vector<unique_fd> clients(std::size_t count, const address& at) {
+  std::vector<unique_fd> made;
+  for (std::size_t i = 0; i < count; ++i) {
+    made.emplace_back(::socket(domain_of(at), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(made.back());
+    REQUIRE(sockets::connect(made.back().get(), at) == 0);
+  }
+  return made;
+}
+
+bool can_do(backend of, accept_policy policy) {
+  if (policy == accept_policy::shared_fifo) return of == backend::io_uring;
+  return policy != accept_policy::shared_exclusive || of != backend::io_uring;
+}
+
+constexpr std::array every_policy = {
+    accept_policy::automatic,
+    accept_policy::sharded,
+    accept_policy::sharded_cpu,
+    accept_policy::shared_fifo,
+    accept_policy::shared_exclusive,
+    accept_policy::dispatch,
+    accept_policy::thread_per_connection,
+};
+
+/// Those that this machine lets us use.
+std::vector<backend> usable() {
+  std::vector<backend> all;
+  for (const backend_verdict& one : backend_report().candidates())
+    if (one.usable) all.push_back(one.which);
+  return all;
+}
+
+TEST_CASE("each policy serves all connections and counts each once") {
+  const backend of = GENERATE(from_range(usable()));
+  const accept_policy policy = GENERATE(from_range(every_policy));
+  if (!can_do(of, policy)) return;
+  INFO(backend_name(of) << ' ' << policy_name(policy));
+  const leak_check nothing_leaks;
+  {
+    house_of_loops house(of);
+    const std::uint32_t loops = policy == accept_policy::thread_per_connection ? 64 : loop_count;
+    const auto opened = house.open(policy, loops);
+    INFO(opened.error().text());
+    REQUIRE(opened);
+    REQUIRE(house.server.listen(address::loopback(0)));
+    REQUIRE(house.server.start());
+    const address at = house.server.listener_at(0).local();
+    std::vector<unique_fd> open = clients(30, at);
+    for (const unique_fd& one : open) CHECK(answer(one.get()).ends_with('x'));
+    server_statistics seen = house.server.statistics();
+    CHECK(seen.total().accepted == 30);
+    CHECK(seen.open_connections() == 30);
+    open.resize(10);
+    house.server.drain(2s);
+    open.clear();
+    CHECK(house.server.join());
+    seen = house.server.statistics();
+    CHECK(seen.open_connections() == 0);
+    CHECK(seen.total().closed_total() + seen.total().shed == 30);
+    CHECK(try_connect(at) == ECONNREFUSED);
+  }
+}
+
+TEST_CASE("what a backend can't do is refused with the reason, and leaves nothing") {
+  const backend of = GENERATE(from_range(usable()));
+  const accept_policy policy = GENERATE(from_range(every_policy));
+  if (can_do(of, policy)) return;
+  const leak_check nothing_leaks;
+  house_of_loops house(of);
+  const auto opened = house.open(policy);
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().code() == EOPNOTSUPP);
+  CHECK(opened.error().text().find("accept_sharing") != std::string::npos);
+}
+
+TEST_CASE("dispatch gives each loop its share, and a full server lets others wait") {
+  const backend of = GENERATE(from_range(usable()));
+  house_of_loops house(of);
+  REQUIRE(house.open(accept_policy::dispatch));
+  REQUIRE(house.server.listen(address::loopback(0)));
+  REQUIRE(house.server.start());
+  const address at = house.server.listener_at(0).local();
+  // 3 loops of 64 are full with 192.
+  std::vector<unique_fd> open = clients(192, at);
+  for (const unique_fd& one : open) CHECK(answer(one.get()).size() == 2);
+  server_statistics seen = house.server.statistics();
+  for (const loop_statistics& one : seen.loops) CHECK(one.counters.accepted == 64);
+  CHECK(seen.fairness == 1);
+  std::vector<unique_fd> waiting = clients(5, at);
+  CHECK(house.server.statistics().total().accepted == 192);
+  open.resize(150);
+  for (const unique_fd& one : waiting) CHECK(answer(one.get()).size() == 2);
+  seen = house.server.statistics();
+  CHECK(seen.total().accepted == 197);
+  CHECK(seen.total().shed == 0);
+}
+
+#ifdef SO_INCOMING_CPU
+/// Has this thread run on one CPU alone; as before in the end.
+struct pinned {
+  explicit pinned(int cpu) {
+    REQUIRE(::sched_getaffinity(0, sizeof before, &before) == 0);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<unsigned>(cpu), &one);
+    REQUIRE(::sched_setaffinity(0, sizeof one, &one) == 0);
+  }
+  pinned(const pinned&) = delete;
+  pinned& operator=(const pinned&) = delete;
+  ~pinned() { ::sched_setaffinity(0, sizeof before, &before); }
+  cpu_set_t before;
+};
+
+/// Answers with its loop's number and the CPU that received the connection.
+struct tells_cpu {
+  std::uint32_t index = 0;
+  void on_data(connection c, std::span<std::byte>) noexcept {
+    int cpu = -1;
+    socklen_t length = sizeof cpu;
+    ::getsockopt(c.fd(), SOL_SOCKET, SO_INCOMING_CPU, &cpu, &length);
+    const std::array said = {static_cast<std::byte>(index), static_cast<std::byte>(cpu)};
+    c.send(said);
+  }
+};
+
+TEST_CASE("sharded_cpu: a connection is served on the CPU that received it") {
+  const bool by_option = GENERATE(false, true);
+  const std::uint32_t loops = GENERATE(1, 2, 3, 5);
+  cpu_set_t mine;
+  REQUIRE(::sched_getaffinity(0, sizeof mine, &mine) == 0);
+  std::vector<int> cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &mine)) cpus.push_back(cpu);
+  // Of a loop more than CPUs SO_INCOMING_CPU knows nothing.
+  if (by_option && loops > cpus.size()) return;
+  server<any_poller, tells_cpu> tested([](std::uint32_t index) { return tells_cpu{index}; },
+                                       [] { return *any_poller::of(backend::epoll); });
+  REQUIRE(tested.open({.loops = loops,
+                       .policy = accept_policy::sharded_cpu,
+                       .by_incoming_cpu = by_option,
+                       .loop = {.max_connections = 256}}));
+  REQUIRE(tested.listen(address::loopback(0)));
+  REQUIRE(tested.start());
+  const address at = tested.listener_at(0).local();
+  for (const int cpu : cpus) {
+    if (loops < cpus.size() && cpu != cpus[0]) continue;  // shared by those left over
+    const pinned here(cpu);
+    for (const unique_fd& one : clients(20, at)) {
+      const std::string said = answer(one.get());
+      REQUIRE(said.size() == 2);
+      CHECK(said[1] == cpu);
+      CHECK(cpus[static_cast<std::size_t>(said[0]) % cpus.size()] == cpu);
+    }
+  }
+}
+#endif
+
+TEST_CASE("a shared Unix socket, and a sharded one is refused") {
+  const backend of = GENERATE(from_range(usable()));
+  const temporary_folder folder;
+  const address at = *address::unix_path(folder.path() + "/socket");
+  {
+    house_of_loops house(of);
+    REQUIRE(house.open(accept_policy::sharded));
+    const auto refused = house.server.listen(at);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code() == EOPNOTSUPP);
+    CHECK(try_connect(at) == ENOENT);
+  }
+  house_of_loops house(of);
+  REQUIRE(house.open(accept_policy::automatic));
+  REQUIRE(house.server.listen(at));
+  REQUIRE(house.server.start());
+  for (const unique_fd& one : clients(10, at)) CHECK(answer(one.get()).size() == 2);
+  house.server.stop();
+  CHECK(house.server.join());
+  CHECK(try_connect(at) == ENOENT);
+}
+
+TEST_CASE("started and stopped many times under load, and each connection has its end") {
+  const backend of = GENERATE(from_range(usable()));
+  const accept_policy policy = GENERATE(from_range(every_policy));
+  if (!can_do(of, policy)) return;
+  INFO(backend_name(of) << ' ' << policy_name(policy));
+  const leak_check nothing_leaks;
+  for (int round = 0; round < 10; ++round) {
+    house_of_loops house(of);
+    REQUIRE(house.open(policy));
+    REQUIRE(house.server.listen(address::loopback(0)));
+    REQUIRE(house.server.start());
+    const auto open = clients(20, house.server.listener_at(0).local());
+    house.server.stop();
+    CHECK(house.server.join());
+    const loop_counters total = house.server.statistics().total();
+    CHECK(total.accepted == total.closed_total() + total.shed);
+  }
+}
+
+TEST_CASE("posted tasks run in each loop's thread") {
+  const backend of = GENERATE(from_range(usable()));
+  house_of_loops house(of);
+  REQUIRE(house.open(accept_policy::automatic));
+  REQUIRE(house.server.start());
+  std::array<std::atomic<int>, loop_count> ran{};
+  house.server.post_all([&](std::uint32_t index) { ++ran[index]; });
+  house.server.post(1, [&] { ++ran[1]; });
+  (void)house.server.statistics();  // asked behind them
+  CHECK(ran[0] == 1);
+  CHECK(ran[1] == 2);
+  CHECK(ran[2] == 1);
+}
+
+TEST_CASE("fairness: one for equal shares, 1/N for one who has all") {
+  CHECK(fairness_of(std::vector<std::uint64_t>{}) == 1);
+  CHECK(fairness_of(std::vector<std::uint64_t>{0, 0}) == 1);
+  CHECK(fairness_of(std::vector<std::uint64_t>{7, 7, 7}) == 1);
+  CHECK(fairness_of(std::vector<std::uint64_t>{0, 800, 0, 0}) == 0.25);
+}
+
+TEST_CASE("a policy has a name, and a name its policy") {
+  for (const accept_policy one : every_policy) CHECK(policy_named(policy_name(one)) == one);
+  CHECK_FALSE(policy_named("round_robin"));
+}
+
+}  // namespace
+}  // namespace hinge::test
