@@ -2,6 +2,7 @@
 #include <hinge/any_poller.hpp>
 #include <hinge/loop.hpp>
 #include <hinge/prometheus.hpp>
+#include <hinge/server.hpp>
 #include <hinge/telemetry.hpp>
 
 #include <cerrno>
@@ -62,9 +63,11 @@ hinge::result<void> listen(hinge::loop_base& loop, const serve_options& options)
   return {};
 }
 
-void announce(const hinge::loop_base& loop, std::string_view backend) {
-  for (std::size_t i = 0; i < loop.listeners(); ++i) {
-    const hinge::listener& one = loop.listener_at(i);
+/// Of a loop, or of a server.
+template <class Listening>
+void announce(const Listening& of, std::string_view backend) {
+  for (std::size_t i = 0; i < of.listeners(); ++i) {
+    const hinge::listener& one = of.listener_at(i);
     print_line(fmt::format("listening on {} backend={} backlog={} (asked {})", one.local().text(),
                            backend, one.effective_backlog(), one.asked_backlog()));
   }
@@ -76,6 +79,12 @@ poller_in_use poller_of(const hinge::any_poller& opened, const hinge::backend_li
   if (choice.fell_back()) complain(choice.text());
   return {std::string(opened.name()), wanted.size() == 1 ? "asked for" : choice.text(),
           opened.limits().requests};
+}
+
+/// 0 is never.
+hinge::nanoseconds drain_wait_of(const serve_options& options) {
+  const hinge::nanoseconds wait = options.limits.drain_timeout;
+  return wait.count() == 0 ? hinge::nanoseconds::max() : wait;
 }
 
 /// The snapshot as text; the room grows until it fits.
@@ -115,8 +124,7 @@ exit_code serve(const serve_options& options) {
     if (const auto added = add_metrics(loop, *options.metrics, used.name); !added)
       return complain(added.error().text());
 
-  const hinge::nanoseconds wait = options.limits.drain_timeout;
-  const auto drain_wait = wait.count() == 0 ? hinge::nanoseconds::max() : wait;
+  const hinge::nanoseconds drain_wait = drain_wait_of(options);
   int broken = 0;
   {
     signal_watch signals;
@@ -137,8 +145,47 @@ exit_code serve(const serve_options& options) {
   return broken == 0 ? served : complain(hinge::error("turn", used.name, -broken).text());
 }
 
+/// Several loops: they are threads of a server, and this one waits for them.
+template <class Protocol>
+exit_code serve_by_threads(const serve_options& options) {
+  if (const auto tried = hinge::any_poller::of(options.backends); !tried)
+    return complain(tried.error().text());
+  signal_watch signals;
+  hinge::server<hinge::any_poller, Protocol> server(
+      [](std::uint32_t) { return Protocol(); },
+      [&] {
+        auto made = hinge::any_poller::of(options.backends);
+        return made ? *std::move(made) : hinge::any_poller();
+      });
+  hinge::server_options how = options.threads;
+  how.loop = options.limits;
+  if (const auto opened = server.open(how); !opened) return complain(opened.error().text());
+  for (const hinge::address& where : options.listen)
+    if (const auto one = server.listen(where, door_for(where, options), options.admission); !one)
+      return complain(one.error().text());
+  if constexpr (requires(Protocol & p) { p.loop; })
+    server.each_loop([](auto& loop) { loop.handler().loop = &loop; });
+  const poller_in_use used = poller_of(server.first_poller(), options.backends);
+  announce(server, used.name);
+  if (const auto started = server.start(); !started) return complain(started.error().text());
+  const hinge::nanoseconds wait = drain_wait_of(options);
+  signals.watch([&, stopping = false](int number) mutable {
+    if (number == SIGUSR1) {
+      print_line(statistics_of(server, used));
+    } else if (!std::exchange(stopping, true)) {
+      server.drain(wait);
+    } else {
+      server.stop();
+    }
+  });
+  const auto ended = server.join();
+  if (options.stats_json) print_line(statistics_of(server, used));
+  return ended ? served : complain(ended.error().text());
+}
+
 template <class Protocol>
 exit_code serve_protocol(const serve_options& options) {
+  if (options.by_threads) return serve_by_threads<Protocol>(options);
   return options.metrics ? serve<with_metrics<Protocol>>(options) : serve<Protocol>(options);
 }
 

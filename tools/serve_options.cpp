@@ -75,6 +75,23 @@ protocol_name protocol_of(std::string_view text) {
   return static_cast<protocol_name>(found - std::begin(protocol_names));
 }
 
+accept_policy policy_of(const std::string& text) {
+  if (const std::optional<accept_policy> found = policy_named(text)) return *found;
+  std::string all;
+  for (std::size_t i = 0; i < accept_policies; ++i)
+    all.append(i == 0 ? "" : ", ").append(policy_name(static_cast<accept_policy>(i)));
+  throw refuse(text, "must be one of " + all);
+}
+
+void add_threads(command line, server_options& threads) {
+  line.option(
+      "--threads", "N", "loops in threads of their own; 0: one for each CPU (none)",
+      [&](const auto& text) { threads.loops = unit::parse_within<std::uint32_t>(text, 0, 1024); });
+  line.option("--policy", "NAME", "how connections are spread over them (automatic)",
+              [&](const auto& text) { threads.policy = policy_of(text); });
+  line.flag("--pin", threads.pin, "each thread stays on a CPU");
+}
+
 void add_limits(command line, loop_options& limits) {
   line.option("--max-connections", "N", "at one time (the descriptor limit less 64)",
               [&](const auto& text) {
@@ -195,6 +212,8 @@ std::string contradiction(const serve_options& options) {
   const auto is_tcp = [](const address& a) { return a.is_inet(); };
   const listener_options& door = options.door;
   if (options.listen.empty()) return "--listen: where is missing";
+  if (options.threads.pin && !options.by_threads) return "--pin: no --threads and no --policy";
+  if (options.metrics && options.by_threads) return "--metrics: of one loop, not with --threads";
   if (options.limits.queue_low_bytes > options.limits.queue_high_bytes)
     return "--queue-low: must not be above --queue-high";
   const source_options& source = options.limits.source;
@@ -279,6 +298,7 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
   add_networks(line, "--deny", "who may not; the longest prefix decides", denied);
   add_admission(line, options.admission, options.limits);
   add_limits(line, options.limits);
+  add_threads(line, options.threads);
   line.option("--metrics", "ADDR", "serve /metrics for Prometheus there, as --listen",
               [&](const auto& text) {
                 options.metrics = listen_address(text);
@@ -307,6 +327,7 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
     }
     options.admission.rules = std::make_shared<const address_rules>(std::move(*rules));
   }
+  options.by_threads = line.given("--threads") || line.given("--policy");
   std::string wrong = contradiction(options);
   if (wrong.empty())
     wrong = fit_queue(options.limits, line.given("--queue-limit"), line.given("--max-queued"));

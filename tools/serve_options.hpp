@@ -6,6 +6,7 @@
 #include <hinge/door.hpp>
 #include <hinge/listener.hpp>
 #include <hinge/loop_options.hpp>
+#include <hinge/server_options.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -30,6 +31,8 @@ struct serve_options {
   listener_options door;
   door_options admission;  ///< whom each listener lets in
   loop_options limits;
+  bool by_threads = false;  ///< --threads or --policy: a server, as `threads` says
+  server_options threads;
   std::optional<address> metrics;  ///< where /metrics is served, beside
   bool stats_json = false;
 };

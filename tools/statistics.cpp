@@ -7,10 +7,12 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-json listeners_of(const loop_base& loop) {
+/// Of a loop, or of a server.
+template <class Listening>
+json listeners_of(const Listening& of) {
   json all = json::array();
-  for (std::size_t i = 0; i < loop.listeners(); ++i) {
-    const listener& one = loop.listener_at(i);
+  for (std::size_t i = 0; i < of.listeners(); ++i) {
+    const listener& one = of.listener_at(i);
     all.push_back({{"address", one.local().text()},
                    {"asked_backlog", one.asked_backlog()},
                    {"effective_backlog", one.effective_backlog()}});
@@ -25,31 +27,15 @@ json closed_by_cause(const loop_counters& counted) {
   return causes;
 }
 
-}  // namespace
-
-std::string statistics_of(const loop_base& loop, const poller_in_use& poller) {
-  const loop_counters& counted = loop.counters();
-  std::uint64_t queued = 0;
-  for (std::uint32_t slot = 0; slot < loop.table().touched(); ++slot) {
-    const hot_entry& entry = loop.table().hot(slot);
-    if (entry.state != connection_state::free) queued += entry.queued;
-  }
-  const json all = {
-      {"backend", poller.name},
-      {"backend_reason", poller.reason},
-      {"ring_requests", poller.requests},
-      {"listeners", listeners_of(loop)},
-      {"stopping", loop.stopping()},
-      {"max_connections", loop.options().max_connections},
+/// What every counter says, behind what is put before.
+std::string with_counters(json all, const loop_counters& counted) {
+  all.update({
       {"accepted", counted.accepted},
-      {"open", loop.open_connections()},
-      {"half_closed", loop.half_closed()},
       {"closed", closed_by_cause(counted)},
       {"shed", counted.shed},
       {"shed_exhausted", counted.shed_exhausted},
       {"bytes_in", counted.bytes_in},
       {"bytes_out", counted.bytes_out},
-      {"queued_bytes", queued},
       {"turns", counted.turns},
       {"events", counted.events},
       {"stale_events", counted.stale_events},
@@ -57,14 +43,61 @@ std::string statistics_of(const loop_base& loop, const poller_in_use& poller) {
       {"refused_sends", counted.refused_sends},
       {"refused_total", counted.refused_total},
       {"accept_retries", counted.accept_retries},
+      {"accept_misses", counted.accept_misses},
       {"accept_exhausted", counted.accept_exhausted},
       {"accept_episodes", counted.accept_episodes},
       {"accept_unknown", counted.accept_unknown},
       {"listeners_died", counted.listeners_died},
       {"full_pauses", counted.full_pauses},
       {"read_pauses", counted.read_pauses},
-  };
+  });
   return all.dump();
+}
+
+}  // namespace
+
+std::string statistics_of(const loop_base& loop, const poller_in_use& poller) {
+  std::uint64_t queued = 0;
+  for (std::uint32_t slot = 0; slot < loop.table().touched(); ++slot) {
+    const hot_entry& entry = loop.table().hot(slot);
+    if (entry.state != connection_state::free) queued += entry.queued;
+  }
+  return with_counters(
+      {
+          {"backend", poller.name},
+          {"backend_reason", poller.reason},
+          {"ring_requests", poller.requests},
+          {"listeners", listeners_of(loop)},
+          {"stopping", loop.stopping()},
+          {"max_connections", loop.options().max_connections},
+          {"open", loop.open_connections()},
+          {"half_closed", loop.half_closed()},
+          {"queued_bytes", queued},
+      },
+      loop.counters());
+}
+
+std::string statistics_of(const server_base& server, const poller_in_use& poller) {
+  const server_statistics seen = server.statistics();
+  json loops = json::array();
+  for (const loop_statistics& one : seen.loops)
+    loops.push_back({{"accepted", one.counters.accepted},
+                     {"open", one.open_connections},
+                     {"turns", one.counters.turns},
+                     {"cpu", one.cpu < 0 ? json() : json(one.cpu)}});
+  return with_counters(
+      {
+          {"backend", poller.name},
+          {"backend_reason", poller.reason},
+          {"ring_requests", poller.requests},
+          {"policy", policy_name(server.policy())},
+          {"policy_reason", server.policy_reason()},
+          {"listeners", listeners_of(server)},
+          {"open", seen.open_connections()},
+          {"fairness", seen.fairness},
+          {"loops", loops},
+      },
+      seen.total());
 }
 
 }  // namespace hinge::serve

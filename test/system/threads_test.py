@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""hinge-serve with several loops: each accept policy serves everybody, counts each once, and stops
+without losing anybody."""
+
+import os
+import socket
+import tempfile
+import unittest
+
+import serve
+from serve import Server, run
+
+POLICIES = ["automatic", "sharded", "sharded_cpu", "shared_fifo", "shared_exclusive", "dispatch",
+            "thread_per_connection"]
+
+
+def can_do(policy):
+    if policy == "shared_fifo":
+        return serve.BACKEND == "uring"
+    if policy in ("sharded", "sharded_cpu") and serve.MASKED:
+        return False
+    return policy != "shared_exclusive" or serve.BACKEND != "uring"
+
+
+class Policies(unittest.TestCase):
+    def test_everybody_is_served_and_counted_once(self):
+        for policy in filter(can_do, POLICIES):
+            threads = "64" if policy == "thread_per_connection" else "3"
+            with self.subTest(policy), Server("--threads", threads, "--policy", policy) as server:
+                peers = [server.connect() for _ in range(30)]
+                for peer in peers:
+                    peer.sendall(b"who?")
+                    self.assertEqual(peer.recv(4, socket.MSG_WAITALL), b"who?")
+                seen = server.statistics()
+                self.assertEqual((seen["accepted"], seen["open"]), (30, 30))
+                self.assertEqual(sum(loop["accepted"] for loop in seen["loops"]), 30)
+                for peer in peers:
+                    peer.close()
+                found = server.stop()
+                self.assertEqual(found["closed"]["peer_closed"], 30)
+                if policy == "dispatch":
+                    self.assertEqual(found["fairness"], 1)
+                if policy == "automatic":
+                    self.assertIn(found["policy"], ("shared_fifo", "shared_exclusive"))
+                    self.assertIn("automatic", found["policy_reason"])
+
+    def test_an_answer_that_is_under_way_is_not_lost(self):
+        for policy in filter(can_do, POLICIES):
+            with self.subTest(policy), Server("--threads", "2", "--policy", policy) as server:
+                with server.connect() as peer:
+                    peer.sendall(b"before")
+                    self.assertEqual(peer.recv(6, socket.MSG_WAITALL), b"before")
+                    server.process.send_signal(15)
+                    peer.sendall(b"behind")
+                    self.assertEqual(peer.recv(6, socket.MSG_WAITALL), b"behind")
+
+    def test_what_a_backend_cannot_do(self):
+        for policy in POLICIES:
+            if can_do(policy) or serve.MASKED:
+                continue
+            with self.subTest(policy):
+                code, said, wrong = run("--listen", "0", "--backend", serve.BACKEND, "--policy",
+                                        policy)
+                self.assertEqual((code, said), (1, ""))
+                self.assertIn("accept_sharing", wrong)
+
+    def test_a_unix_socket_is_shared_and_not_sharded(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "socket")
+            code, _, wrong = run("--listen", f"unix:{path}", "--backend", serve.BACKEND,
+                                 "--threads", "2", "--policy", "sharded")
+            self.assertEqual(code, 1)
+            self.assertIn("a Unix socket can't be sharded", wrong)
+            self.assertFalse(os.path.exists(path))
+            with Server("--threads", "2", listen=f"unix:{path}"):
+                with socket.socket(socket.AF_UNIX) as peer:
+                    peer.connect(path)
+                    peer.sendall(b"who?")
+                    self.assertEqual(peer.recv(4, socket.MSG_WAITALL), b"who?")
+            self.assertFalse(os.path.exists(path))
+
+    def test_more_threads_than_may_be(self):
+        code, _, wrong = run("--listen", "0", "--threads", "1025")
+        self.assertEqual(code, 2)
+        self.assertIn("--threads", wrong)
+        code, _, wrong = run("--listen", "0", "--policy", "round_robin")
+        self.assertEqual(code, 2)
+        self.assertIn("dispatch", wrong)
+
+    @serve.needs_linux
+    def test_pinned_threads_tell_their_cpu(self):
+        with Server("--threads", "2", "--pin") as server:
+            cpus = sorted(os.sched_getaffinity(0))
+            seen = server.statistics()
+            self.assertEqual([loop["cpu"] for loop in seen["loops"]],
+                             [cpus[i % len(cpus)] for i in range(2)])
+
+
+if __name__ == "__main__":
+    serve.run_tests()
