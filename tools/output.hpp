@@ -6,16 +6,18 @@
 #include <climits>
 #include <string_view>
 
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/select.h>
 #include <unistd.h>
 
 namespace hinge {
 
 /// Writes `text` without waiting and without SIGPIPE, whose disposition stays. 0, or the errno of
-/// what stopped it: EAGAIN, the reader is slow, and the rest is dropped. poll(2) promises room for
-/// PIPE_BUF bytes, which is why no flag of the descriptor, that others share, has to change.
+/// what stopped it: EAGAIN, the reader is slow, and the rest is dropped. select(2) promises room for
+/// PIPE_BUF bytes, which is why no flag of the descriptor, that others share, has to change; and
+/// poll(2) is a call that a server has no other use for, which a filter may kill for. `fd` is below
+/// FD_SETSIZE.
 inline int write_at_once(int fd, std::string_view text) noexcept {
   sigset_t broken_pipe;
   sigset_t before;
@@ -25,8 +27,11 @@ inline int write_at_once(int fd, std::string_view text) noexcept {
   pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
   int failed = 0;
   while (!text.empty() && failed == 0) {
-    pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
-    const int ready = ::poll(&room, 1, 0);
+    fd_set room;
+    FD_ZERO(&room);
+    FD_SET(fd, &room);
+    timeval at_once{};
+    const int ready = ::select(fd + 1, nullptr, &room, nullptr, &at_once);
     if (ready < 0 && errno == EINTR) continue;
     const ssize_t written =
         ready == 1 ? ::write(fd, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF)) : -1;
