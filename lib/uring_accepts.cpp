@@ -94,7 +94,8 @@ bool uring_accepts::hold(source& of, int fd) noexcept {
   (of.first_held == none ? of.first_held : held_connections_[of.last_held].next) = place;
   of.last_held = place;
   holding_ |= of.bit;
-  if (++held_ > enough_held_ && of.armed) cancel(of);
+  if (++held_ > enough_held_ && of.armed && !of.cancelled) [[unlikely]]
+    cancel(of);
   return true;
 }
 
