@@ -52,25 +52,36 @@ void look_around(backend_verdict& refused) noexcept {
   tell_confinement(out, refusal);
 }
 
+remembered_verdict::memory& remembered_verdict::own() const noexcept {
+  thread_local std::array<memory, backend_count + 1> of_this_thread;
+  return of_this_thread[static_cast<std::size_t>(of_)];
+}
+
 void remembered_verdict::ask(backend_verdict& into,
                              void (*test)(backend_verdict& into) noexcept) noexcept {
   const std::optional<confinement> here = confinement_here();
-  const std::lock_guard lock(guard_);
-  if (known_ && here == known_for_) {
-    into = *known_;
-    return;
+  const auto recall = [&](const memory& from) {
+    const bool holds = here && from.under == here;
+    if (holds) into = from.known;
+    return holds;
+  };
+  if (recall(own())) return;
+  const bool shares = here && here->as_begun;
+  std::unique_lock lock(guard_, std::defer_lock);
+  if (shares) lock.lock();
+  if (!shares || !recall(shared_)) {
+    test(into);
+    if (!into.usable) look_around(into);
   }
-  known_.reset();
-  test(into);
-  if (!into.usable) look_around(into);
   if (!here || (!into.usable && may_pass(into.usable.error().code()))) return;
-  known_ = into;
-  known_for_ = here;
+  own() = {.under = here, .known = into};
+  if (shares) shared_ = own();
 }
 
 void remembered_verdict::forget() noexcept {
   const std::lock_guard lock(guard_);
-  known_.reset();
+  own().under.reset();
+  shared_.under.reset();
 }
 
 }  // namespace hinge

@@ -19,19 +19,30 @@ void ask_kqueue(backend_verdict& into) noexcept;
 /// Adds what the system says of itself that may be why it was refused, as far as this thread sees.
 void look_around(backend_verdict& refused) noexcept;
 
-/// A verdict that is found out by the first who asks, while others wait, and once more by who is
-/// confined otherwise: by a filter that came later, or that is another thread's.
+/// A verdict that each thread remembers for itself, as long as it is confined as it was when it
+/// asked. Threads under the filters that the process began with share what the first of them finds
+/// out, while the others wait; a thread with more filters finds it out alone.
 class remembered_verdict {
 public:
+  /// The only one of that backend.
+  explicit constexpr remembered_verdict(backend of) noexcept : of_(of) {}
+
   /// Not remembered when it was refused for what may pass (memory, descriptors, time).
   void ask(backend_verdict& into, void (*test)(backend_verdict& into) noexcept) noexcept;
-  /// The next who asks makes the test anew.
+  /// This thread, or one that hasn't asked yet, makes the test anew when it asks next.
   void forget() noexcept;
 
+  struct memory {
+    std::optional<confinement> under;  ///< nothing: there is no verdict
+    backend_verdict known;
+  };
+
 private:
+  memory& own() const noexcept;
+
+  backend of_;
   std::mutex guard_;
-  std::optional<backend_verdict> known_;
-  std::optional<confinement> known_for_;
+  memory shared_;  ///< under the process's first filters: the last one found out
 };
 
 }  // namespace hinge

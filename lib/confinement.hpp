@@ -13,9 +13,12 @@ namespace hinge {
 class text_writer;
 
 /// What a verdict on a backend rests on, and a program may change as it runs. As long as this is
-/// the same, so is what was permitted and forbidden.
+/// the same, so is what was permitted and forbidden: for a thread; and for all threads of which it
+/// is the same, `as_begun`.
 struct confinement {
-  std::uint64_t thread = 0;   ///< under filters, which are a thread's own: which one
+  /// The filters are those that the process began with, and so each of its threads. A filter that
+  /// came later may be a thread's own: another one's are perhaps as many, and not the same.
+  bool as_begun = true;
   std::uint64_t filters = 0;  ///< how many: none is ever taken away
   std::uint64_t capabilities = 0;
   int switched_off = 0;  ///< kernel.io_uring_disabled

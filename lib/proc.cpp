@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <charconv>
 #include <cstdint>
 #include <optional>
@@ -78,12 +77,9 @@ std::optional<std::uint64_t> filters() noexcept {
   return 0;
 }
 
-/// No other thread of this process ever has the same; never 0.
-std::uint64_t this_thread() noexcept {
-  static std::atomic<std::uint64_t> last = 0;
-  thread_local const std::uint64_t mine = ++last;
-  return mine;
-}
+/// What whoever started the process (a container's runtime, a service manager) has put on it.
+/// Counted before main(), since a filter of the first thread's own could not be told from those.
+const std::optional<std::uint64_t> filters_at_start = filters();
 
 }  // namespace
 
@@ -99,7 +95,7 @@ void add_kernel(text_writer& out) noexcept {
 std::optional<confinement> confinement_here() noexcept {
   const std::optional<std::uint64_t> filtered = filters();
   if (!filtered) return {};
-  return confinement{.thread = *filtered == 0 ? 0 : this_thread(),
+  return confinement{.as_begun = filtered == filters_at_start,
                      .filters = *filtered,
                      .capabilities = capabilities(),
                      .switched_off = uring_disabled()};

@@ -10,10 +10,11 @@ namespace hinge::sys {
 
 #define HINGE_SYS_REAL(returned, name, parameters, arguments) \
   [] parameters noexcept -> returned { return fold(::name arguments); },
-const call_table real = {HINGE_SYS_CALLS(HINGE_SYS_REAL)};
+constexpr call_table real = {HINGE_SYS_CALLS(HINGE_SYS_REAL)};
 #undef HINGE_SYS_REAL
 
-call_table current = real;
+// It is there before any other object is: some are made by calls.
+constinit call_table current = real;
 
 #ifdef HINGE_HAVE_URING
 #define HINGE_RING_REAL(returned, name, parameters, arguments) \

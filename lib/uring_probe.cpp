@@ -238,7 +238,7 @@ int uring_self_test::stop_accepting() noexcept {
 
 namespace {
 
-remembered_verdict verdict;
+remembered_verdict verdict(backend::io_uring);
 
 #ifdef SYS_mmap2
 constexpr long map_memory = SYS_mmap2;

@@ -40,7 +40,7 @@ result<void> hears_a_wake(const char* waits) noexcept {
 template <poller Concrete>
 void ask_by_wake(backend_verdict& into, const char* waits,
                  void (*survives)(backend_verdict& into) noexcept) noexcept {
-  static remembered_verdict survived;
+  static remembered_verdict survived(*backend_named(Concrete::name()));
   survived.ask(into, survives);
   if (!into.usable) {
     const std::string_view call = into.usable.error().call();
