@@ -168,6 +168,9 @@ result<void> survives(const char* says, kernel_calls calls) noexcept {
   if (found && found->signal == SIGSYS && found->survived < 0)
     found = fate_of({.own = {}, .asked = calls});
   if (!found) return fail(found.error());
+  // It can't do without clone(2) and wait4(2), in which a server has no part.
+  if (found->signal == SIGSYS && found->survived < 0)
+    return fail("clone", "a child process", EPERM);
   if (found->signal == 0) return {};
   fixed_text<64> said;
   // Nobody's filter: it may have been any process's, or the system's for want of memory.

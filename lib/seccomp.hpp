@@ -17,8 +17,9 @@ struct kernel_call {
 /// Whether a process lives on that makes these system calls. Only a seccomp filter can kill for
 /// one: without it, nothing is done. With it, or when that can't be read, a child makes them, with
 /// arguments that do no harm. Errors: `says` "killed by SIGSYS at connect", EPERM, and without the
-/// call's name when it is the first; "killed by signal 9", EINTR; clone or wait4 with their errno;
-/// "self-test:", ETIMEDOUT after a second.
+/// call's name when it is the first; "killed by signal 9", EINTR; clone or wait4 with their errno,
+/// EPERM also when a filter kills the child before it comes to these calls; "self-test:", ETIMEDOUT
+/// after a second.
 result<void> survives(const char* says, std::span<const kernel_call> calls) noexcept;
 
 }  // namespace hinge

@@ -120,7 +120,8 @@ private:
 /// process, 0.2 s where half a gigabyte is resident. What it takes besides a server's own are
 /// openat(2) and read(2) of /proc (also before main(), to count the filters), clone(2), wait4(2)
 /// and kill(2): a process that is killed for those has to name epoll alone (any_poller::of()),
-/// which is not tried beforehand.
+/// which is not tried beforehand. Where only the child is killed for its own sake, io_uring is
+/// refused, and epoll tried without a child.
 HINGE_API backend_choice backend_report(const backend_list& wanted = {}) noexcept;
 
 }  // namespace hinge

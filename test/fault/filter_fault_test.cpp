@@ -9,6 +9,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <sched.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -142,4 +143,14 @@ TEST_CASE("in a process that began with a filter") {
   REQUIRE(WIFEXITED(status));
   if (WEXITSTATUS(status) == no_filters) SKIP("filters can't be had here");
   CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("a filter that kills for the probe itself says nothing about epoll") {
+  helper sandboxed;
+  bool filtered = false;
+  sandboxed.run(
+      [&] { filtered = filter_call(SYS_clone, SECCOMP_RET_KILL_PROCESS, CLONE_VM | CLONE_VFORK); });
+  if (!filtered) SKIP("filters can't be had here");
+  CHECK(sandboxed.asks({backend::io_uring, backend::epoll}) ==
+        "io_uring: refused: EPERM at clone, seccomp mode 2\nepoll: usable\n");
 }

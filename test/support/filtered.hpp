@@ -13,11 +13,15 @@
 namespace hinge::test {
 
 /// From here on that system call of this thread ends so: SECCOMP_RET_ERRNO | EPERM, or
-/// SECCOMP_RET_KILL_PROCESS. Nothing takes it away again. False: filters can't be had here.
-inline bool filter_call(long number, std::uint32_t verdict) {
+/// SECCOMP_RET_KILL_PROCESS; only when its first argument has all of these flags. Nothing takes it
+/// away again. False: filters can't be had here.
+inline bool filter_call(long number, std::uint32_t verdict, std::uint32_t flags = 0) {
   sock_filter rows[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number), 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number), 0, 4),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, flags),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, flags, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, verdict),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
