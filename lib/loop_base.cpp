@@ -135,8 +135,7 @@ std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
 }
 
 deadline loop_base::next_wake_up() const noexcept {
-  const deadline next = timed_ ? std::min(next_timer(), stop_until_) : stop_until_;
-  return doors_.episodes() == 0 ? next : std::min(next, doors_.next_moment());
+  return timed_ ? std::min(next_timer(), stop_until_) : stop_until_;
 }
 
 void loop_base::emit_changes() noexcept {

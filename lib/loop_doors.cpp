@@ -172,8 +172,7 @@ void loop_base::doors_moved() noexcept {
   watchful_ = stopping_ || gated_ || doors_.recovering() != 0 || doors_.reserve().is_lent() ||
               meter_.measures();
   const bool waits = doors_.recovering() != 0;
-  // While a listener waits, each of its tries looks for episodes that are over.
-  if (!stopping_) stop_until_ = waits ? deadline::never() : doors_.next_moment();
+  if (!stopping_) stop_until_ = doors_.next_moment();
   if (std::exchange(waits_for_descriptor_, waits) == waits) return;
   if (waits_for_descriptor_) {
     descriptor_waiters::add(this, descriptor_freed_elsewhere);
@@ -187,6 +186,7 @@ void loop_base::arm_doors(bool room) noexcept {
   if (!room && !doors_paused_) ++counters_.full_pauses;
   doors_paused_ = !room;
   doors_.arm(changes_, room, now_);
+  doors_moved();
 }
 
 door_failure loop_base::accept_failed(std::size_t index, int code, bool arming) noexcept {

@@ -91,7 +91,7 @@ private:
     }
     timed_ = !young_.empty() || !table_.deadlines().empty();
   }
-  /// A drain has had its time, or an episode of exhaustion is over.
+  /// A drain has had its time, or an episode of exhaustion may be over.
   void look_up() noexcept {
     if (stopping_) return stop();
     detail::tell_recovered(handler_, doors_, now_);

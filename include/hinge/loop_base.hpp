@@ -351,7 +351,7 @@ protected:
   loop_meter meter_;
   source_limits sources_;
   handover handover_;
-  // While it drains: the end of that; else when the episode of a listener may be over.
+  // While it drains: the end of that; else when a listener tries again, or its episode may be over.
   deadline stop_until_ = deadline::never();
   const void* poller_ = nullptr;
   void (*wake_)(const void*) noexcept = nullptr;

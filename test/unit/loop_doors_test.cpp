@@ -53,6 +53,8 @@ public:
         events[count++] = {.subject = one.subject, .kind = event_kind::detached};
     }
     until = terms.until;
+    if (sleeps && (script.empty() || script.front().empty()))
+      terms.now = std::max(terms.now, terms.until.when());
     if (!script.empty()) {
       for (const event& one : script.front()) events[count++] = one;
       script.pop_front();
@@ -71,6 +73,7 @@ public:
   std::deque<std::vector<event>> script;
   std::vector<operation> asked;  // of the last turn
   hinge::deadline until = hinge::deadline::never();
+  bool sleeps = false;  // in virtual time, when nothing comes, as long as it may
 
 private:
   mutable std::byte buffer_[1]{};
@@ -79,6 +82,11 @@ private:
 
 struct deaf {
   void on_data(hinge::connection, std::span<std::byte>) {}
+  void on_listener_recovered(std::size_t listener, const hinge::door_episode&) {
+    recovered.push_back(listener);
+  }
+
+  std::vector<std::size_t> recovered;
 };
 
 struct listening_loop : hinge::loop<scripted_poller, deaf> {
@@ -146,6 +154,21 @@ TEST_CASE("A connection that comes while its listener waits ends the waiting") {
   CHECK(tested.open_connections() == 1);
   tested.turn_with({});
   CHECK(tested.poller().was_asked(operation::accept));
+}
+
+TEST_CASE("An episode is told at its time while another listener has been tried again") {
+  listening_loop tested;
+  REQUIRE(tested.listen(hinge::address::loopback(0)));
+  tested.turn_with({});
+  tested.turn_with({accepted(-EMFILE), accepted(-EMFILE, other_door)});
+  tested.poller().sleeps = true;
+  tested.turn_with({});
+  CHECK(tested.now() == 100'000'000);
+  // Both are tried again; nobody waits at the first any more.
+  tested.turn_with({accepted(eventfd(0, EFD_CLOEXEC), other_door)});
+  for (int i = 0; i < 10; ++i) tested.turn_with({});
+  CHECK(std::ranges::count(tested.handler().recovered, 1) == 1);
+  CHECK(tested.now() >= 60'000'000'000);
 }
 
 TEST_CASE("A descriptor lent for a listener that died comes back with another one's accept") {
