@@ -12,7 +12,7 @@ namespace {
 
 constexpr instant first_back_off = 100'000'000;
 constexpr instant longest_back_off = 1'000'000'000;
-/// An episode is over when nothing has failed for so long.
+/// An episode is over when a listener has accepted for so long, and nothing has failed.
 constexpr instant quiet = 2 * longest_back_off;
 
 }  // namespace
@@ -53,7 +53,10 @@ close_cause door::admit(source_limits* sources, int fd, inet_name& peer, instant
 std::optional<operation> door::next(bool room, instant now) noexcept {
   // A descriptor has become free, or the back-off is over.
   if (state_ == door_state::exhausted && retry_at_ <= now) state_ = door_state::waiting;
-  if (state_ == door_state::waiting && room) return operation::accept;
+  if (state_ == door_state::waiting && room) {
+    if (recovering()) quiet_since_ = now;
+    return operation::accept;
+  }
   if (state_ == door_state::armed && !room) return operation::stop_accept;
   if (state_ == door_state::closing) return operation::detach;
   return {};
@@ -82,7 +85,7 @@ door_failure door::pause(instant now, bool freed) noexcept {
   retry_at_ = freed ? now : now + back_off_;
   freed_by_ = freed ? want_end::freed_here : want_end::retry;
   state_ = door_state::exhausted;
-  failed_at_ = now;
+  quiet_since_ = now;
   if (episode_.failures++ != 0) return door_failure::paused;
   episode_.began = now;
   return door_failure::began;
@@ -125,11 +128,24 @@ void door::shed(instant now) noexcept {
 
 deadline door::next_moment() const noexcept {
   if (state_ == door_state::exhausted) return deadline::at(retry_at_);
-  return in_episode() && !recovering() ? deadline::at(failed_at_ + quiet) : deadline::never();
+  const bool waits = recovering() && state_ != door_state::armed;
+  return in_episode() && !waits ? deadline::at(quiet_since_ + quiet) : deadline::never();
+}
+
+bool door::rests(instant now) const noexcept {
+  return recovering() && state_ == door_state::armed && now - quiet_since_ >= quiet;
+}
+
+void door::rested(bool room, instant now) noexcept {
+  if (room) {
+    accepted(quiet_since_);
+  } else {
+    quiet_since_ = now;
+  }
 }
 
 std::optional<door_episode> door::take_episode(instant now) noexcept {
-  if (!in_episode() || recovering() || now - failed_at_ < quiet) return {};
+  if (!in_episode() || recovering() || now - quiet_since_ < quiet) return {};
   return std::exchange(episode_, {});
 }
 

@@ -59,11 +59,12 @@ enum class want_end : std::uint8_t {
   freed_elsewhere,  ///< another loop of this process had
 };
 
-/// A time in which a listener's accepts failed for want of descriptors or memory. Two failures that
-/// are less than two seconds apart belong to one episode, also when an accept worked between them.
+/// A time in which a listener's accepts failed for want of descriptors or memory. It is over when
+/// the listener has accepted for two seconds without a failure: so two failures that are less than
+/// two seconds apart belong to one episode, also when an accept worked between them.
 struct door_episode {
   instant began = 0;     ///< the first failure
-  nanoseconds length{};  ///< from then to the accept that worked
+  nanoseconds length{};  ///< from then to the accept that worked, or the try that nobody came to
   std::uint64_t failures = 0;
   want_end ended_by = want_end::retry;
 };
@@ -103,7 +104,7 @@ public:
   bool goes_on(bool room) const noexcept {
     return state_ > door_state::exhausted || (room && state_ != door_state::exhausted);
   }
-  /// The last accept failed for want of something.
+  /// The last accept failed for want of something, and it has not rested since.
   bool recovering() const noexcept { return back_off_ != 0; }
   /// An episode goes on, or can't be said to have ended yet.
   bool in_episode() const noexcept { return episode_.failures != 0; }
@@ -128,6 +129,10 @@ public:
   HINGE_API void shed_next(bool room, instant now) noexcept;
   /// Somebody was shed, here or at another door.
   HINGE_API void shed(instant now) noexcept;
+  /// It was tried again, and nobody has come for so long that it may be said to have recovered.
+  HINGE_API bool rests(instant now) const noexcept;
+  /// It has, or (without `room` for who may come) has to rest once more.
+  HINGE_API void rested(bool room, instant now) noexcept;
   /// When the next try is due, or the episode is over.
   HINGE_API deadline next_moment() const noexcept;
   /// The episode that is over at `now`; told once.
@@ -154,9 +159,9 @@ private:
   listener socket_;
   door_state state_ = door_state::waiting;
   instant retry_at_ = 0;
-  instant back_off_ = 0;   // 0: the last accept worked
-  instant failed_at_ = 0;  // the last time
-  bool sheds_ = false;     // while it recovers
+  instant back_off_ = 0;     // 0: the last accept worked
+  instant quiet_since_ = 0;  // its last failure, or the try after that
+  bool sheds_ = false;       // while it recovers
   bool somebody_shed_ = false;
   want_end freed_by_ = want_end::retry;
   door_episode episode_ = {};

@@ -100,7 +100,8 @@ void tell_recovered(H& handler, door_table& doors, instant now) noexcept {
 /// - on_listener_error(std::size_t listener, int code): accepting on it paused for lack of
 ///   descriptors or memory (once an episode), or ended for good; code is -errno.
 /// - on_listener_recovered(std::size_t listener, const door_episode&): that episode is over, since
-///   accepts have worked for two seconds. Not for a listener that has ended meanwhile.
+///   it has accepted for two seconds without a failure, be it that nobody came. Not for a listener
+///   that has ended meanwhile.
 /// - exhaustion on_exhausted(std::size_t listener): asked with exhaustion::handler, at each accept
 ///   that fails for want of a descriptor while those who come are queued. Once it has said
 ///   shed_reset, that holds until there is a descriptor again.

@@ -168,6 +168,36 @@ TEST_CASE("What ends an episode is what came after its last failure") {
   CHECK(tested.take_episode(9000 * ms)->ended_by == want_end::retry);
 }
 
+TEST_CASE("An armed door that nobody comes to ends its episode two seconds later") {
+  door tested = armed_door();
+  tested.fail(-EMFILE, accepting, 1000 * ms, false);
+  tested.asked(*tested.next(true, 1100 * ms));
+  CHECK(tested.next_moment() == deadline::at(3100 * ms));
+  CHECK_FALSE(tested.rests(3099 * ms));
+  CHECK(tested.rests(3100 * ms));
+  SECTION("with descriptors") {
+    tested.rested(true, 3100 * ms);
+    CHECK_FALSE(tested.recovering());
+    const auto over = tested.take_episode(3100 * ms);
+    REQUIRE(over);
+    CHECK(over->length.count() == 100 * ms);
+    CHECK(over->ended_by == want_end::retry);
+    CHECK(tested.next_moment().is_never());
+  }
+  SECTION("while descriptors are short") {
+    tested.rested(false, 3100 * ms);
+    CHECK(tested.recovering());
+    CHECK(tested.next_moment() == deadline::at(5100 * ms));
+  }
+  SECTION("not without room") {
+    tested.asked(*tested.next(false, 3000 * ms));
+    CHECK_FALSE(tested.rests(9000 * ms));
+    CHECK(tested.next_moment().is_never());
+    tested.asked(*tested.next(true, 9000 * ms));
+    CHECK(tested.next_moment() == deadline::at(11000 * ms));
+  }
+}
+
 TEST_CASE("A door that ends in an episode has no more to tell of it") {
   door tested = armed_door();
   tested.fail(-EMFILE, accepting, 1000 * ms, false);

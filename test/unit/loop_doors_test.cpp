@@ -4,6 +4,7 @@
 #include <hinge/loop.hpp>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
@@ -168,6 +169,21 @@ TEST_CASE("An episode is told at its time while another listener has been tried 
   tested.turn_with({accepted(eventfd(0, EFD_CLOEXEC), other_door)});
   for (int i = 0; i < 10; ++i) tested.turn_with({});
   CHECK(std::ranges::count(tested.handler().recovered, 1) == 1);
+  CHECK(tested.now() >= 60'000'000'000);
+}
+
+TEST_CASE("A listener that nobody comes to has recovered when nothing has failed for two seconds") {
+  const auto chosen = GENERATE(hinge::exhaustion::queue, hinge::exhaustion::shed_reset);
+  listening_loop tested(chosen);
+  tested.turn_with({});
+  tested.turn_with({accepted(-EMFILE)});
+  CHECK(hinge::descriptor_waiters::any());
+  tested.poller().sleeps = true;
+  for (int i = 0; i < 10; ++i) tested.turn_with({});
+  CHECK_FALSE(tested.door_at(0).recovering());
+  CHECK_FALSE(tested.doors_.reserve().is_lent());
+  CHECK_FALSE(hinge::descriptor_waiters::any());
+  CHECK(tested.handler().recovered.size() == 1);
   CHECK(tested.now() >= 60'000'000'000);
 }
 
