@@ -55,7 +55,9 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
   ++counters_.accepted;
   if (!stopping_) {
     if (doors_.reserve().is_lent()) {
-      if (!doors_.reserve().take_back()) {
+      // Where nobody is shed the connection keeps the reserve's descriptor.
+      const bool back = doors_.reserve().take_back();
+      if (!back && (options_.on_exhaustion == exhaustion::shed_reset || doors_[index].sheds())) {
         shed(index, fd);
         return connection_table::no_slot;
       }

@@ -109,6 +109,8 @@ public:
   /// An episode goes on, or can't be said to have ended yet.
   bool in_episode() const noexcept { return episode_.failures != 0; }
   instant retry_at() const noexcept { return retry_at_; }
+  /// Since it is exhausted, who comes is shed.
+  bool sheds() const noexcept { return sheds_; }
 
   /// What the backend has to be asked, if anything; `room`: for connections.
   HINGE_API std::optional<operation> next(bool room, instant now) noexcept;

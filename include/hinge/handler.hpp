@@ -104,7 +104,9 @@ void tell_recovered(H& handler, door_table& doors, instant now) noexcept {
 ///   that has ended meanwhile.
 /// - exhaustion on_exhausted(std::size_t listener): asked with exhaustion::handler, at each accept
 ///   that fails for want of a descriptor while those who come are queued. Once it has said
-///   shed_reset, that holds until there is a descriptor again.
+///   shed_reset, that holds for that listener until there is a descriptor again. A connection that
+///   comes meanwhile at another one, for which it hasn't, is served by the descriptor in reserve;
+///   until one is free then, nobody can be shed, and all wait.
 /// - payload: a public type, default-constructed for each connection; see connection::payload().
 /// None may throw.
 template <class H>

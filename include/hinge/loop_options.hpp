@@ -21,7 +21,7 @@ namespace hinge {
 enum class exhaustion : std::uint8_t {
   queue,       ///< the kernel holds them until there is one
   shed_reset,  ///< they are accepted by means of a descriptor in reserve, and reset
-  handler,     ///< its on_exhausted says which of both; without it: queue
+  handler,     ///< its on_exhausted says which of both, of each listener; without it: queue
 };
 
 /// Every limit of a loop. A timeout of 0 is off. Refused with EINVAL and the field's name: a zero

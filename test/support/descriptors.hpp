@@ -1,7 +1,12 @@
-// How many descriptors this process has open: what leaks shows as a difference.
+// The descriptors of this process: how many are open, since what leaks shows as a difference, and
+// how to have no more.
 #pragma once
 
+#include <hinge/fd.hpp>
+
 #include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <filesystem>
@@ -14,6 +19,21 @@ inline std::size_t open_descriptors() {
   // The listing's own descriptor is one of them.
   return static_cast<std::size_t>(std::distance(begin(listing), end(listing))) - 1;
 }
+
+/// No new descriptor for this process, but for those that it closes.
+class no_descriptors {
+public:
+  no_descriptors() {
+    const hinge::unique_fd lowest_free(::dup(0));
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit less{static_cast<rlim_t>(lowest_free.get()), before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &less);
+  }
+  ~no_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+  rlimit before_;
+};
 
 inline bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 

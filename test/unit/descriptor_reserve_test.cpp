@@ -1,9 +1,10 @@
 #include <hinge/descriptor_reserve.hpp>
 
+#include "support/descriptors.hpp"
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,25 +12,7 @@
 using hinge::descriptor_reserve;
 using hinge::family;
 using hinge::unique_fd;
-
-namespace {
-
-/// No new descriptor for this process, but for those that it closes.
-class no_descriptors {
-public:
-  no_descriptors() {
-    const unique_fd lowest_free(::dup(0));
-    ::getrlimit(RLIMIT_NOFILE, &before_);
-    const rlimit less{static_cast<rlim_t>(lowest_free.get()), before_.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &less);
-  }
-  ~no_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-  rlimit before_;
-};
-
-}  // namespace
+using hinge::test::no_descriptors;
 
 TEST_CASE("what was never opened is neither there nor lent") {
   descriptor_reserve tested;

@@ -3,6 +3,8 @@
 #include <hinge/fd.hpp>
 #include <hinge/loop.hpp>
 
+#include "support/descriptors.hpp"
+
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
@@ -16,6 +18,7 @@
 #include <deque>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -197,6 +200,41 @@ TEST_CASE("A descriptor lent for a listener that died comes back with another on
   CHECK(tested.open_connections() == 1);
   CHECK_FALSE(tested.doors_.reserve().is_lent());
   CHECK(tested.counters().shed == 0);
+}
+
+TEST_CASE("A descriptor lent for a listener that sheds resets nobody at one that queues") {
+  struct choosing : deaf {
+    hinge::exhaustion on_exhausted(std::size_t listener) {
+      return listener == 0 ? hinge::exhaustion::shed_reset : hinge::exhaustion::queue;
+    }
+  };
+  struct : hinge::loop<scripted_poller, choosing> {
+    using loop_base::doors_;
+  } tested;
+  REQUIRE(tested.open({.max_connections = 4, .on_exhaustion = hinge::exhaustion::handler}));
+  for (int i = 0; i < 2; ++i) REQUIRE(tested.listen(hinge::address::loopback(0)));
+  const bool asked = GENERATE(false, true);
+  CAPTURE(asked);
+  hinge::unique_fd first(eventfd(0, EFD_CLOEXEC));
+  hinge::unique_fd second(eventfd(0, EFD_CLOEXEC));
+  const auto turn_with = [&tested](std::vector<event> what) {
+    tested.poller().script.push_back(std::move(what));
+    tested.turn(hinge::deadline::immediately());
+  };
+  turn_with({});
+  std::vector<event> failures = {accepted(-EMFILE)};
+  if (asked) failures.push_back(accepted(-EMFILE, other_door));
+  turn_with(failures);
+  REQUIRE(tested.doors_.reserve().is_lent());
+  {
+    const hinge::test::no_descriptors scarce;
+    turn_with({accepted(first.release(), other_door)});
+    CHECK(tested.open_connections() == 1);
+    CHECK(tested.counters().shed == 0);
+    turn_with({accepted(second.release())});
+    CHECK(tested.open_connections() == 1);
+    CHECK(tested.counters().shed == 1);
+  }
 }
 
 TEST_CASE("A loop that is stopped by its handler lends nothing") {
