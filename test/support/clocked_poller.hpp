@@ -27,9 +27,12 @@ public:
   result<void> open(const poller_options&) noexcept { return {}; }
   int turn(std::span<const change> changes, std::span<event> events, turn_terms& terms) noexcept {
     int count = 0;
-    for (const change& one : changes)
+    for (const change& one : changes) {
       if (one.what == operation::detach)
         events[count++] = {.subject = one.subject, .kind = event_kind::detached};
+      if (one.what == operation::close) sockets::close(one.fd);
+    }
+    until = terms.until;
     if (!script.empty()) {
       clock += script.front().wait.count();
       for (const event& one : script.front().events) events[count++] = one;
@@ -46,6 +49,7 @@ public:
   static constexpr bool completes() noexcept { return true; }
 
   std::deque<scripted_turn> script;
+  deadline until = deadline::never();  // of the last turn
 
 private:
   mutable std::byte buffer_[1]{};
