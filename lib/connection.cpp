@@ -98,6 +98,7 @@ bool loop_base::append(std::uint32_t slot, std::span<const std::byte> bytes, int
     // Nothing is queued that would wait behind a full socket.
     if (h.queued == 0) h.clear(connection_flag::stuck);
     if (taken > 0) {
+      count_out(h, static_cast<std::uint32_t>(taken));
       // Half of `bytes` may be on its way: the stream can't be mended.
       h.set(connection_flag::reset);
       doom(slot, close_cause::queue_full);

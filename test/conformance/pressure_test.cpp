@@ -180,6 +180,24 @@ HINGE_TEST_CASE("pressure: a send refused for want of memory leaves nothing behi
   if (at.handle(1).is_open() && entry.queued == 0) CHECK_FALSE(entry.has(connection_flag::stuck));
 }
 
+HINGE_TEST_CASE("pressure: what had gone of a refused send is counted", backends) {
+  loop_options scarce = narrow;
+  scarce.queue_limit_bytes = scarce.queue_total_bytes = 256 * 1024;
+  house at(backend, {}, scarce);
+  for (int i = 0; i < 2; ++i) at.enter();
+  const auto other = at.take_away(0);
+  const std::string block = pattern(8 * 1024);
+  while (at.handle(0).send(bytes_of(block))) continue;
+  const auto peer = at.take_away(1);
+  const std::string part = pattern(7001);
+  const std::uint64_t before = at.counters().bytes_out;
+  std::uint64_t whole = 0;
+  while (at.handle(1).send(bytes_of(part))) whole += part.size();
+  const bool broken = !at.handle(1).is_open();
+  CHECK((at.counters().bytes_out - before > whole) == broken);
+  CHECK(at.counters().bytes_out - before < whole + part.size());
+}
+
 HINGE_TEST_CASE("pressure: parts of what was received come back one by one", backends) {
   // Every second byte, each a send of its own.
   std::string expected;
