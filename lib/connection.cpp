@@ -364,6 +364,7 @@ bool loop_base::received_unusually(std::uint32_t slot, const event& e) noexcept 
   } else if (live && e.result == 0) {
     if (h.held.empty() && !paused(h)) return true;
     h.set(connection_flag::end_unread);
+    if (paused(h)) half_close(slot);
   } else if (live && e.result != -ECANCELED && e.result != -ENOBUFS) {
     // Not when it was stopped, or without a free buffer: it is armed again, no more.
     h.has(connection_flag::watching) ? fail_broken(slot, 0) : fail_connection(slot, e.result);

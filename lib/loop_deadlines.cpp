@@ -94,10 +94,13 @@ loop_base::expired loop_base::expire_one() noexcept {
   return {.any = true, .overdue = slot};
 }
 
-/// Its peer has ended, and on_end has left it open.
+/// On_end has left it open, or nothing is read: its peer may have ended.
 void loop_base::half_close(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
-  if (h.has(connection_flag::shut_wanted)) return;
+  if (h.state != connection_state::open ||
+      !h.has(connection_flag::peer_ended | connection_flag::end_unread) ||
+      h.has(connection_flag::shut_wanted | connection_flag::half_closed))
+    return;
   h.set(connection_flag::half_closed);
   half_closed_.add(slot, now_);
   deadline_moved(slot, options_.half_closed_limit);

@@ -11,7 +11,7 @@ namespace hinge {
 
 struct half_closed_connection {
   connection_id id;
-  nanoseconds age;  ///< since on_end
+  nanoseconds age;  ///< since the loop knew of the end
 };
 
 /// Slots in the order in which they were added: the oldest first. O(1); 16 bytes a slot, which are

@@ -92,7 +92,9 @@ void tell_recovered(H& handler, door_table& doors, instant now) noexcept {
 /// - on_end(connection): the peer has ended its side, nothing more will be read. Without it the
 ///   connection is closed, after what is queued.
 /// - on_half_closed(connection, nanoseconds age): the peer ended so long ago, longer than
-///   half_closed_limit, and the connection is still open on this side: once for each.
+///   half_closed_limit, and the connection is still open on this side: once for each. Also when its
+///   reading is paused, so that on_end can't be told; but while it is, io_uring doesn't hear of an
+///   end that comes then.
 /// - on_writable(connection): the queue had passed queue_high_bytes and is below queue_low_bytes.
 /// - on_close(connection, close_cause): exactly once for each connection; the handle can still be
 ///   asked for everything, but operations return false.

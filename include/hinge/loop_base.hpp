@@ -83,8 +83,8 @@ public:
   instant now() const noexcept { return now_; }
   /// Connections that a handler has seen and that have not ended.
   std::uint32_t open_connections() const noexcept { return table_.size() - detaching_; }
-  /// Of these, those whose peer has ended, as on_end told, and that were neither closed nor shut
-  /// down since; and which of them is so longest.
+  /// Of these, those whose peer has ended, as on_end told or could not (see on_half_closed), and
+  /// that were neither closed nor shut down since; and which of them is so longest.
   std::uint32_t half_closed() const noexcept { return half_closed_.size(); }
   HINGE_API std::optional<half_closed_connection> oldest_half_closed() const noexcept;
   bool stopping() const noexcept { return stopping_; }

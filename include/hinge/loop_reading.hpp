@@ -38,7 +38,7 @@ void loop<P, H>::read(std::uint32_t slot) noexcept {
   for (std::uint32_t i = 0; i < options_.receives_per_event; ++i) {
     int count;
     if (h.has(connection_flag::deaf | connection_flag::pending)) [[unlikely]] {
-      if (h.has(connection_flag::deaf)) return;
+      if (h.has(connection_flag::deaf)) return half_close(slot);
       count = receive_first(h, buffer);
     } else {
       count = sockets::receive(h.fd, buffer);
@@ -132,12 +132,13 @@ void loop<P, H>::deliver_held(std::uint32_t slot) noexcept {
   const connection_id id = table_.id(slot);
   if (h.state == connection_state::draining) drop_chain(h, h.held);
   while (!h.held.empty()) {
-    if (paused(h)) return;
+    if (paused(h)) return half_close(slot);
     const segment_pool::piece next = take_held(h);
     deliver(slot, {const_cast<std::byte*>(next.data), next.length}, next.buffer);
     if (!alive(id) || h.state != connection_state::open) return;
   }
-  if (!paused(h) && h.has(connection_flag::end_unread)) peer_ended(slot);
+  if (paused(h)) return half_close(slot);
+  if (h.has(connection_flag::end_unread)) peer_ended(slot);
 }
 
 }  // namespace hinge

@@ -178,6 +178,42 @@ HINGE_TEST_CASE("deadline: a connection that is left half-closed", backends) {
   CHECK(at.until([&] { return at.about(2).closes == 1; }));
 }
 
+HINGE_TEST_CASE("deadline: a peer's end that a pause leaves unread", backends) {
+  loop_options options = untimed;
+  options.half_closed_limit = timeout;
+  house at(backend,
+           {.data =
+                [](connection c, std::span<std::byte> bytes) {
+                  if (bytes.size() == 1) c.pause_reading();
+                },
+            .end = [](connection) {}},
+           options);
+  at.enter().send("some");
+  CHECK(at.until([&] { return at.about(0).data == "some"; }));
+  at.rest();
+  at.peers[0]->send("s");
+  at.peers[0]->shutdown();
+  const auto told = [&] { return !at.about(0).half_closed.empty(); };
+  // Where each receive is asked for, nobody hears of an end after the pause.
+  if (backend.receive_goes_on(0)) {
+    CHECK(at.until(told));
+    CHECK(at.base().half_closed() == 1);
+  } else {
+    at.rest();
+  }
+  CHECK_FALSE(at.about(0).ended);
+
+  at.handle(0).resume_reading();
+  CHECK(at.until([&] { return at.about(0).ended; }));
+  CHECK(at.until(told));
+  at.running->turn(at.where.late(at.base().now()));
+  CHECK(at.base().half_closed() == 1);
+  CHECK(at.about(0).half_closed.size() == 1);
+  at.handle(0).close();
+  CHECK(at.until([&] { return at.about(0).closes == 1; }));
+  CHECK(at.base().half_closed() == 0);
+}
+
 HINGE_TEST_CASE("deadline: who closes at the peer's end was never left half-closed", backends) {
   loop_options options = untimed;
   options.half_closed_limit = timeout;
