@@ -72,38 +72,6 @@ private:
   unsigned labels_ = 0;
 };
 
-struct counted {
-  std::string_view name;
-  std::uint64_t loop_counters::*what;
-  std::string_view help;
-};
-
-constexpr counted counters[] = {
-    {"accepted_total", &loop_counters::accepted,
-     "Connections accepted: those open, closed and shed."},
-    {"shed_total", &loop_counters::shed, "Connections closed before they were served."},
-    {"received_bytes_total", &loop_counters::bytes_in, "Bytes read from all connections."},
-    {"sent_bytes_total", &loop_counters::bytes_out, "Bytes written to all connections."},
-    {"turns_total", &loop_counters::turns, "Waits of the loop."},
-    {"events_total", &loop_counters::events, "Events that they reported."},
-    {"stale_events_total", &loop_counters::stale_events, "Events of connections that had gone."},
-    {"stale_operations_total", &loop_counters::stale_operations,
-     "Operations on connections that had gone."},
-    {"refused_sends_total", &loop_counters::refused_sends,
-     "Sends that would have passed the limit of queued bytes."},
-    {"accept_retries_total", &loop_counters::accept_retries,
-     "Connections that had failed before they were accepted."},
-    {"accept_exhausted_total", &loop_counters::accept_exhausted,
-     "Accepts that failed for want of descriptors or memory."},
-    {"accept_unknown_total", &loop_counters::accept_unknown,
-     "Of these, by an errno that is not known."},
-    {"listeners_died_total", &loop_counters::listeners_died, "Listeners that can accept no more."},
-    {"full_pauses_total", &loop_counters::full_pauses,
-     "Times that the full table stopped the accepting."},
-    {"read_pauses_total", &loop_counters::read_pauses,
-     "Times that a full queue stopped the reading of a connection."},
-};
-
 void add_loop(exposition& out, const telemetry& seen) noexcept {
   if (!seen.backend.empty()) {
     out.family("backend_info", kind::gauge, "What the loop waits with.");
@@ -111,8 +79,8 @@ void add_loop(exposition& out, const telemetry& seen) noexcept {
     out.label("backend", seen.backend);
     out.end(1);
   }
-  for (const counted& one : counters)
-    out.single(one.name, kind::counter, one.help, seen.counters.*one.what);
+  for (const loop_counter& one : loop_counter_table)
+    out.single(one.metric, kind::counter, one.help, seen.counters.*one.count);
   out.family("closed_total", kind::counter, "Connections that have ended, by cause.");
   for (std::size_t cause = 1; cause < close_causes; ++cause) {
     out.begin();
@@ -122,6 +90,12 @@ void add_loop(exposition& out, const telemetry& seen) noexcept {
   out.single("connections", kind::gauge, "Connections open now.", std::uint64_t{seen.open});
   out.single("connections_limit", kind::gauge, "Most connections at one time.",
              std::uint64_t{seen.max_connections});
+  out.single("half_closed_connections", kind::gauge,
+             "Of the open ones, those whose peer has ended and that are left open.",
+             std::uint64_t{seen.half_closed});
+  if (seen.oldest_half_closed)
+    out.single("oldest_half_closed_seconds", kind::gauge, "Time since the first of them is so.",
+               seconds_text{*seen.oldest_half_closed});
   out.single("queued_bytes", kind::gauge, "Bytes that wait to be sent.", seen.queued_bytes);
   out.single("stopping", kind::gauge, "1 when the loop accepts no more and comes to its end.",
              std::uint64_t{seen.stopping});

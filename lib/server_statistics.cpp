@@ -6,20 +6,7 @@ namespace {
 
 void add(loop_counters& sum, const loop_counters& more) noexcept {
   for (std::size_t i = 0; i < close_causes; ++i) sum.closed[i] += more.closed[i];
-  constexpr std::uint64_t loop_counters::*plain[] = {
-      &loop_counters::accepted,        &loop_counters::shed,
-      &loop_counters::shed_exhausted,  &loop_counters::refused_total,
-      &loop_counters::accept_episodes, &loop_counters::handed_over,
-      &loop_counters::bytes_in,        &loop_counters::bytes_out,
-      &loop_counters::turns,           &loop_counters::events,
-      &loop_counters::stale_events,    &loop_counters::stale_operations,
-      &loop_counters::refused_sends,   &loop_counters::accept_retries,
-      &loop_counters::accept_misses,   &loop_counters::accept_exhausted,
-      &loop_counters::accept_unknown,  &loop_counters::listeners_died,
-      &loop_counters::full_pauses,     &loop_counters::read_pauses,
-  };
-  static_assert(sizeof(loop_counters) == sizeof plain / sizeof plain[0] * 8 + close_causes * 8);
-  for (const auto field : plain) sum.*field += more.*field;
+  for (const loop_counter& one : loop_counter_table) sum.*one.count += more.*one.count;
 }
 
 }  // namespace

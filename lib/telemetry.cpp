@@ -77,7 +77,9 @@ telemetry::telemetry(loop_base& of) noexcept
       stopping(of.stopping_),
       open(of.open_connections()),
       max_connections(of.options_.max_connections),
+      half_closed(of.half_closed()),
       queued_bytes(of.segments_.empty() ? 0 : queued_in(of.table_)) {
+  if (const auto oldest = of.oldest_half_closed()) oldest_half_closed = oldest->age;
   const loop_meter& meter = of.meter_;
   if (meter.measures())
     work = {.waiting = nanoseconds(of.now_ - meter.since - meter.worked),

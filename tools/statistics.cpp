@@ -1,5 +1,9 @@
 #include "statistics.hpp"
 
+#include <hinge/loop_counters.hpp>
+
+#include <cstddef>
+
 #include <nlohmann/json.hpp>
 
 namespace hinge::serve {
@@ -29,28 +33,9 @@ json closed_by_cause(const loop_counters& counted) {
 
 /// What every counter says, behind what is put before.
 std::string with_counters(json all, const loop_counters& counted) {
-  all.update({
-      {"accepted", counted.accepted},
-      {"closed", closed_by_cause(counted)},
-      {"shed", counted.shed},
-      {"shed_exhausted", counted.shed_exhausted},
-      {"bytes_in", counted.bytes_in},
-      {"bytes_out", counted.bytes_out},
-      {"turns", counted.turns},
-      {"events", counted.events},
-      {"stale_events", counted.stale_events},
-      {"stale_operations", counted.stale_operations},
-      {"refused_sends", counted.refused_sends},
-      {"refused_total", counted.refused_total},
-      {"accept_retries", counted.accept_retries},
-      {"accept_misses", counted.accept_misses},
-      {"accept_exhausted", counted.accept_exhausted},
-      {"accept_episodes", counted.accept_episodes},
-      {"accept_unknown", counted.accept_unknown},
-      {"listeners_died", counted.listeners_died},
-      {"full_pauses", counted.full_pauses},
-      {"read_pauses", counted.read_pauses},
-  });
+  for (const loop_counter& one : loop_counter_table)
+    all[std::string(one.name)] = counted.*one.count;
+  all["closed"] = closed_by_cause(counted);
   return all.dump();
 }
 

@@ -16,7 +16,7 @@ struct poller_in_use {
   std::uint32_t requests = 0;
 };
 
-/// Every counter of loop_options.hpp under its name, the listeners, and what is open and queued
+/// Every counter of loop_counters.hpp under its name, the listeners, and what is open and queued
 /// now. accepted == open + the sum of closed + shed. The loop's thread, or after it.
 std::string statistics_of(const loop_base& loop, const poller_in_use& poller);
 

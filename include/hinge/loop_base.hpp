@@ -18,9 +18,9 @@
 #include <hinge/half_closed_list.hpp>
 #include <hinge/lent_buffers.hpp>
 #include <hinge/listener.hpp>
+#include <hinge/loop_counters.hpp>
 #include <hinge/loop_options.hpp>
 #include <hinge/mailbox.hpp>
-#include <hinge/poller.hpp>
 #include <hinge/probe.hpp>
 #include <hinge/slot_list.hpp>
 #include <hinge/socket.hpp>

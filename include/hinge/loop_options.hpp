@@ -1,19 +1,16 @@
-// What a loop is opened with, and what it counts.
+// What a loop is opened with.
 #pragma once
 
 #include <hinge/accept_sharing.hpp>
-#include <hinge/close_cause.hpp>
 #include <hinge/error.hpp>
 #include <hinge/export.hpp>
 #include <hinge/poller.hpp>
 #include <hinge/source_limits.hpp>
 #include <hinge/time.hpp>
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
 
 namespace hinge {
 
@@ -89,37 +86,6 @@ struct loop_options {
             .receive_buffers = receive_buffers,
             .receive_buffer_bytes = ring_buffer_bytes,
             .accepting = accepting};
-  }
-};
-
-/// Since open(); written by the loop's thread alone. At every moment outside of a turn:
-/// accepted == open connections + the sum of closed + shed + handed_over. Those turned away count
-/// as closed.
-struct loop_counters {
-  std::uint64_t accepted = 0;
-  std::array<std::uint64_t, close_causes> closed{};  ///< by close_cause
-  std::uint64_t shed = 0;            ///< accepted, but closed before a handler saw them
-  std::uint64_t shed_exhausted = 0;  ///< of these, for want of descriptors; the others by a stop
-  std::uint64_t handed_over = 0;     ///< let in, and given to another loop (handover)
-  std::uint64_t bytes_in = 0;
-  std::uint64_t bytes_out = 0;
-  std::uint64_t turns = 0;
-  std::uint64_t events = 0;
-  std::uint64_t stale_events = 0;      ///< events of connections that had gone; dropped
-  std::uint64_t stale_operations = 0;  ///< operations on connections that had gone; returned false
-  std::uint64_t refused_sends = 0;     ///< over queue_limit_bytes or queue_total_bytes
-  std::uint64_t refused_total = 0;     ///< of these, over queue_total_bytes or the memory
-  std::uint64_t accept_retries = 0;    ///< a waiting connection had failed; the next one was taken
-  std::uint64_t accept_misses = 0;     ///< woken for one that somebody else had taken
-  std::uint64_t accept_exhausted = 0;  ///< times that descriptors or memory ran out
-  std::uint64_t accept_episodes = 0;   ///< episodes of that (door_episode)
-  std::uint64_t accept_unknown = 0;    ///< of these, by an errno that the table does not know
-  std::uint64_t listeners_died = 0;
-  std::uint64_t full_pauses = 0;  ///< times that the full table paused the listeners
-  std::uint64_t read_pauses = 0;  ///< times that a full queue paused a connection's reading
-
-  std::uint64_t closed_total() const noexcept {
-    return std::accumulate(closed.begin(), closed.end(), std::uint64_t{0});
   }
 };
 

@@ -3,6 +3,7 @@
 
 #include <hinge/accept_policy.hpp>
 #include <hinge/export.hpp>
+#include <hinge/loop_counters.hpp>
 #include <hinge/loop_options.hpp>
 
 #include <cstdint>

@@ -5,7 +5,7 @@
 #include <hinge/address.hpp>
 #include <hinge/export.hpp>
 #include <hinge/loop_base.hpp>
-#include <hinge/loop_options.hpp>
+#include <hinge/loop_counters.hpp>
 #include <hinge/time.hpp>
 
 #include <array>
@@ -63,7 +63,9 @@ public:
   bool stopping = false;
   std::uint32_t open = 0;  ///< connections
   std::uint32_t max_connections = 0;
-  std::uint64_t queued_bytes = 0;  ///< that wait to be sent
+  std::uint32_t half_closed = 0;                  ///< of the open ones, see loop_base
+  std::optional<nanoseconds> oldest_half_closed;  ///< for how long one of them has been so
+  std::uint64_t queued_bytes = 0;                 ///< that wait to be sent
   std::optional<work_figures> work;
   /// The poller's name, for who wants it shown: the loop doesn't know it. Not owned.
   std::string_view backend;

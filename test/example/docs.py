@@ -3,7 +3,8 @@
 
 The README's listing is the example; files that are named exist, and ARCHITECTURE.md names all of
 the library's; POLLER_CONTRACT.md and the conformance suite name the same cases; the tests that
-ACCEPT_CONTRACT.md names exist, and it names all that were written for it; links lead somewhere.
+ACCEPT_CONTRACT.md names exist, and it names all that were written for it; hinge-serve's man page
+names every counter and cause, and TELEMETRY.md every figure; links lead somewhere.
 """
 
 import glob
@@ -73,6 +74,27 @@ def accept_contract_errors(text, tests, own):
         yield f"ACCEPT_CONTRACT.md: doesn't name '{name}'"
 
 
+def counters_of(header):
+    """Of loop_counters.hpp: each counter's name and its metric."""
+    return re.findall(r'{"(\w+)", "(\w+)", &loop_counters::\1,', header)
+
+
+def causes_of(header):
+    names = re.search(r"close_cause_names = {(.*?)}", header, re.S)[1]
+    return [name for name in re.findall(r'"(\w+)"', names) if name != "none"]
+
+
+def metrics_of(source):
+    """The families that are written by hand."""
+    return re.findall(r'(?:out\.single|out\.family|(?<![.\w])add)\(\s*"(\w+)"', source)
+
+
+def figure_errors(path, text, figures):
+    for name in figures:
+        if not re.search(rf"(?<!\w){name}(?!\w)", text):
+            yield f"{path}: doesn't name {name}"
+
+
 def anchors(text):
     headings = re.findall(r"^#+ (.*)$", text, re.M)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -125,6 +147,10 @@ def controls():
         "a section without a test": accept_contract_errors("## A\nx\n", set(), set()),
         "a test that there isn't": accept_contract_errors('## A\n- "x"\n', set(), set()),
         "a test that isn't named": accept_contract_errors('## A\n- "x"\n', {"x"}, {"x", "y"}),
+        "a figure that isn't named": figure_errors("a.md", "a_total", ["a", "a_total"]),
+        "a counter": counters_of('{"a", "a_total", &loop_counters::a, ""}'),
+        "a cause": causes_of('close_cause_names = {"none", "a"}'),
+        "a metric": metrics_of('add("a", 1); out_.add("b");'),
         "link": link_errors("a.md", "[x](b.md)", is_file, str),
         "anchor": link_errors("a.md", "[x](#y)", is_file, lambda place: "# z\n"),
     }
@@ -157,6 +183,14 @@ def main(root):
               *unnamed_errors(architecture, files("lib/*.[ch]pp")),
               *contract_errors(read("docs/POLLER_CONTRACT.md"), cases),
               *accept_contract_errors(read("docs/ACCEPT_CONTRACT.md"), tests, own)]
+    counters = counters_of(read("include/hinge/loop_counters.hpp"))
+    errors += figure_errors(
+        "hinge-serve.1.scd", read("docs/hinge-serve.1.scd"),
+        [name for name, _ in counters] + causes_of(read("include/hinge/close_cause.hpp")))
+    errors += figure_errors(
+        "TELEMETRY.md", read("docs/TELEMETRY.md"),
+        [f"hinge_{name}" for name in [metric for _, metric in counters] +
+         metrics_of(read("lib/prometheus.cpp"))])
     documents = files("*.md") + files("docs/*.md")
     for path in documents:
         errors += path_errors(path, read(path), exists)

@@ -59,6 +59,30 @@ TEST_CASE("Each counter is a family with help and type") {
   CHECK(text.ends_with('\n'));
 }
 
+TEST_CASE("No counter is missing") {
+  tested_loop tested;
+  telemetry seen(tested);
+  // As many as the table has rows, says its header; here, that no two are the same.
+  std::uint64_t next = 1'000'000;
+  for (const hinge::loop_counter& one : hinge::loop_counter_table)
+    seen.counters.*one.count = next++;
+  const std::string text = text_of(seen);
+  next = 1'000'000;
+  for (const hinge::loop_counter& one : hinge::loop_counter_table)
+    CHECK(has_line(text, "hinge_" + std::string(one.metric) + ' ' + std::to_string(next++)));
+}
+
+TEST_CASE("Half-closed connections, and how long the first one has been so") {
+  tested_loop tested;
+  telemetry seen(tested);
+  CHECK(has_line(text_of(seen), "hinge_half_closed_connections 0"));
+  CHECK_FALSE(text_of(seen).find("hinge_oldest_half_closed_seconds") != std::string::npos);
+  seen.half_closed = 3;
+  seen.oldest_half_closed = 90s;
+  CHECK(has_line(text_of(seen), "hinge_half_closed_connections 3"));
+  CHECK(has_line(text_of(seen), "hinge_oldest_half_closed_seconds 90.000000000"));
+}
+
 TEST_CASE("What is absent has no family") {
   tested_loop tested;
   const std::string text = text_of(telemetry(tested));

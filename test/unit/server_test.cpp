@@ -292,6 +292,28 @@ TEST_CASE("fairness: one for equal shares, 1/N for one who has all") {
   CHECK(fairness_of(std::vector<std::uint64_t>{0, 800, 0, 0}) == 0.25);
 }
 
+TEST_CASE("the sum of all loops has each counter of each") {
+  server_statistics seen;
+  seen.loops.resize(2);
+  std::uint64_t next = 1;
+  for (const loop_counter& one : loop_counter_table) {
+    seen.loops[0].counters.*one.count = next;
+    seen.loops[1].counters.*one.count = 1000 * next++;
+  }
+  for (loop_statistics& one : seen.loops) {
+    one.counters.closed.fill(1);
+    one.counters.handed_over = 0;  // is left out of the sum
+  }
+  const loop_counters sum = seen.total();
+  next = 1;
+  for (const loop_counter& one : loop_counter_table) {
+    const bool left_out = one.count == &loop_counters::handed_over;
+    CHECK(sum.*one.count == (left_out ? 0 : 1001 * next));
+    ++next;
+  }
+  CHECK(sum.closed_total() == 2 * close_causes);
+}
+
 TEST_CASE("a policy has a name, and a name its policy") {
   for (const accept_policy one : every_policy) CHECK(policy_named(policy_name(one)) == one);
   CHECK_FALSE(policy_named("round_robin"));

@@ -11,6 +11,8 @@
 #include <sys/eventfd.h>
 
 #include <chrono>
+#include <cstddef>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +50,15 @@ struct tested_loop : hinge::loop<clocked_poller, worker> {
     poller().script.push_back({wait, std::move(events)});
     turn();
   }
+};
+
+/// Leaves its connections open when their peers have ended.
+struct leaver {
+  std::vector<hinge::connection> peers;
+
+  void on_accept(hinge::connection peer) { peers.push_back(peer); }
+  void on_data(hinge::connection, std::span<std::byte>) {}
+  void on_end(hinge::connection) {}
 };
 
 constexpr hinge::loop_options measured = {.work_clock = clocked_poller::read_clock};
@@ -95,6 +106,37 @@ TEST_CASE("Waiting and working are told apart, and sum up to all time up to the 
   CHECK(seen.work->working == 9ms);
   CHECK(seen.work->longest_work == 6ms);
   CHECK(tested.now() - start == 39'000'000);
+}
+
+TEST_CASE("A half-closed connection is in the snapshot, with its age") {
+  clocked_poller::clock += 1;
+  hinge::loop<clocked_poller, leaver> tested;
+  REQUIRE(tested.open({.max_connections = 4}));
+  REQUIRE(tested.listen(address::loopback(0)));
+  const auto turn_with = [&](hinge::nanoseconds wait, std::vector<event> events) {
+    tested.poller().script.push_back({wait, std::move(events)});
+    tested.turn();
+  };
+  const auto ended = [&](hinge::connection_id id) {
+    return event{.subject = tested.table().token_of(id.slot),
+                 .result = 0,
+                 .buffer = hinge::no_buffer,
+                 .kind = event_kind::received};
+  };
+  turn_with(0ms, {accepted_one(), accepted_one()});
+  turn_with(0ms, {});
+  {
+    const telemetry seen(tested);
+    CHECK(seen.half_closed == 0);
+    CHECK_FALSE(seen.oldest_half_closed);
+  }
+  REQUIRE(tested.handler().peers.size() == 2);
+  turn_with(5ms, {ended(tested.handler().peers[1].id())});
+  turn_with(20ms, {ended(tested.handler().peers[0].id())});
+  turn_with(70ms, {});
+  const telemetry seen(tested);
+  CHECK(seen.half_closed == 2);
+  CHECK(seen.oldest_half_closed == 90ms);
 }
 
 TEST_CASE("The lag of an accept is what the loop worked since the wait before") {
