@@ -82,7 +82,7 @@ telemetry::telemetry(loop_base& of) noexcept
   if (const auto oldest = of.oldest_half_closed()) oldest_half_closed = oldest->age;
   const loop_meter& meter = of.meter_;
   if (meter.measures())
-    work = {.waiting = nanoseconds(of.now_ - meter.since - meter.worked),
+    work = {.waiting = nanoseconds(std::max<instant>(of.now_ - meter.since - meter.worked, 0)),
             .working = nanoseconds(meter.worked),
             .longest_work = nanoseconds(meter.longest_work)};
   for (door& d : of.doors_) listeners_[listener_count_++] = look_at(d, of.now_, meter.measures());

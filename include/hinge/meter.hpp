@@ -16,7 +16,8 @@ namespace hinge {
 /// Times of a loop with loop_options::work_clock, taken once a turn.
 struct loop_meter {
   instant (*clock)() noexcept = nullptr;  // null: nothing is measured
-  instant since = 0;                      // open()
+  bool begun = false;                     // the first turn
+  instant since = 0;                      // open(), then the beginning of the first turn
   instant worked = 0;                     // up to the end of the last wait
   instant last_work = 0;                  // from the wait before the last one to the last one
   instant longest_work = 0;
@@ -24,9 +25,12 @@ struct loop_meter {
 
   bool measures() const noexcept { return clock != nullptr; }
   /// The work of a turn is done: `woken` is when its wait was over. Returns how many connections it
-  /// has accepted, of `accepted` in all.
+  /// has accepted, of `accepted` in all. Before the first turn nobody worked: what is between
+  /// open() and run() is the program's time.
   std::uint64_t work_done(instant woken, std::uint64_t accepted) noexcept {
-    last_work = std::max<instant>(clock() - woken, 0);
+    const instant done = clock();
+    if (!std::exchange(begun, true)) woken = since = done;
+    last_work = std::max<instant>(done - woken, 0);
     worked += last_work;
     longest_work = std::max(longest_work, last_work);
     return accepted - std::exchange(accepted_before, accepted);

@@ -17,7 +17,7 @@
 
 namespace hinge {
 
-/// With loop_options::work_clock, since open() and up to the end of the last wait. What a
+/// With loop_options::work_clock, from the first turn up to the end of the last wait. What a
 /// completion backend does for the loop in the call that waits counts as waiting.
 struct work_figures {
   nanoseconds waiting{};

@@ -108,6 +108,26 @@ TEST_CASE("Waiting and working are told apart, and sum up to all time up to the 
   CHECK(tested.now() - start == 39'000'000);
 }
 
+TEST_CASE("What is between open() and the first turn is neither waiting nor working") {
+  tested_loop tested(measured);
+  clocked_poller::clock += 700'000'000;
+  {
+    const telemetry seen(tested);
+    REQUIRE(seen.work);
+    CHECK(seen.work->waiting == 0ms);
+    CHECK(seen.work->working == 0ms);
+  }
+  tested.turn_with(10ms, {accepted_one()});
+  tested.turn_with(0ms);
+  const telemetry seen(tested);
+  CHECK(seen.work->waiting == 10ms);
+  CHECK(seen.work->working == 0ms);
+  CHECK(seen.work->longest_work == 0ms);
+  REQUIRE(seen.listeners()[0].accepts);
+  CHECK(seen.listeners()[0].accepts->turns == 1);
+  CHECK(seen.listeners()[0].accepts->longest_lag == 0ms);
+}
+
 TEST_CASE("A half-closed connection is in the snapshot, with its age") {
   clocked_poller::clock += 1;
   hinge::loop<clocked_poller, leaver> tested;
