@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <string>
 #include <string_view>
 
 #include <pthread.h>
@@ -52,5 +53,25 @@ inline int write_at_once(int fd, std::string_view text) noexcept {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return failed;
 }
+
+/// Lines for a reader that may be slow: what is dropped is whole lines, or the end of one, and each
+/// that comes after begins as a line.
+class line_output {
+public:
+  explicit line_output(int fd) noexcept : fd_(fd) {}
+
+  /// As write_at_once, of a line without its end.
+  int write(const std::string& text) {
+    const std::string line = (cut_ ? "\n" : "") + text + '\n';
+    const int failed = write_at_once(fd_, line);
+    // A line that goes in one piece is there whole, or not at all.
+    cut_ = failed == EAGAIN && (cut_ || line.size() > PIPE_BUF);
+    return failed;
+  }
+
+private:
+  int fd_;
+  bool cut_ = false;  // the last that was written may be no whole line
+};
 
 }  // namespace hinge

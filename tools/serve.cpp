@@ -6,7 +6,6 @@
 #include <hinge/telemetry.hpp>
 
 #include <cerrno>
-#include <climits>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -33,9 +32,8 @@ exit_code complain(const std::string& reason) {
 
 /// Where it can't be written, that is told, and the server goes on.
 void print_line(const std::string& text) {
-  static bool cut = false;  // the line before was
-  const int failed = hinge::write_at_once(STDOUT_FILENO, (cut ? "\n" : "") + text + "\n");
-  cut = failed == EAGAIN && text.size() >= PIPE_BUF;
+  static hinge::line_output out(STDOUT_FILENO);
+  const int failed = out.write(text);
   if (failed == EAGAIN) {
     complain("standard output is full: a line is dropped");
   } else if (failed != 0) {
