@@ -2,9 +2,12 @@
 #pragma once
 
 #include <hinge/accept_error.hpp>
+#include <hinge/door.hpp>
 #include <hinge/error.hpp>
 #include <hinge/handler.hpp>
+#include <hinge/loop_base.hpp>
 
+#include <bitset>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
@@ -20,8 +23,9 @@
 
 namespace hinge::serve {
 
-/// What all protocols do: say on stderr when a listener can't accept. A pause is told once a
-/// minute: a server that stays at its limit pauses after each connection that it accepts.
+/// What all protocols do: say on stderr when a listener can't accept, and when it can again. A
+/// beginning is told once a minute: a server that stays at its limit pauses after each connection
+/// that it accepts. An end is told of what was told to have begun.
 class protocol {
 public:
   const loop_base* loop = nullptr;
@@ -31,6 +35,7 @@ public:
     const bool sheds = loop->options().on_exhaustion == exhaustion::shed_reset;
     if (!gone && loop->now() < quiet_until_) return;
     if (!gone) quiet_until_ = deadline::after(loop->now(), std::chrono::minutes(1)).when();
+    told_[listener] = !gone;
     hinge::print_error("hinge-serve: accept {}: {}: {}; {}\n",
                        loop->listener_at(listener).local().text(), errno_name(-code),
                        errno_meaning(-code),
@@ -39,7 +44,21 @@ public:
                                : "waiting until there is room");
   }
 
+  void on_listener_recovered(std::size_t listener, const door_episode& over) {
+    if (!told_[listener]) return;
+    told_[listener] = false;
+    constexpr std::string_view ends[] = {"a new try", "a descriptor closed in this thread",
+                                         "a descriptor closed in another thread"};
+    hinge::print_error(
+        "hinge-serve: accept {}: works again, {:.3f} s after the first of {} "
+        "failures; ended by {}\n",
+        loop->listener_at(listener).local().text(),
+        std::chrono::duration<double>(over.length).count(), over.failures,
+        ends[static_cast<std::size_t>(over.ended_by)]);
+  }
+
 private:
+  std::bitset<loop_base::max_listeners> told_;  // that its episode has begun
   instant quiet_until_ = 0;
 };
 

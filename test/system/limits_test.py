@@ -2,6 +2,8 @@
 """hinge-serve at its limits: timeouts, a full table, no descriptor left."""
 
 import contextlib
+import re
+import time
 import unittest
 
 import serve
@@ -146,9 +148,14 @@ class NoDescriptors(unittest.TestCase):
         with contextlib.suppress(ConnectionResetError):
             return stack.enter_context(server.connect())
 
-    def said(self, server, does="waiting"):
-        return (f"hinge-serve: accept {server.addresses[0]}: EMFILE: Too many open files; "
-                f"{does} until there is room\n")
+    @staticmethod
+    def said(server, does="waiting", ends="?"):
+        """The beginning; and perhaps the end, which is told after two seconds without one."""
+        accept = re.escape(f"hinge-serve: accept {server.addresses[0]}: ")
+        return re.compile(
+            f"{accept}EMFILE: Too many open files; {does} until there is room\n"
+            f"({accept}works again, [0-9]+[.][0-9]{{3}} s after the first of [0-9]+ failures; "
+            f"ended by a descriptor closed in this thread\n){ends}")
 
     def test_it_neither_spins_nor_ends(self):
         with self.server() as server, contextlib.ExitStack() as stack:
@@ -186,6 +193,22 @@ class NoDescriptors(unittest.TestCase):
                 with contextlib.ExitStack() as stack:
                     self.crowd(server, stack)
                 server.until(lambda found: (found["accepted"], found["open"]) == (count, 0))
+
+    def test_its_end_is_told_as_often(self):
+        with self.server() as server:
+            server.expected_stderr = self.said(server, ends="")
+            for episode in 1, 2:
+                with contextlib.ExitStack() as stack:
+                    self.crowd(server, stack)
+                    server.until(lambda found: found["accept_episodes"] == episode)
+                server.until(lambda found: found["open"] == 0)
+                end = time.monotonic() + serve.PATIENCE
+                while "works again" not in server.said():
+                    self.assertLess(time.monotonic(), end)
+                    time.sleep(0.05)
+            # The second one is none of those that are told, and would have been over by then.
+            time.sleep(3)
+            self.assertEqual(server.statistics()["accept_episodes"], 2)
 
     def test_who_comes_too_many_is_reset(self):
         with self.server("--on-exhaustion", "reset") as server, contextlib.ExitStack() as stack:

@@ -6,6 +6,7 @@ A test is a unittest program: NAME_test.py HINGE_SERVE BACKEND [unittest argumen
 import json
 import os
 import queue
+import re
 import resource
 import shutil
 import signal
@@ -77,8 +78,8 @@ class Server:
     def __init__(self, *arguments, protocol="echo", listen="127.0.0.1:0", descriptors=None,
                  stderr="", before=None, backend=None):
         """`listen`: one or more addresses, blanks between; `descriptors`: its limit; `stderr`: what
-        it is expected to have said at the end, None: anything; `before`: called in its process
-        first."""
+        it is expected to have said at the end, as text or as a pattern, None: anything; `before`:
+        called in its process first."""
         self.expected_stderr = stderr
         self.ended = None
         self.stderr = tempfile.TemporaryFile("w+")
@@ -107,13 +108,13 @@ class Server:
     def _line(self):
         line = self.lines.get(timeout=PATIENCE)
         if line is None:
-            raise AssertionError(f"hinge-serve has ended: {self._said()}")
+            raise AssertionError(f"hinge-serve has ended: {self.said()}")
         self.last_line = line
         return line
 
-    def _said(self):
-        self.stderr.seek(0)
-        return self.stderr.read()
+    def said(self):
+        """On stderr, so far. Its offset is the server's, too, and stays."""
+        return os.pread(self.stderr.fileno(), 1 << 20, 0).decode()
 
     @property
     def port(self):
@@ -173,11 +174,13 @@ class Server:
         """For its end; returns the last statistics. Anything but a good end fails the test."""
         code = self.process.wait(PATIENCE)
         self.reader.join(PATIENCE)
-        said = self._said()
+        said = self.said()
         self._close()
         if code != 0:
             raise AssertionError(f"hinge-serve ended with {code}: {said}")
-        if self.expected_stderr not in (None, said):
+        expected = self.expected_stderr
+        if not (expected.fullmatch(said) if isinstance(expected, re.Pattern)
+                else expected in (None, said)):
             raise AssertionError(f"hinge-serve said on stderr: {said}")
         # A server that ends at once may have answered the last question with its last line.
         while (line := self.lines.get(timeout=PATIENCE)) is not None:
