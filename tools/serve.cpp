@@ -130,7 +130,7 @@ exit_code serve(const serve_options& options) {
     bool stopping = false;
     signals.watch([&, stopping](int number) mutable {
       if (number == SIGUSR1) {
-        loop.post([&] { print_line(statistics_of(loop, used)); });
+        loop.post([&] { print_line(statistics_of(hinge::telemetry(loop), used)); });
       } else if (!std::exchange(stopping, true)) {
         loop.post([&] { loop.drain(drain_wait); });
       } else {
@@ -139,7 +139,7 @@ exit_code serve(const serve_options& options) {
     });
     broken = loop.run();
   }
-  if (options.stats_json) print_line(statistics_of(loop, used));
+  if (options.stats_json) print_line(statistics_of(hinge::telemetry(loop), used));
   return broken == 0 ? served : complain(hinge::error("turn", used.name, -broken).text());
 }
 

@@ -2,7 +2,10 @@
 
 #include <hinge/loop_counters.hpp>
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
@@ -11,12 +14,32 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-/// Of a loop, or of a server.
-template <class Listening>
-json listeners_of(const Listening& of) {
+double seconds(nanoseconds length) { return std::chrono::duration<double>(length).count(); }
+
+/// Null is what the system doesn't tell, or what there isn't.
+json or_null(std::optional<std::uint32_t> figure) { return figure ? json(*figure) : json(); }
+json or_null(std::optional<nanoseconds> length) { return length ? json(seconds(*length)) : json(); }
+
+json listeners_of(const telemetry& seen) {
   json all = json::array();
-  for (std::size_t i = 0; i < of.listeners(); ++i) {
-    const listener& one = of.listener_at(i);
+  for (const listener_telemetry& one : seen.listeners())
+    all.push_back({{"address", one.where.text()},
+                   {"asked_backlog", or_null(one.asked_backlog)},
+                   {"effective_backlog", or_null(one.effective_backlog)},
+                   {"accepting", one.accepting},
+                   {"waiting", or_null(one.waiting)},
+                   {"most_waiting", or_null(one.most_waiting)},
+                   {"drops", or_null(one.drops)},
+                   {"pauses", one.pauses},
+                   {"paused", seconds(one.paused)}});
+  return all;
+}
+
+/// A server's loops may each have a socket of their own: this is what they have in common.
+json listeners_of(const server_base& server) {
+  json all = json::array();
+  for (std::size_t i = 0; i < server.listeners(); ++i) {
+    const listener& one = server.listener_at(i);
     all.push_back({{"address", one.local().text()},
                    {"asked_backlog", one.asked_backlog()},
                    {"effective_backlog", one.effective_backlog()}});
@@ -41,25 +64,21 @@ std::string with_counters(json all, const loop_counters& counted) {
 
 }  // namespace
 
-std::string statistics_of(const loop_base& loop, const poller_in_use& poller) {
-  std::uint64_t queued = 0;
-  for (std::uint32_t slot = 0; slot < loop.table().touched(); ++slot) {
-    const hot_entry& entry = loop.table().hot(slot);
-    if (entry.state != connection_state::free) queued += entry.queued;
-  }
+std::string statistics_of(const telemetry& seen, const poller_in_use& poller) {
   return with_counters(
       {
           {"backend", poller.name},
           {"backend_reason", poller.reason},
           {"ring_requests", poller.requests},
-          {"listeners", listeners_of(loop)},
-          {"stopping", loop.stopping()},
-          {"max_connections", loop.options().max_connections},
-          {"open", loop.open_connections()},
-          {"half_closed", loop.half_closed()},
-          {"queued_bytes", queued},
+          {"listeners", listeners_of(seen)},
+          {"stopping", seen.stopping},
+          {"max_connections", seen.max_connections},
+          {"open", seen.open},
+          {"half_closed", seen.half_closed},
+          {"oldest_half_closed", or_null(seen.oldest_half_closed)},
+          {"queued_bytes", seen.queued_bytes},
       },
-      loop.counters());
+      seen.counters);
 }
 
 std::string statistics_of(const server_base& server, const poller_in_use& poller) {

@@ -1,8 +1,8 @@
 // What a loop, or a server's loops together, have counted, as one JSON object.
 #pragma once
 
-#include <hinge/loop_base.hpp>
 #include <hinge/server_base.hpp>
+#include <hinge/telemetry.hpp>
 
 #include <cstdint>
 #include <string>
@@ -17,10 +17,12 @@ struct poller_in_use {
 };
 
 /// Every counter of loop_counters.hpp under its name, the listeners, and what is open and queued
-/// now. accepted == open + the sum of closed + shed. The loop's thread, or after it.
-std::string statistics_of(const loop_base& loop, const poller_in_use& poller);
+/// now; times in seconds, null what the system doesn't tell. accepted == open + the sum of closed +
+/// shed.
+std::string statistics_of(const telemetry& seen, const poller_in_use& poller);
 
-/// The same of all loops together, but for what is queued; and of each what it has accepted and has
+/// The same of all loops together, but for what is queued or left half-closed, and how the
+/// listeners fare; and of each what it has accepted and has
 /// open, the policy, and its fairness. Any thread but the loops'.
 std::string statistics_of(const server_base& server, const poller_in_use& poller);
 

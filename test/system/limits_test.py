@@ -67,9 +67,14 @@ class FullTable(unittest.TestCase):
             waiting.sendall(b"hello")
             found = server.until(lambda found: found["full_pauses"] > 0)
             self.assertEqual((found["accepted"], found["open"]), (3, 3))
+            door = found["listeners"][0]
+            self.assertEqual((door["accepting"], door["pauses"]), (False, 1))
+            self.assertEqual((found["half_closed"], found["oldest_half_closed"]), (0, None))
             for peer in held:
                 self.assertTrue(echoed(peer))
-            self.assertEqual(server.statistics()["accepted"], 3)
+            found = server.statistics()
+            self.assertEqual(found["accepted"], 3)
+            self.assertGreater(found["listeners"][0]["paused"], door["paused"])
             held[1].close()
             self.assertEqual(serve.receive(waiting, 5), b"hello")
             found = server.statistics()
@@ -200,7 +205,8 @@ class NoDescriptors(unittest.TestCase):
             for episode in 1, 2:
                 with contextlib.ExitStack() as stack:
                     self.crowd(server, stack)
-                    server.until(lambda found: found["accept_episodes"] == episode)
+                    found = server.until(lambda found: found["accept_episodes"] == episode)
+                    self.assertFalse(found["listeners"][0]["accepting"])
                 server.until(lambda found: found["open"] == 0)
                 end = time.monotonic() + serve.PATIENCE
                 while "works again" not in server.said():

@@ -93,13 +93,15 @@ class QueueOverflow(unittest.TestCase):
         except OSError as wrong:
             self.skipTest(f"no setting can be changed here: {wrong}")
 
-    def settled(self, port):
-        """The kernel's figures and the socket's, of one moment: clients try again now and then."""
+    def settled(self, server):
+        """The kernel's figures, the socket's, and what hinge tells, of one moment: clients try
+        again now and then."""
         for _ in range(100):
             before = kernel_drops()
-            found = queue_of(port)
+            found = queue_of(server.port)
+            (told,) = server.statistics()["listeners"]
             if kernel_drops() == before:
-                return before, found
+                return before, found, told
         raise AssertionError("they never stand still")
 
     def check(self, cookies, count):
@@ -113,7 +115,7 @@ class QueueOverflow(unittest.TestCase):
                 end = time.monotonic() + sized(0.5, 20)  # they try again after 1, 3, 7 s
                 while time.monotonic() < end:
                     clients.look(0.05)
-                (overflows, drops), (waiting, most, own_drops) = self.settled(server.port)
+                (overflows, drops), (waiting, most, own_drops), told = self.settled(server)
                 ghosts = len(clients.asked) - waiting
                 print(f"cookies {int(cookies)}, {count} connects: {waiting} of {most} wait, "
                       f"{drops - drops_before} drops, {ghosts} ghosts", file=sys.stderr)
@@ -121,6 +123,9 @@ class QueueOverflow(unittest.TestCase):
                 self.assertEqual(waiting, BACKLOG + 1)  # Linux: full is when there are more
                 self.assertGreater(overflows, overflows_before)
                 self.assertEqual(own_drops, drops - drops_before)
+                self.assertEqual((told["drops"], told["waiting"], told["effective_backlog"]),
+                                 (own_drops, waiting, most))
+                self.assertEqual(told["most_waiting"], waiting)
                 self.assertGreaterEqual(ghosts, 0)
                 self.assertEqual(server.statistics()["accepted"], 1)
                 # Nobody was lost whom the queue holds; who else comes in is the kernel's affair.
