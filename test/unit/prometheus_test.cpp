@@ -20,8 +20,8 @@ using hinge::telemetry;
 
 namespace {
 
-struct tested_loop : hinge::loop<clocked_poller, worker> {
-  explicit tested_loop(hinge::loop_options options = {}) {
+struct written_loop : hinge::loop<clocked_poller, worker> {
+  explicit written_loop(hinge::loop_options options = {}) {
     options.max_connections = 4;
     REQUIRE(open(options));
   }
@@ -40,7 +40,7 @@ bool has_line(const std::string& text, std::string_view line) {
 }  // namespace
 
 TEST_CASE("Each counter is a family with help and type") {
-  tested_loop tested;
+  written_loop tested;
   telemetry seen(tested);
   seen.counters.accepted = 12;
   seen.counters.closed[static_cast<std::size_t>(hinge::close_cause::peer_reset)] = 3;
@@ -60,7 +60,7 @@ TEST_CASE("Each counter is a family with help and type") {
 }
 
 TEST_CASE("No counter is missing") {
-  tested_loop tested;
+  written_loop tested;
   telemetry seen(tested);
   // As many as the table has rows, says its header; here, that no two are the same.
   std::uint64_t next = 1'000'000;
@@ -73,7 +73,7 @@ TEST_CASE("No counter is missing") {
 }
 
 TEST_CASE("Half-closed connections, and how long the first one has been so") {
-  tested_loop tested;
+  written_loop tested;
   telemetry seen(tested);
   CHECK(has_line(text_of(seen), "hinge_half_closed_connections 0"));
   CHECK_FALSE(text_of(seen).find("hinge_oldest_half_closed_seconds") != std::string::npos);
@@ -84,7 +84,7 @@ TEST_CASE("Half-closed connections, and how long the first one has been so") {
 }
 
 TEST_CASE("What is absent has no family") {
-  tested_loop tested;
+  written_loop tested;
   const std::string text = text_of(telemetry(tested));
   CHECK_FALSE(text.find("hinge_working_seconds_total") != text.npos);
   CHECK_FALSE(text.find("hinge_listener_") != text.npos);
@@ -92,7 +92,7 @@ TEST_CASE("What is absent has no family") {
 }
 
 TEST_CASE("Times are seconds, to the nanosecond") {
-  tested_loop tested;
+  written_loop tested;
   telemetry seen(tested);
   seen.work = {.waiting = 1h + 5ns, .working = 1050ms, .longest_work = 70us};
   const std::string text = text_of(seen);
@@ -103,7 +103,7 @@ TEST_CASE("Times are seconds, to the nanosecond") {
 
 TEST_CASE("Labels are escaped, and each listener has its own") {
   const temporary_folder folder;
-  tested_loop tested;
+  written_loop tested;
   const std::string path = folder.path() + "/a\"b\\c";
   REQUIRE(tested.listen(*hinge::address::unix_path(path)));
   REQUIRE(tested.listen(hinge::address::loopback(0)));
@@ -119,7 +119,7 @@ TEST_CASE("Labels are escaped, and each listener has its own") {
 }
 
 TEST_CASE("A room that is too small is never written past, and is told") {
-  tested_loop tested;
+  written_loop tested;
   REQUIRE(tested.listen(hinge::address::loopback(0)));
   const telemetry seen(tested);
   const std::string whole = text_of(seen);

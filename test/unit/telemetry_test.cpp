@@ -39,9 +39,9 @@ event accepted_one(std::uint32_t listener = 0) {
   return accepted(eventfd(0, EFD_CLOEXEC), listener);
 }
 
-struct tested_loop : hinge::loop<clocked_poller, worker> {
-  explicit tested_loop(hinge::loop_options options = {},
-                       std::vector<address> where = {address::loopback(0)}) {
+struct metered_loop : hinge::loop<clocked_poller, worker> {
+  explicit metered_loop(hinge::loop_options options = {},
+                        std::vector<address> where = {address::loopback(0)}) {
     options.max_connections = 4;
     REQUIRE(open(options));
     for (const address& one : where) REQUIRE(listen(one, {.backlog = 8}));
@@ -79,7 +79,7 @@ void needs_queue_facts() {
 }  // namespace
 
 TEST_CASE("Without a clock for it no time is measured") {
-  tested_loop tested;
+  metered_loop tested;
   tested.turn_with(10ms, {accepted_one()});
   const telemetry seen(tested);
   CHECK_FALSE(seen.work);
@@ -89,7 +89,7 @@ TEST_CASE("Without a clock for it no time is measured") {
 }
 
 TEST_CASE("Waiting and working are told apart, and sum up to all time up to the last wait") {
-  tested_loop tested(measured);
+  metered_loop tested(measured);
   tested.handler().work = [](hinge::connection) { clocked_poller::clock += 3'000'000; };
   const hinge::instant start = clocked_poller::clock;
   tested.turn_with(10ms, {accepted_one()});
@@ -109,7 +109,7 @@ TEST_CASE("Waiting and working are told apart, and sum up to all time up to the 
 }
 
 TEST_CASE("What is between open() and the first turn is neither waiting nor working") {
-  tested_loop tested(measured);
+  metered_loop tested(measured);
   clocked_poller::clock += 700'000'000;
   {
     const telemetry seen(tested);
@@ -160,7 +160,7 @@ TEST_CASE("A half-closed connection is in the snapshot, with its age") {
 }
 
 TEST_CASE("The lag of an accept is what the loop worked since the wait before") {
-  tested_loop tested(measured, {address::loopback(0), address::loopback(0)});
+  metered_loop tested(measured, {address::loopback(0), address::loopback(0)});
   tested.handler().work = [](hinge::connection) { clocked_poller::clock += 4'000'000; };
   tested.turn_with(10ms, {accepted_one(0), accepted_one(0)});  // nothing was done before: 0
   tested.turn_with(50ms, {accepted_one(0), accepted_one(1), accepted_one(0)});  // 8 ms
@@ -178,7 +178,7 @@ TEST_CASE("The lag of an accept is what the loop worked since the wait before") 
 }
 
 TEST_CASE("A pause for want of descriptors is counted with its time, also while it goes on") {
-  tested_loop tested;
+  metered_loop tested;
   tested.turn_with(0ms);
   CHECK(telemetry(tested).listeners()[0].accepting);
   tested.turn_with(0ms, {{.subject = hinge::token(hinge::role::listener, 0, 0),
@@ -200,7 +200,7 @@ TEST_CASE("A pause for want of descriptors is counted with its time, also while 
 }
 
 TEST_CASE("A pause ends with its listener") {
-  tested_loop tested;
+  metered_loop tested;
   const hinge::token door(hinge::role::listener, 0, 0);
   tested.turn_with(0ms, {{.subject = door, .result = -EMFILE, .kind = event_kind::accepted}});
   tested.turn_with(30ms);
@@ -214,7 +214,7 @@ TEST_CASE("A pause ends with its listener") {
 
 TEST_CASE("The queue of a TCP listener, and the most that waited in it") {
   needs_queue_facts();
-  tested_loop tested;
+  metered_loop tested;
   const address where = tested.listener_at(0).local();
   const auto clients = connect(where, 3);
   {
@@ -237,7 +237,7 @@ TEST_CASE("The queue is looked at behind a full turn, and after a long pause") {
   const bool full_turn = GENERATE(true, false);
   options.accepts_per_turn = 1;
   options.events_per_turn = 8;
-  tested_loop tested(full_turn ? options : hinge::loop_options{});
+  metered_loop tested(full_turn ? options : hinge::loop_options{});
   tested.turn_with(0ms);
   auto clients = connect(tested.listener_at(0).local(), 2);
   if (full_turn) {
@@ -257,7 +257,7 @@ TEST_CASE("The queue is looked at behind a full turn, and after a long pause") {
 TEST_CASE("What the system doesn't tell is absent, and not zero") {
   if (masked) SKIP("no abstract names");
   const std::string name = "hinge-telemetry-test-" + std::to_string(getpid());
-  tested_loop tested({}, {*address::unix_abstract(name)});
+  metered_loop tested({}, {*address::unix_abstract(name)});
   const telemetry seen(tested);
   CHECK_FALSE(seen.listeners()[0].waiting);
   CHECK_FALSE(seen.listeners()[0].most_waiting);
