@@ -16,9 +16,8 @@ namespace hinge {
 
 /// Writes `text` without waiting and without SIGPIPE, whose disposition stays. 0, or the errno of
 /// what stopped it: EAGAIN, the reader is slow, and the rest is dropped. select(2) promises room
-/// for PIPE_BUF bytes, which is why no flag of the descriptor, that others share, has to change; and
-/// poll(2) is a call that a server has no other use for, which a filter may kill for. `fd` is below
-/// FD_SETSIZE.
+/// for PIPE_BUF bytes, so that no flag of the descriptor, which others share, has to change; a
+/// filter may kill for poll(2), which a server has no other use for. `fd` is below FD_SETSIZE.
 inline int write_at_once(int fd, std::string_view text) noexcept {
   sigset_t broken_pipe;
   sigset_t before;
