@@ -61,10 +61,11 @@ bool answered(const unique_fd& client) {
   return sockets::receive(client.get(), room) == 1;
 }
 
-void serve_in_crowds(const uring_options& options) {
+void serve_in_crowds(const uring_options& options,
+                     accept_sharing accepting = accept_sharing::alone) {
   const small_rings all;
   loop<uring_poller, echo> server{uring_poller(options), echo()};
-  REQUIRE(server.open({.max_connections = 2 * at_once}));
+  REQUIRE(server.open({.max_connections = 2 * at_once, .accepting = accepting}));
   CHECK(small_rings::made == entries);
   REQUIRE(server.listen(address::loopback(0), {.backlog = 2 * at_once}));
   const std::string_view question = "?";
@@ -96,5 +97,5 @@ TEST_CASE("full ring: 16 completions, 10,000 clients in crowds") {
   if (const result<void> usable = uring_verdict(); !usable) SKIP(usable.error().text());
   SECTION("armed") { serve_in_crowds({}); }
   SECTION("polls first") { serve_in_crowds({.receive = uring_receive::poll_first}); }
-  SECTION("accepts one") { serve_in_crowds({.accept_one = true}); }
+  SECTION("accepts one") { serve_in_crowds({}, accept_sharing::first_come); }
 }

@@ -27,7 +27,7 @@ using hinge::unique_fd;
 
 namespace {
 
-event accepted(int result, std::uint32_t listener = 0) {
+event accept_event(int result, std::uint32_t listener = 0) {
   return {.subject = hinge::token(hinge::role::listener, listener, 0),
           .result = result,
           .buffer = 0,
@@ -35,8 +35,8 @@ event accepted(int result, std::uint32_t listener = 0) {
           .more = 1};
 }
 
-event accepted_one(std::uint32_t listener = 0) {
-  return accepted(eventfd(0, EFD_CLOEXEC), listener);
+event metered_accept(std::uint32_t listener = 0) {
+  return accept_event(eventfd(0, EFD_CLOEXEC), listener);
 }
 
 struct metered_loop : hinge::loop<clocked_poller, worker> {
@@ -80,7 +80,7 @@ void needs_queue_facts() {
 
 TEST_CASE("Without a clock for it no time is measured") {
   metered_loop tested;
-  tested.turn_with(10ms, {accepted_one()});
+  tested.turn_with(10ms, {metered_accept()});
   const telemetry seen(tested);
   CHECK_FALSE(seen.work);
   REQUIRE(seen.listeners().size() == 1);
@@ -92,8 +92,8 @@ TEST_CASE("Waiting and working are told apart, and sum up to all time up to the 
   metered_loop tested(measured);
   tested.handler().work = [](hinge::connection) { clocked_poller::clock += 3'000'000; };
   const hinge::instant start = clocked_poller::clock;
-  tested.turn_with(10ms, {accepted_one()});
-  tested.turn_with(20ms, {accepted_one(), accepted_one()});
+  tested.turn_with(10ms, {metered_accept()});
+  tested.turn_with(20ms, {metered_accept(), metered_accept()});
   {
     const telemetry seen(tested);  // the second turn's work isn't over
     REQUIRE(seen.work);
@@ -117,7 +117,7 @@ TEST_CASE("What is between open() and the first turn is neither waiting nor work
     CHECK(seen.work->waiting == 0ms);
     CHECK(seen.work->working == 0ms);
   }
-  tested.turn_with(10ms, {accepted_one()});
+  tested.turn_with(10ms, {metered_accept()});
   tested.turn_with(0ms);
   const telemetry seen(tested);
   CHECK(seen.work->waiting == 10ms);
@@ -143,7 +143,7 @@ TEST_CASE("A half-closed connection is in the snapshot, with its age") {
                  .buffer = hinge::no_buffer,
                  .kind = event_kind::received};
   };
-  turn_with(0ms, {accepted_one(), accepted_one()});
+  turn_with(0ms, {metered_accept(), metered_accept()});
   turn_with(0ms, {});
   {
     const telemetry seen(tested);
@@ -162,11 +162,11 @@ TEST_CASE("A half-closed connection is in the snapshot, with its age") {
 TEST_CASE("The lag of an accept is what the loop worked since the wait before") {
   metered_loop tested(measured, {address::loopback(0), address::loopback(0)});
   tested.handler().work = [](hinge::connection) { clocked_poller::clock += 4'000'000; };
-  tested.turn_with(10ms, {accepted_one(0), accepted_one(0)});  // nothing was done before: 0
-  tested.turn_with(50ms, {accepted_one(0), accepted_one(1), accepted_one(0)});  // 8 ms
-  tested.turn_with(0ms, {accepted_one(1)});                                     // 12 ms
+  tested.turn_with(10ms, {metered_accept(0), metered_accept(0)});  // nothing was done before: 0
+  tested.turn_with(50ms, {metered_accept(0), metered_accept(1), metered_accept(0)});  // 8 ms
+  tested.turn_with(0ms, {metered_accept(1)});                                         // 12 ms
   tested.turn_with(7ms);
-  tested.turn_with(1ms, {accepted_one(1)});  // nothing was done in the turn before: 0
+  tested.turn_with(1ms, {metered_accept(1)});  // nothing was done in the turn before: 0
   const telemetry seen(tested);
   const auto first = seen.listeners()[0].accepts;
   const auto second = seen.listeners()[1].accepts;
@@ -241,9 +241,9 @@ TEST_CASE("The queue is looked at behind a full turn, and after a long pause") {
   tested.turn_with(0ms);
   auto clients = connect(tested.listener_at(0).local(), 2);
   if (full_turn) {
-    tested.turn_with(0ms, {accepted_one()});
+    tested.turn_with(0ms, {metered_accept()});
   } else {
-    tested.turn_with(0ms, {accepted(-EMFILE)});
+    tested.turn_with(0ms, {accept_event(-EMFILE)});
     tested.turn_with(200ms);
   }
   tested.turn_with(0ms);
