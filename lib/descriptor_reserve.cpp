@@ -26,4 +26,10 @@ bool descriptor_reserve::take_back() noexcept {
   return true;
 }
 
+bool descriptor_reserve::has_room_besides() noexcept {
+  if (of_ == family::none) return true;
+  if (is_lent() && !take_back()) return false;
+  return bool(unique_fd(sockets::open_stream(of_)));
+}
+
 }  // namespace hinge

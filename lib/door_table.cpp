@@ -67,8 +67,8 @@ void door_table::descriptor_freed(instant now, want_end by) noexcept {
 
 std::optional<door_episode> door_table::take_episode(std::size_t index, instant now) noexcept {
   door& looked_at = doors_[index];
-  // While the reserve is lent and can't be had back, who comes can't be served.
-  if (looked_at.rests(now)) looked_at.rested(!reserve_.is_lent() || reserve_.take_back(), now);
+  // Who is shed leaves a descriptor behind: for the reserve, and not for one who is to be served.
+  if (looked_at.rests(now)) looked_at.rested(reserve_.has_room_besides(), now);
   const std::optional<door_episode> over = looked_at.take_episode(now);
   if (over) recount();
   return over;

@@ -64,7 +64,7 @@ struct server_base::state {
     return accepts_apart() ? *accepting.loop : *workers[0].loop;
   }
   result<std::size_t> distribute(std::vector<listener> one_each, const door_options& door) noexcept;
-  std::span<worker> all_workers() noexcept { return {workers.get(), count}; }
+  std::span<worker> all_workers() noexcept { return {workers.get(), workers ? count : 0}; }
 
   result<void> begin(worker& one) noexcept;
   static void* run(void* self) noexcept;

@@ -83,7 +83,9 @@ bool uring_accepts::detach(const change& wanted) noexcept {
 }
 
 bool uring_accepts::hold(source& of, int fd) noexcept {
-  if (held_ == most_held_) return false;
+  const std::uint32_t before = held_;
+  if (before == most_held_) return false;
+  held_ = before + 1;
   std::uint32_t place = free_held_;
   if (place != none) {
     free_held_ = held_connections_[place].next;
@@ -91,10 +93,14 @@ bool uring_accepts::hold(source& of, int fd) noexcept {
     place = fresh_held_++;
   }
   held_connections_[place] = {fd, none};
-  (of.first_held == none ? of.first_held : held_connections_[of.last_held].next) = place;
+  if (of.first_held == none) {
+    of.first_held = place;
+    holding_ |= of.bit;
+  } else {
+    held_connections_[of.last_held].next = place;
+  }
   of.last_held = place;
-  holding_ |= of.bit;
-  if (++held_ > enough_held_ && of.armed && !of.cancelled) [[unlikely]]
+  if (before >= enough_held_ && !of.cancelled && of.armed) [[unlikely]]
     cancel(of);
   return true;
 }
@@ -126,14 +132,15 @@ event* uring_accepts::tell_held_of_one(event* out) noexcept {
   std::uint32_t place = of.first_held;
   std::uint32_t last = place;
   event one = tell(of, -1);
-  const std::uint32_t first_told = --told_;
-  for (; told_ != first_told + count; ++told_) {
-    if (one_at_a_time_) peers_[told_] = {};
+  const std::uint32_t end = --told_ + count;
+  for (std::uint32_t told = told_; told != end; ++told) {
+    if (one_at_a_time_) peers_[told] = {};
     one.result = held_connections_[place].fd;
-    one.buffer = static_cast<std::uint16_t>(told_);
+    one.buffer = static_cast<std::uint16_t>(told);
     *out++ = one;
     last = std::exchange(place, held_connections_[place].next);
   }
+  told_ = end;
   held_connections_[last].next = std::exchange(free_held_, of.first_held);
   of.first_held = place;
   held_ -= count;

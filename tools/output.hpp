@@ -7,12 +7,22 @@
 #include <string>
 #include <string_view>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/select.h>
 #include <unistd.h>
 
 namespace hinge {
+
+/// Standard descriptors that were closed would be the server's own sockets. Each becomes one that
+/// reads nothing and can't be written to, which is then told. Before anything is opened.
+inline void fill_standard_descriptors() noexcept {
+  int fd;
+  do fd = ::open("/dev/null", O_RDONLY);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) ::close(fd);
+}
 
 /// Writes `text` without waiting and without SIGPIPE, whose disposition stays. 0, or the errno of
 /// what stopped it: EAGAIN, the reader is slow, and the rest is dropped. select(2) promises room

@@ -157,10 +157,13 @@ exit_code serve_by_threads(const serve_options& options) {
       });
   hinge::server_options how = options.threads;
   how.loop = options.limits;
-  if (const auto opened = server.open(how); !opened) return complain(opened.error().text());
+  const auto refused = [&](const hinge::error& reason) {
+    return complain(fmt::format("--policy {}: {}", hinge::policy_name(how.policy), reason.text()));
+  };
+  if (const auto opened = server.open(how); !opened) return refused(opened.error());
   for (const hinge::address& where : options.listen)
     if (const auto one = server.listen(where, door_for(where, options), options.admission); !one)
-      return complain(one.error().text());
+      return one.error().code() == EOPNOTSUPP ? refused(one.error()) : complain(one.error().text());
   if constexpr (requires(Protocol & p) { p.loop; })
     server.each_loop([](auto& loop) { loop.handler().loop = &loop; });
   const poller_in_use used = poller_of(server.first_poller(), options.backends);
@@ -190,6 +193,7 @@ exit_code serve_protocol(const serve_options& options) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  hinge::fill_standard_descriptors();
   const auto read = read_options(argc, argv);
   if (const exit_code* const said = std::get_if<exit_code>(&read)) return *said;
   const auto& options = std::get<serve_options>(read);

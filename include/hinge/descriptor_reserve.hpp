@@ -20,6 +20,9 @@ public:
   bool is_lent() const noexcept { return of_ != family::none && !fd_; }
   /// False: descriptors are short still.
   HINGE_API bool take_back() noexcept;
+  /// Whether there is a descriptor besides it; a lent one comes back first. True of a reserve that
+  /// was never opened.
+  HINGE_API bool has_room_besides() noexcept;
 
 private:
   unique_fd fd_;

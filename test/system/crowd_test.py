@@ -237,8 +237,10 @@ class Writes(unittest.TestCase):
             server.statistics()  # its threads are there, and what the C library catches for them
             # The thread that has just written them may have it blocked for a moment still.
             end = time.monotonic() + serve.PATIENCE
-            while any(mask & sigpipe for mask in (before := self.signals(server)).values()):
+            before = self.signals(server)
+            while any(mask & sigpipe for mask in before.values()):
                 self.assertLess(time.monotonic(), end)
+                before = self.signals(server)
             for _ in range(count // crowd):
                 peers = list(come(server, crowd))
                 for peer in peers:

@@ -3,7 +3,9 @@
 without losing anybody."""
 
 import os
+import resource
 import socket
+import subprocess
 import tempfile
 import unittest
 
@@ -78,6 +80,15 @@ class Policies(unittest.TestCase):
                     peer.sendall(b"who?")
                     self.assertEqual(peer.recv(4, socket.MSG_WAITALL), b"who?")
             self.assertFalse(os.path.exists(path))
+
+    def test_too_few_descriptors_are_told(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        done = subprocess.run([serve.PROGRAM, "--listen", "0", "--threads", "4", "--backend",
+                               serve.BACKEND], preexec_fn=limit, capture_output=True, text=True,
+                              timeout=serve.PATIENCE, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("descriptor limit", done.stderr)
 
     def test_more_threads_than_may_be(self):
         code, _, wrong = run("--listen", "0", "--threads", "1025")

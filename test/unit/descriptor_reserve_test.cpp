@@ -42,6 +42,18 @@ TEST_CASE("lent, it is room for one descriptor") {
   CHECK(::dup(0) == -1);
 }
 
+TEST_CASE("there is room when somebody can be served besides") {
+  descriptor_reserve tested;
+  CHECK(tested.has_room_besides());
+  REQUIRE(tested.open(family::ipv4));
+  CHECK(tested.has_room_besides());
+  const no_descriptors none;
+  CHECK_FALSE(tested.has_room_besides());
+  CHECK(tested.lend());
+  CHECK_FALSE(tested.has_room_besides());  // it comes back, and that is all there was
+  CHECK_FALSE(tested.is_lent());
+}
+
 TEST_CASE("without a descriptor there is none in reserve") {
   descriptor_reserve tested;
   const no_descriptors none;

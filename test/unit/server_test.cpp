@@ -148,6 +148,16 @@ TEST_CASE("what a backend can't do is refused with the reason, and leaves nothin
   CHECK(opened.error().text().find("accept_sharing") != std::string::npos);
 }
 
+TEST_CASE("a server that doesn't open leaves nothing") {
+  const leak_check nothing_leaks;
+  house_of_loops house(usable().front());
+  server_options options{.loops = 4};
+  options.loop.head_room = 0xffff'ff00;
+  const auto opened = house.server.open(options);
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().code() == EINVAL);
+}
+
 TEST_CASE("dispatch gives each loop its share, and a full server lets others wait") {
   const backend of = GENERATE(from_range(usable()));
   house_of_loops house(of);
