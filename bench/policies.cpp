@@ -158,7 +158,8 @@ int main(int argc, char** argv) {
         "| policy | backend | accepted by each loop, no work | fairness | woken in vain | p90 ms, "
         "even work | p90 ms, one slow | ratio | accepted by each loop, the first slow |\n"
         "|---|---|---|---|---|---|---|---|---|\n");
-    for (const auto& one : hinge::backend_report().candidates())
+    const hinge::backend_choice report = hinge::backend_report();
+    for (const auto& one : report.candidates())
       if (one.usable) compare(given, one.which);
   } catch (const std::exception& wrong) {
     fmt::print(stderr, "hinge-policies: {}\n", wrong.what());

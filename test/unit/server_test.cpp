@@ -100,7 +100,8 @@ constexpr std::array every_policy = {
 /// Those that this machine lets us use.
 std::vector<backend> usable() {
   std::vector<backend> all;
-  for (const backend_verdict& one : backend_report().candidates())
+  const backend_choice report = backend_report();
+  for (const backend_verdict& one : report.candidates())
     if (one.usable) all.push_back(one.which);
   return all;
 }
