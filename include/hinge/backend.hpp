@@ -82,9 +82,10 @@ struct backend_verdict {
 class backend_choice {
 public:
   /// All candidates, the preferred one first.
-  std::span<const backend_verdict> candidates() const noexcept {
+  std::span<const backend_verdict> candidates() const& noexcept {
     return std::span(verdicts_).first(size_);
   }
+  std::span<const backend_verdict> candidates() && = delete;  // they would be gone
   /// `automatic` when no backend can be used.
   backend chosen() const noexcept { return chosen_; }
   /// Whether one of this build was preferred, and can't be used.

@@ -37,8 +37,8 @@ public:
   std::string asks(const backend_list& wanted) {
     std::string said;
     run([&] {
-      for (const backend_verdict& one : backend_report(wanted).candidates())
-        said.append(one.line()).append("\n");
+      const auto report = hinge::backend_report(wanted);
+      for (const auto& one : report.candidates()) said.append(one.line()).append("\n");
     });
     return said;
   }
