@@ -188,7 +188,8 @@ HINGE_TEST_CASE("overload: twice the load, and what is served in time is what ca
   crowd.leave();
   const std::uint64_t calm = crowd.come({.per_second = 50, .most = 1, .time = second});
   server.end();
-  CHECK(found.overloaded >= 0.8 * found.peak);
+  // Beside other tests the two halves of a short run needn't have had the same machine.
+  CHECK(found.overloaded >= sized(0.5, 0.8) * found.peak);
   CHECK(after < before + 64 * 1024);
   CHECK(calm >= 25);
   CHECK(server.most_seen() <= most_open);
