@@ -66,9 +66,10 @@ struct house_of_loops {
 /// What the server answers to an "x"; empty: the connection has ended.
 std::string answer(int fd) {
   REQUIRE(::send(fd, "x", 1, MSG_NOSIGNAL) == 1);
-  std::string got(2, '\0');
-  const auto count = ::recv(fd, got.data(), got.size(), MSG_WAITALL);
-  got.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+  // Not MSG_WAITALL: what is left of a ring that this thread had may end that early.
+  std::string got;
+  char one;
+  while (got.size() < 2 && ::recv(fd, &one, 1, 0) == 1) got += one;
   return got;
 }
 
@@ -161,6 +162,7 @@ TEST_CASE("a server that doesn't open leaves nothing") {
 
 TEST_CASE("dispatch gives each loop its share, and a full server lets others wait") {
   const backend of = GENERATE(from_range(usable()));
+  INFO(backend_name(of));
   house_of_loops house(of);
   REQUIRE(house.open(accept_policy::dispatch));
   REQUIRE(house.server.listen(address::loopback(0)));
