@@ -15,8 +15,8 @@ def main(fuzzer, corpus, runs):
     seed = [] if full else ["-seed=1"]  # the soak tries what no run has tried before
     with tempfile.TemporaryDirectory() as found:
         return subprocess.run(
-            [os.path.abspath(fuzzer), f"-runs={int(runs) * (100 if full else 1)}", *seed, "-max_len=4096",
-             "-timeout=25", "-print_final_stats=1", "-verbosity=0",
+            [os.path.abspath(fuzzer), f"-runs={int(runs) * (100 if full else 1)}", *seed,
+             "-max_len=4096", "-timeout=25", "-print_final_stats=1", "-verbosity=0",
              f"-artifact_prefix={os.getcwd()}/", found, corpus], check=False).returncode
 
 
