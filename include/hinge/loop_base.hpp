@@ -176,7 +176,7 @@ protected:
     changed_.add(slot);
     attention_ = true;
   }
-  [[gnu::always_inline]] void receive_soon(std::uint32_t slot, hot_entry& h) noexcept;
+  void receive_soon(std::uint32_t slot, hot_entry& h) noexcept;
   /// Completion: most connections live for one message, and nothing is to be cancelled then.
   change receive_change(std::uint32_t slot, const hot_entry& h) const noexcept {
     return {.subject = table_.token_of(slot),
@@ -185,7 +185,7 @@ protected:
             .flags = h.bytes_in == 0 ? change::once : std::uint8_t{0}};
   }
   /// No receive is armed: asks for one, unless the last bytes are on their way.
-  [[gnu::always_inline]] void receive_again(std::uint32_t slot, hot_entry& h) noexcept {
+  void receive_again(std::uint32_t slot, hot_entry& h) noexcept {
     if (h.state == connection_state::open) {
       receive_soon(slot, h);
     } else if (h.state == connection_state::draining) {
@@ -412,7 +412,7 @@ inline void loop_base::receive_soon(std::uint32_t slot, hot_entry& h) noexcept {
   *next = receive_change(slot, h);
 }
 
-[[gnu::always_inline]] inline void loop_base::begin_young(connection_id id) noexcept {
+inline void loop_base::begin_young(connection_id id) noexcept {
   if (young_.empty()) young_until_ = now_ + young_time_;
   timed_ = true;
   if (young_.full()) [[unlikely]]
