@@ -164,15 +164,23 @@ HINGE_TEST_CASE("pressure: all queues together are bounded", backends) {
   CHECK(at.closed(close_cause::queue_full) == at.counters().closed_total());
 }
 
-HINGE_TEST_CASE("pressure: a send refused for want of memory leaves nothing behind", backends) {
-  loop_options scarce = narrow;
-  scarce.queue_limit_bytes = scarce.queue_total_bytes = 256 * 1024;
-  house at(backend, {}, scarce);
+/// Of two connections: all that may be queued belongs to the first one.
+loop_options scarce() {
+  loop_options options = narrow;
+  options.queue_limit_bytes = options.queue_total_bytes = 256 * 1024;
+  return options;
+}
+const std::string block = pattern(8 * 1024);
+std::unique_ptr<client> fill_for_the_first(house& at) {
   for (int i = 0; i < 2; ++i) at.enter();
-  const auto other = at.take_away(0);
-  const std::string block = pattern(8 * 1024);
-  // All that may be queued belongs to the other one.
+  auto first = at.take_away(0);
   while (at.handle(0).send(bytes_of(block))) continue;
+  return first;
+}
+
+HINGE_TEST_CASE("pressure: a send refused for want of memory leaves nothing behind", backends) {
+  house at(backend, {}, scarce());
+  const auto other = fill_for_the_first(at);
   REQUIRE(at.counters().refused_sends == 1);
   const auto peer = at.take_away(1);
   while (at.handle(1).send(bytes_of(block))) continue;
@@ -181,13 +189,8 @@ HINGE_TEST_CASE("pressure: a send refused for want of memory leaves nothing behi
 }
 
 HINGE_TEST_CASE("pressure: what had gone of a refused send is counted", backends) {
-  loop_options scarce = narrow;
-  scarce.queue_limit_bytes = scarce.queue_total_bytes = 256 * 1024;
-  house at(backend, {}, scarce);
-  for (int i = 0; i < 2; ++i) at.enter();
-  const auto other = at.take_away(0);
-  const std::string block = pattern(8 * 1024);
-  while (at.handle(0).send(bytes_of(block))) continue;
+  house at(backend, {}, scarce());
+  const auto other = fill_for_the_first(at);
   const auto peer = at.take_away(1);
   const std::string part = pattern(7001);
   const std::uint64_t before = at.counters().bytes_out;
