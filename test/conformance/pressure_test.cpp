@@ -164,6 +164,8 @@ HINGE_TEST_CASE("pressure: all queues together are bounded", backends) {
   CHECK(at.closed(close_cause::queue_full) == at.counters().closed_total());
 }
 
+namespace {
+
 /// Of two connections: all that may be queued belongs to the first one.
 loop_options scarce() {
   loop_options options = narrow;
@@ -177,6 +179,8 @@ std::unique_ptr<client> fill_for_the_first(house& at) {
   while (at.handle(0).send(bytes_of(block))) continue;
   return first;
 }
+
+}  // namespace
 
 HINGE_TEST_CASE("pressure: a send refused for want of memory leaves nothing behind", backends) {
   house at(backend, {}, scarce());
