@@ -361,6 +361,9 @@ bool loop_base::received_unusually(std::uint32_t slot, const event& e) noexcept 
     } else {
       unreference(e.buffer);
     }
+  } else if (live && e.result == 0 && h.has(connection_flag::watching)) {
+    h.set(connection_flag::end_seen);
+    half_close(slot);
   } else if (live && e.result == 0) {
     if (h.held.empty() && !paused(h)) return true;
     h.set(connection_flag::end_unread);

@@ -184,7 +184,7 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
   }
   const bool wanted =
       !last && !paused(h) && !h.has(connection_flag::peer_ended | connection_flag::end_unread);
-  // Nobody else would hear of an error.
+  // Nobody else would hear of an error, or of an end that isn't read.
   const bool watched = !last && !wanted && h.state == connection_state::open;
   if (h.has(connection_flag::receiving)) {
     if ((h.has(connection_flag::watching) ? watched : wanted) || h.has(connection_flag::stopping))
@@ -198,7 +198,7 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
   } else if (watched && !h.has(connection_flag::sending)) {
     h.set(connection_flag::receiving | connection_flag::watching);
     changes_.add(
-        {.subject = subject, .fd = h.fd, .what = operation::receive, .flags = change::errors_only});
+        {.subject = subject, .fd = h.fd, .what = operation::receive, .flags = change::watch});
   }
 }
 

@@ -98,7 +98,8 @@ loop_base::expired loop_base::expire_one() noexcept {
 void loop_base::half_close(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
   if (h.state != connection_state::open ||
-      !h.has(connection_flag::peer_ended | connection_flag::end_unread) ||
+      !h.has(connection_flag::peer_ended | connection_flag::end_unread |
+             connection_flag::end_seen) ||
       h.has(connection_flag::shut_wanted | connection_flag::half_closed))
     return;
   h.set(connection_flag::half_closed);

@@ -23,12 +23,12 @@ int uring_connections::poll_first(const change& wanted, std::uint8_t& h) noexcep
   return 0;
 }
 
-/// Errors and ends are told without being asked for. The peer's end, which may have been there for
-/// long, would end a poll for one answer: this one goes on.
+/// Errors are told without being asked for. The peer's end, which may have been there for long,
+/// would end a poll for one answer: this one goes on.
 int uring_connections::watch(const change& wanted, std::uint8_t& h) noexcept {
   io_uring_sqe* const request = ring_.next();
   if (request == nullptr) return -EAGAIN;
-  io_uring_prep_poll_multishot(request, wanted.fd, 0);
+  io_uring_prep_poll_multishot(request, wanted.fd, POLLRDHUP);
   ring_.name(*request, request_name(wanted.subject, uring_request::receive));
   h |= holds_receive | holds_watch;
   return 0;
@@ -42,8 +42,9 @@ bool uring_connections::polled(std::uint8_t& h, std::int32_t& result, bool more)
   if (result < 0 || (h & holds_detach) != 0) return true;
   if (watched) {
     const bool broken = (result & POLLERR) != 0;
-    result = broken ? -ECONNRESET : -ECANCELED;
-    return broken || !more;
+    const bool ended = (result & POLLRDHUP) != 0;
+    result = broken ? -ECONNRESET : ended ? 0 : -ECANCELED;
+    return broken || ended || !more;
   }
   h |= holds_readable;
   result = -ENOBUFS;  // nothing was received yet: ask again

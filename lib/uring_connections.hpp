@@ -42,7 +42,7 @@ public:
     if (!knows(wanted.subject)) return -ENOSPC;
     std::uint8_t& h = held(wanted.subject);
     if ((h & holds_receive) != 0) return -EEXIST;
-    if ((wanted.flags & change::errors_only) != 0) return watch(wanted, h);
+    if ((wanted.flags & change::watch) != 0) return watch(wanted, h);
     if (buffers_.free() != 0) [[likely]]
       return arm(wanted, h);
     parked_.add({wanted.subject, wanted.fd, wanted.flags});
@@ -131,7 +131,7 @@ private:
   // A poll has said so, and the next receive is a real one. May outlive its connection: then the
   // first of the slot's next one is real, too.
   static constexpr std::uint8_t holds_readable = 32;
-  static constexpr std::uint8_t holds_watch = 64;  // the receive is a poll for errors
+  static constexpr std::uint8_t holds_watch = 64;  // the receive is a poll for an end or an error
   static constexpr std::uint8_t holds_unread =
       128;  // more is there, as the kernel said, and no more
 

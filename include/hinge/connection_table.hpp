@@ -63,8 +63,9 @@ inline constexpr std::uint32_t sending = 1U << 16;    ///< a send is under way
 inline constexpr std::uint32_t detach_asked = 1U << 17;
 inline constexpr std::uint32_t stuck = 1U << 18;    ///< the socket was full, and a send is to wait
 inline constexpr std::uint32_t closing = 1U << 19;  ///< the send under way closes, too
-/// With `receiving`: what is armed tells errors alone.
+/// With `receiving`: what is armed takes no bytes (change::watch).
 inline constexpr std::uint32_t watching = 1U << 20;
+inline constexpr std::uint32_t end_seen = 1U << 26;  ///< the peer ended, as a watch has told
 // These two say that the slot stands in a list, and outlive the connection.
 inline constexpr std::uint32_t listed_ready = 1U << 30;
 inline constexpr std::uint32_t listed_changed = 1U << 31;

@@ -117,10 +117,10 @@ struct change {
   /// `flags` of `receive`, completion: one answer is all that is wanted now; a backend may end with
   /// it where it else goes on by itself.
   static constexpr std::uint8_t once = 4;
-  /// `flags` of `receive`, completion: takes no bytes and tells no end. `received` with a result
-  /// below 0 says that the connection may have an error, which SO_ERROR tells; it may go on
-  /// (`more == 1`).
-  static constexpr std::uint8_t errors_only = 8;
+  /// `flags` of `receive`, completion: takes no bytes. `received` with a result of 0 says that the
+  /// peer has ended, behind what is still to be read; below 0 that the connection may have an
+  /// error, which SO_ERROR tells. Either may come again (`more == 1`).
+  static constexpr std::uint8_t watch = 8;
 
   token subject{};
   const std::byte* data = nullptr;

@@ -41,7 +41,8 @@ struct operations {
   int fd = -1;
   bool receiving = false;       // the kernel receives
   bool told_receiving = false;  // as far as the loop can know
-  bool errors_only = false;     // what it receives
+  bool watches = false;         // takes no bytes
+  bool told_end = false;        // by this watch
   bool stop_asked = false;
   bool sending = false;
   bool told_sending = false;
@@ -74,6 +75,7 @@ private:
   void progress(token subject, operations& of);
   void receive(token subject, operations& of);
   void receive_once(token subject, operations& of);
+  void watch(token subject, operations& of);
   void end_receive(token subject, operations& of, std::int32_t result);
   void send(token subject, operations& of);
   void cancel(token subject, operations& of);
@@ -207,7 +209,8 @@ int completion_engine::start(const change& wanted) {
       if (net_.refuses_change()) return refusal();
       of.told_receiving = true;
       of.receiving = !of.over;
-      of.errors_only = (wanted.flags & change::errors_only) != 0;
+      of.watches = (wanted.flags & change::watch) != 0;
+      of.told_end = false;
       of.stop_asked = false;
       return 0;
     case operation::stop_receive:
@@ -265,16 +268,23 @@ void completion_engine::receive(token subject, operations& of) {
     end_receive(subject, of, -ECANCELED);
     return;
   }
-  if (of.errors_only) {
-    if (net_.stream_of(of.fd)->error != 0) end_receive(subject, of, -EIO);
-    return;
-  }
+  if (of.watches) return watch(subject, of);
   while (of.receiving && of.happened.size() < net_.with.ahead &&
          net_.stream_of(of.fd)->readable()) {
     const std::size_t before = of.happened.size();
     receive_once(subject, of);
     if (of.happened.size() == before) return;
   }
+}
+
+void completion_engine::watch(token subject, operations& of) {
+  const stream& from = *net_.stream_of(of.fd);
+  if (from.error != 0) return end_receive(subject, of, -EIO);
+  if (!from.peer_ended || (of.told_end && !net_.random.chance(net_.with.more_ends))) return;
+  of.told_end = true;
+  of.receiving = !net_.random.chance(net_.with.more_ends);
+  of.happened.push_back(
+      {{subject, 0, no_buffer, event_kind::received, static_cast<std::uint8_t>(of.receiving)}, {}});
 }
 
 void completion_engine::receive_once(token subject, operations& of) {

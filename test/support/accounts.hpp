@@ -40,7 +40,8 @@ inline std::string wrong_in_accounts(const loop_base& loop) {
     doors.at(h.listener).pending += pending;
     check(!pending || (h.bytes_in == 0 && h.has(connection_flag::counted)), "who is pending");
     check(!h.has(connection_flag::half_closed) ||
-              (h.has(connection_flag::peer_ended | connection_flag::end_unread) &&
+              (h.has(connection_flag::peer_ended | connection_flag::end_unread |
+                     connection_flag::end_seen) &&
                h.state != connection_state::draining),
           "who is half-closed");
   }
