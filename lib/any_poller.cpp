@@ -63,7 +63,8 @@ result<void> any_poller::open_preferred(const poller_options& options) noexcept 
   for (const backend which : wanted_) {
     backend_verdict said{.which = which, .built = true};
     any_poller made;
-    if (!only) said = verdict_on(which);
+    // To try takes calls that an epoll alone has to do without (see backend_report()).
+    if (!only || which != backend::epoll) said = verdict_on(which);
     if (!only && said.usable) made = row_of(which)->make();
     if (said.usable) {
       any_poller& tried = only ? *this : made;

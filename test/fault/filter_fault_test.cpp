@@ -154,3 +154,19 @@ TEST_CASE("a filter that kills for the probe itself says nothing about epoll") {
   CHECK(sandboxed.asks({backend::io_uring, backend::epoll}) ==
         "io_uring: refused: EPERM at clone, seccomp mode 2\nepoll: usable\n");
 }
+
+TEST_CASE("a filter that kills for what a lone kqueue on Linux does is told, and nobody dies") {
+  helper sandboxed;
+  bool filtered = false;
+  std::string said;
+  sandboxed.run([&] {
+    any_poller poller = *any_poller::of(backend::kqueue);
+    filtered = filter_call(SYS_epoll_create1, SECCOMP_RET_KILL_PROCESS);
+    if (!filtered) return;
+    const result<void> opened = poller.open({});
+    said = opened ? "opened" : std::string(opened.error().text());
+  });
+  if (!filtered) SKIP("filters can't be had here");
+  CAPTURE(said);
+  CHECK(said.starts_with("kqueue: killed by SIGSYS"));
+}
