@@ -119,8 +119,8 @@ bool loop_base::append(std::uint32_t slot, std::span<const std::byte> bytes, int
 
 /// What lies in the received buffer that the handler is looking at stays there.
 bool loop_base::append_out(hot_entry& h, std::span<const std::byte> bytes) noexcept {
-  if (!stays_received(h, bytes)) return segments_.append(h.out, bytes);
-  if (!segments_.append_reference(h.out, bytes, received_buffer_)) return false;
+  if (!stays_received(h, bytes) || !segments_.append_reference(h.out, bytes, received_buffer_))
+    return segments_.append(h.out, bytes);
   lend_once_more(h, received_buffer_);
   return true;
 }
@@ -379,30 +379,35 @@ bool loop_base::received_unusually(std::uint32_t slot, const event& e) noexcept 
 void loop_base::hold(std::uint32_t slot, std::span<std::byte> bytes,
                      std::uint16_t buffer) noexcept {
   hot_entry& h = table_.hot(slot);
-  const bool keep = buffers_.may_keep(h.lent);
   h.set(connection_flag::has_queue);
-  if (!(keep ? segments_.append_reference(h.held, bytes, buffer)
-             : segments_.append(h.held, bytes))) {
-    doom(slot, close_cause::queue_full);
-  } else if (keep) {
+  if (buffers_.may_keep(h.lent) && segments_.append_reference(h.held, bytes, buffer)) {
     ++h.lent;
     return;
   }
+  if (!segments_.append(h.held, bytes)) doom(slot, close_cause::queue_full);
   unreference(buffer);
 }
 
-/// The next piece to deliver, off its chain. What was copied is copied once more: its segment may
-/// be used again while the handler looks at it.
+/// The next bytes to deliver, off their chain. What was copied is copied once more, since its
+/// segment may be used again while the handler looks at it; as much of it as there is, since the
+/// handler may well send it, by a call.
 segment_pool::piece loop_base::take_held(hot_entry& h) noexcept {
-  const segment_pool::piece piece = segments_.front(h.held);
-  std::byte* data = const_cast<std::byte*>(piece.data);
-  if (piece.buffer == no_buffer) {
-    data = receive_buffer_.data();
-    std::memcpy(data, piece.data, piece.length);
+  const segment_pool::piece first = segments_.front(h.held);
+  if (first.buffer != no_buffer) {
+    segments_.consume_front(h.held, first.length);
+    --h.lent;
+    return first;
   }
-  segments_.consume_front(h.held, piece.length);
-  if (piece.buffer != no_buffer) --h.lent;
-  return {data, piece.length, piece.buffer};
+  const std::size_t most = std::max(options_.receive_buffer_bytes, segment_pool::segment_bytes);
+  std::uint32_t length = 0;
+  while (!h.held.empty()) {
+    const segment_pool::piece next = segments_.front(h.held);
+    if (next.buffer != no_buffer || length + next.length > most) break;
+    std::memcpy(receive_buffer_.data() + length, next.data, next.length);
+    segments_.consume_front(h.held, next.length);
+    length += next.length;
+  }
+  return {receive_buffer_.data(), length, no_buffer};
 }
 
 }  // namespace hinge

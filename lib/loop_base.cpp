@@ -85,10 +85,12 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
   if (!table_.open(capacity, now_)) return no_memory("memory for the connection table");
   if (!ending_.open(capacity) || !changed_.open(capacity) || !ready_.open(capacity))
     return no_memory("memory for the lists of connections");
-  if (!segments_.open(options.queue_total_bytes)) return no_memory("memory for the queues");
+  // A received buffer may be answered in two pieces; what has no reference is copied.
+  if (!segments_.open(options.queue_total_bytes, completes ? 2 * limits.buffer_count : 0))
+    return no_memory("memory for the queues");
   if (completes && !buffers_.open(limits)) return no_memory("memory for the buffer references");
-  // A completion loop only needs room for one segment, see take_held().
-  if (!receive_buffer_.open(completes ? segment_pool::segment_bytes : options.receive_buffer_bytes))
+  // On a completion backend see take_held().
+  if (!receive_buffer_.open(std::max(options.receive_buffer_bytes, segment_pool::segment_bytes)))
     return no_memory("memory for the receive buffer");
   const std::uint32_t most_changes = 2 * options.events_per_turn;
   if (!changes_.open(most_changes, limits.buffer_count)) return no_memory("memory for changes");

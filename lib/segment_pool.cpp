@@ -11,11 +11,20 @@ namespace hinge {
 segment_pool::segment_pool() noexcept = default;
 segment_pool::~segment_pool() = default;
 
-bool segment_pool::open(std::size_t bytes) noexcept {
+bool segment_pool::open(std::size_t bytes, std::uint32_t references) noexcept {
   constexpr std::size_t slab_bytes = std::size_t{slab_segments} * segment_bytes;
-  constexpr std::size_t most = segment_chain::none / slab_segments;
+  const std::uint32_t shared = (references + slab_segments - 1) / slab_segments;
+  const std::size_t most = segment_chain::none / slab_segments - shared;
   most_slabs_ = static_cast<std::uint32_t>(std::min((bytes + slab_bytes - 1) / slab_bytes, most));
+  most_ = room_ = most_slabs_ * slab_bytes;
+  first_own_ = shared * slab_segments;
+  entries_.reset(new (std::nothrow) segment*[shared + most_slabs_]);
+  references_.reset(new (std::nothrow) segment[first_own_]);
   slabs_.reset(new (std::nothrow) std::unique_ptr<slab>[most_slabs_]);
+  if (!entries_ || !references_) return false;
+  for (std::uint32_t i = 0; i < shared; ++i) entries_[i] = &references_[i * slab_segments];
+  for (std::uint32_t i = first_own_; i-- != 0; free_reference_ = i)
+    references_[i].next = free_reference_;
   // The first replies must not depend on what memory there is by then.
   return slabs_ != nullptr && (most_slabs_ == 0 || grow(1));
 }
@@ -25,6 +34,7 @@ bool segment_pool::grow(std::uint32_t count) noexcept {
     if (slab_count_ == most_slabs_) return false;
     slabs_[slab_count_].reset(new (std::nothrow) slab);
     if (!slabs_[slab_count_]) return false;
+    entries_[first_own_ / slab_segments + slab_count_] = slabs_[slab_count_]->headers;
     ++slab_count_;
   }
   return true;
@@ -32,6 +42,8 @@ bool segment_pool::grow(std::uint32_t count) noexcept {
 
 bool segment_pool::append(segment_chain& chain, std::span<const std::byte> bytes) noexcept {
   if (bytes.empty()) return true;
+  if (bytes.size() > room_) return false;
+  const std::size_t all = bytes.size();
   if (!chain.empty()) {
     segment& last = at(chain.tail);
     if (last.buffer == no_buffer) {
@@ -58,6 +70,7 @@ bool segment_pool::append(segment_chain& chain, std::span<const std::byte> bytes
     link(chain, index);
     bytes = bytes.subspan(length);
   }
+  room_ -= all;
   return true;
 }
 

@@ -34,21 +34,24 @@ struct loop_options {
   accept_sharing accepting = accept_sharing::alone;
   /// Room for events in one turn; at least accepts_per_turn + 2, and 8.
   std::uint32_t events_per_turn = 256;
-  /// The one buffer that a readiness loop receives into; shared by all its connections.
+  /// The one buffer that a loop receives into, shared by all its connections; a completion loop
+  /// gathers in it what arrived during a pause.
   std::uint32_t receive_buffer_bytes = 64 * 1024;
-  /// Full receive buffers that one connection may fill before the others have their turn.
+  /// Readiness: full receive buffers that one connection may fill before the others have their
+  /// turn. On io_uring the kernel hands on after 32 ring buffers (Linux, MULTISHOT_MAX_RETRY).
   std::uint32_t receives_per_event = 4;
 
   /// Queued bytes of a connection above which its reading pauses, and below which it goes on.
   std::uint32_t queue_high_bytes = 256 * 1024;
   std::uint32_t queue_low_bytes = 64 * 1024;
-  /// Most queued bytes of a connection: a send that would go over it is refused whole. On a
-  /// readiness backend the socket takes what it can first; on a completion backend all that is sent
-  /// in a turn is queued until the next one, also for queue_high_bytes. At least
-  /// queue_high_bytes + receive_buffer_bytes, so that an echo never meets it. Whose answers are
-  /// longer than the questions adds the longest answer to a full receive buffer to the high mark.
+  /// Most queued bytes of a connection: a send that would go over it is refused whole. The socket
+  /// takes what it can first; on a completion backend what is small, or was just received, may be
+  /// queued until the next turn. At least queue_high_bytes + receive_buffer_bytes, so that an echo
+  /// never meets it. Whose answers are longer than the questions adds the longest answer to a full
+  /// receive buffer to the high mark.
   std::uint32_t queue_limit_bytes = 1024 * 1024;
-  /// Most queued bytes of all connections together (memory, in steps of 256 KiB).
+  /// Most queued bytes of all connections together, and most memory for copies of them, in steps of
+  /// 256 KiB. A connection's last ones take 4 KiB, however few they are.
   std::size_t queue_total_bytes = std::size_t{256} * 1024 * 1024;
 
   nanoseconds first_byte_timeout = std::chrono::seconds(10);   ///< from accept to the first byte

@@ -192,6 +192,34 @@ HINGE_TEST_CASE("pressure: a send refused for want of memory leaves nothing behi
   if (at.handle(1).is_open() && entry.queued == 0) CHECK_FALSE(entry.has(connection_flag::stuck));
 }
 
+HINGE_TEST_CASE("pressure: the bound of all queues is one of bytes, however small they come",
+                backends) {
+  loop_options options = narrow;
+  options.queue_limit_bytes = 256 * 1024;
+  options.queue_total_bytes = 256 * 1024;
+  options.receive_buffers = 512;
+  house at(backend, {.data = echo}, options);
+  std::vector<std::unique_ptr<client>> deaf;
+  std::uint32_t queued = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    at.enter();
+    deaf.push_back(at.take_away(i));
+    const std::string part = pattern(8 * 1024);
+    while (at.handle(i).queued_bytes() == 0) {
+      REQUIRE(at.handle(i).send(bytes_of(part)));
+      at.rest();
+    }
+    const std::size_t messages = 40;
+    for (std::size_t sent = 1; sent <= messages; ++sent) {
+      deaf[i]->send("0123456789");
+      CHECK(at.until([&] { return at.about(i).data.size() == 10 * sent; }));
+    }
+    queued += at.handle(i).queued_bytes();
+  }
+  CHECK(queued < options.queue_total_bytes / 2);
+  CHECK(at.counters().refused_total == 0);
+}
+
 HINGE_TEST_CASE("pressure: what had gone of a refused send is counted", backends) {
   house at(backend, {}, scarce());
   const auto other = fill_for_the_first(at);

@@ -309,9 +309,13 @@ void scenario<Poller>::check_settled() {
 template <class Poller>
 void scenario<Poller>::check_segments() {
   segment_chain chain;
-  std::byte one{};
+  const std::vector<std::byte> bytes(segment_pool::segment_bytes);
+  segment_pool& pool = running_->segments_;
+  std::size_t referred = 0;
+  while (pool.append_reference(chain, {bytes.data(), 0}, 0)) ++referred;
+  model_.outcome.check(referred == pool.references(), "references are lost");
   std::size_t had = 0;
-  while (running_->segments_.append_reference(chain, {&one, 1}, no_buffer)) ++had;
+  while (pool.append(chain, bytes)) ++had;
   const std::size_t all = running_->options().queue_total_bytes / segment_pool::segment_bytes;
   model_.outcome.check(had == all, "segments are lost");
 }

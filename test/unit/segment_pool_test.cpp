@@ -52,6 +52,7 @@ namespace {
 
 constexpr std::size_t segment = segment_pool::segment_bytes;
 constexpr std::size_t slab = segment * segment_pool::slab_segments;
+constexpr std::uint32_t some_references = 64;
 
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
@@ -99,7 +100,7 @@ std::vector<std::uint16_t> drop(segment_pool& pool, segment_chain& chain) {
 
 TEST_CASE("a new chain is empty, and appending nothing leaves it so") {
   segment_pool pool;
-  REQUIRE(pool.open(slab));
+  REQUIRE(pool.open(slab, some_references));
   segment_chain chain;
   CHECK(chain.empty());
   CHECK(pool.append(chain, {}));
@@ -112,7 +113,7 @@ TEST_CASE("a new chain is empty, and appending nothing leaves it so") {
 
 TEST_CASE("small appends share a segment, large ones fill the rest of it first") {
   segment_pool pool;
-  REQUIRE(pool.open(slab));
+  REQUIRE(pool.open(slab, some_references));
   segment_chain chain;
   const std::string text = pattern(segment + 10);
   REQUIRE(pool.append(chain, bytes_of(text).first(100)));
@@ -128,7 +129,7 @@ TEST_CASE("small appends share a segment, large ones fill the rest of it first")
 
 TEST_CASE("what was consumed at a segment's front is not overwritten nor sent again") {
   segment_pool pool;
-  REQUIRE(pool.open(slab));
+  REQUIRE(pool.open(slab, some_references));
   segment_chain chain;
   const std::string text = pattern(3 * segment);
   REQUIRE(pool.append(chain, bytes_of(text).first(1000)));
@@ -144,7 +145,7 @@ TEST_CASE("what was consumed at a segment's front is not overwritten nor sent ag
 
 TEST_CASE("a reference is the very memory, is never appended to, and gives its buffer back once") {
   segment_pool pool;
-  REQUIRE(pool.open(slab));
+  REQUIRE(pool.open(slab, some_references));
   segment_chain chain;
   const std::string received = pattern(300, 7);
   REQUIRE(pool.append_reference(chain, bytes_of(received), 42));
@@ -166,7 +167,7 @@ TEST_CASE("a reference is the very memory, is never appended to, and gives its b
 
 TEST_CASE("gather fills no more than there is room for") {
   segment_pool pool;
-  REQUIRE(pool.open(slab));
+  REQUIRE(pool.open(slab, some_references));
   segment_chain chain;
   const std::string text = pattern(5 * segment);
   REQUIRE(pool.append(chain, bytes_of(text)));
@@ -180,7 +181,7 @@ TEST_CASE("gather fills no more than there is room for") {
 
 TEST_CASE("an exhausted pool takes all of an append or nothing") {
   segment_pool pool;
-  REQUIRE(pool.open(1));  // rounded up to a slab
+  REQUIRE(pool.open(1, some_references));  // rounded up to a slab
   segment_chain first;
   segment_chain second;
   const std::string text = pattern(slab - segment - 100);
@@ -189,7 +190,6 @@ TEST_CASE("an exhausted pool takes all of an append or nothing") {
   const std::string more = pattern(segment, 99);
   CHECK_FALSE(pool.append(first, bytes_of(more).first(101)));
   CHECK_FALSE(pool.append(second, bytes_of(more)));
-  CHECK_FALSE(pool.append_reference(second, bytes_of(more), 1));
   CHECK(contents(pool, first) == text);
   CHECK(contents(pool, second) == "second");
   CHECK(pool.append(first, bytes_of(more).first(100)));
@@ -208,9 +208,30 @@ TEST_CASE("an exhausted pool takes all of an append or nothing") {
   CHECK(contents(pool, first) == all);
 }
 
+TEST_CASE("bytes are bounded, copied or referred to, and so are references") {
+  segment_pool pool;
+  REQUIRE(pool.open(slab, some_references));
+  CHECK(pool.references() == some_references);
+  segment_chain chain;
+  const std::string text = pattern(slab + 1);
+  CHECK_FALSE(pool.append_reference(chain, bytes_of(text), 1));
+  CHECK(pool.append_reference(chain, bytes_of(text).first(slab - 1000), 1));
+  CHECK_FALSE(pool.append_reference(chain, bytes_of(text).first(1001), 2));
+  CHECK_FALSE(pool.append(chain, bytes_of(text).first(1001)));
+  // Small ones take no more of it than they have.
+  for (std::uint16_t i = 1; i < some_references; ++i)
+    REQUIRE(pool.append_reference(chain, bytes_of(text).first(10), i));
+  CHECK_FALSE(pool.append_reference(chain, bytes_of(text).first(10), 2));
+  CHECK(pool.append(chain, bytes_of(text).first(370)));
+  CHECK_FALSE(pool.append(chain, bytes_of("x")));
+  CHECK_FALSE(pool.empty());
+  CHECK(drop(pool, chain).size() == some_references);
+  CHECK(pool.empty());
+}
+
 TEST_CASE("a pool of no bytes holds nothing") {
   segment_pool pool;
-  REQUIRE(pool.open(0));
+  REQUIRE(pool.open(0, some_references));
   segment_chain chain;
   CHECK_FALSE(pool.append(chain, bytes_of("x")));
   CHECK_FALSE(pool.append_reference(chain, bytes_of("x"), 1));
@@ -219,7 +240,7 @@ TEST_CASE("a pool of no bytes holds nothing") {
 
 TEST_CASE("a pool has a slab from the start, grows on demand, and after that never allocates") {
   segment_pool pool;
-  REQUIRE(pool.open(4 * slab));
+  REQUIRE(pool.open(4 * slab, some_references));
   segment_chain chain;
   const std::string text = pattern(3 * slab);
   const std::uint64_t before = allocations;
@@ -280,7 +301,7 @@ TEST_CASE("random chains hold what strings hold") {
   const auto below = [&](std::size_t count) { return random() % count; };
   const std::string source = pattern(8 * segment, seed);
   segment_pool pool;
-  REQUIRE(pool.open(slab));
+  REQUIRE(pool.open(slab, some_references));
   std::array<checked_chain, 5> chains;
   unsigned refusals = 0;
   for (std::uint16_t step = 0; step < 3000; ++step) {
