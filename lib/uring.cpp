@@ -217,6 +217,8 @@ bool uring_poller::state::completed(const io_uring_cqe& seen, event& out) noexce
       return connections.received(subject, seen, out);
     case uring_request::send:
       return connections.sent(subject, seen.res, out);
+    case uring_request::room:
+      return connections.has_room(subject, seen, out);
     case uring_request::close:
       return connections.closed(subject, seen.res, out);
     case uring_request::wake:

@@ -1,4 +1,4 @@
-// The connections of the io_uring backend: what the kernel holds of each, in one byte a slot.
+// The connections of the io_uring backend: what the kernel holds of each, in two bytes a slot.
 // Nothing else is kept: names carry slot and generation through the kernel, and changes carry the
 // descriptor.
 #pragma once
@@ -33,14 +33,14 @@ public:
   /// Room for connections in slots below `slots`. False: no memory.
   bool open(std::uint32_t slots) noexcept {
     slots_ = slots;
-    held_.reset(static_cast<std::uint8_t*>(std::calloc(slots, 1)));  // touches no page
+    held_.reset(static_cast<bits*>(std::calloc(slots, sizeof(bits))));  // touches no page
     return held_ && parked_.open(slots);
   }
 
   // --- changes: 0 or -errno ------------------------------------------------------------------
   HINGE_HOT int receive(const change& wanted) noexcept {
     if (!knows(wanted.subject)) return -ENOSPC;
-    std::uint8_t& h = held(wanted.subject);
+    bits& h = held(wanted.subject);
     if ((h & holds_receive) != 0) return -EEXIST;
     if ((wanted.flags & change::watch) != 0) return watch(wanted, h);
     if (buffers_.free() != 0) [[likely]]
@@ -55,7 +55,7 @@ public:
   /// The bytes go now and whole, or the link to the close breaks.
   HINGE_HOT int send_last(const change& wanted) noexcept {
     if (!knows(wanted.subject)) return -ENOSPC;
-    std::uint8_t& h = held(wanted.subject);
+    bits& h = held(wanted.subject);
     if ((h & under_way) != 0) return (h & holds_send) != 0 ? -EEXIST : -EBUSY;
     if (!ring_.reserve(2)) return -EAGAIN;
     io_uring_sqe* const request = send_request(wanted, MSG_MORE | MSG_DONTWAIT | MSG_WAITALL);
@@ -78,7 +78,7 @@ public:
 
   // --- completions: true when `out` is an event -----------------------------------------------
   HINGE_HOT bool received(token subject, const io_uring_cqe& seen, event& out) noexcept {
-    std::uint8_t& h = held(subject);
+    bits& h = held(subject);
     const bool more = (seen.flags & IORING_CQE_F_MORE) != 0;
     std::uint16_t buffer = no_buffer;
     std::int32_t result = seen.res;
@@ -102,12 +102,13 @@ public:
     return true;
   }
   HINGE_HOT bool sent(token subject, std::int32_t result, event& out) noexcept {
-    std::uint8_t& h = held(subject);
+    bits& h = held(subject);
     clear(h, holds_send);
     if ((h & holds_detach) != 0) return detached(subject, h, out);
     out = {.subject = subject, .result = result, .kind = event_kind::sent};
     return true;
   }
+  bool has_room(token subject, const io_uring_cqe& seen, event& out) noexcept;
   HINGE_HOT bool closed(token subject, std::int32_t result, event& out) noexcept {
     // After a send that fell short there is none, or one that says ECANCELED.
     if (result == -ECANCELED) return false;
@@ -121,29 +122,29 @@ public:
   }
 
 private:
+  using bits = std::uint16_t;
+
   // Bits of what the kernel holds of a connection.
-  static constexpr std::uint8_t holds_receive = 1;  // armed, or parked
-  static constexpr std::uint8_t holds_send = 2;     // and perhaps a close linked behind it
-  static constexpr std::uint8_t under_way = holds_receive | holds_send;
-  static constexpr std::uint8_t holds_detach = 4;  // to be told when nothing is under way
-  static constexpr std::uint8_t holds_parked = 8;
-  static constexpr std::uint8_t holds_poll = 16;  // the receive is a poll first
+  static constexpr bits holds_receive = 1;  // armed, or parked
+  static constexpr bits holds_send = 2;     // and perhaps a close linked behind it
+  static constexpr bits under_way = holds_receive | holds_send;
+  static constexpr bits holds_detach = 4;  // to be told when nothing is under way
+  static constexpr bits holds_parked = 8;
+  static constexpr bits holds_poll = 16;  // the receive is a poll first
   // A poll has said so, and the next receive is a real one. May outlive its connection: then the
   // first of the slot's next one is real, too.
-  static constexpr std::uint8_t holds_readable = 32;
-  static constexpr std::uint8_t holds_watch = 64;  // the receive is a poll for an end or an error
-  static constexpr std::uint8_t holds_unread =
-      128;  // more is there, as the kernel said, and no more
+  static constexpr bits holds_readable = 32;
+  static constexpr bits holds_watch = 64;    // the receive is a poll for an end or an error
+  static constexpr bits holds_unread = 128;  // more is there, as the kernel said, and no more
+  static constexpr bits holds_room = 256;    // the send is a poll for room
 
-  static void clear(std::uint8_t& h, unsigned bits) noexcept {
-    h &= static_cast<std::uint8_t>(~bits);
-  }
+  static void clear(bits& h, unsigned which) noexcept { h &= static_cast<bits>(~which); }
   bool knows(token subject) const noexcept { return subject.slot() < slots_; }
-  std::uint8_t& held(token subject) noexcept { return held_.get()[subject.slot()]; }
+  bits& held(token subject) noexcept { return held_.get()[subject.slot()]; }
 
   /// For one answer when that is all that is wanted, so that nothing has to be cancelled; else for
   /// as many as come.
-  HINGE_HOT int arm(const change& wanted, std::uint8_t& h) noexcept {
+  HINGE_HOT int arm(const change& wanted, bits& h) noexcept {
     if (polls_ && (h & holds_readable) == 0) return poll_first(wanted, h);
     io_uring_sqe* const request = ring_.next();
     if (request == nullptr) return -EAGAIN;
@@ -162,12 +163,13 @@ private:
     io_uring_prep_send(request, wanted.fd, wanted.data, wanted.length, MSG_NOSIGNAL | flags);
     return request;
   }
-  int poll_first(const change& wanted, std::uint8_t& h) noexcept;
-  int watch(const change& wanted, std::uint8_t& h) noexcept;
-  bool polled(std::uint8_t& h, std::int32_t& result, bool more) noexcept;
-  bool unpark(token subject, std::uint8_t& h) noexcept;
+  int poll_first(const change& wanted, bits& h) noexcept;
+  int watch(const change& wanted, bits& h) noexcept;
+  void wait_for_room(const change& wanted, bits& h) noexcept;
+  bool polled(bits& h, std::int32_t& result, bool more) noexcept;
+  bool unpark(token subject, bits& h) noexcept;
   void arm_parked() noexcept;
-  bool detached(token subject, std::uint8_t& h, event& out) noexcept;
+  bool detached(token subject, bits& h, event& out) noexcept;
   void rouse(const event* first, const event* end) noexcept;
 
   uring_ring& ring_;
@@ -175,7 +177,7 @@ private:
   const bool polls_;
   bool any_unread_ = false;  // in this harvest
   std::uint32_t slots_ = 0;
-  std::unique_ptr<std::uint8_t, decltype(&std::free)> held_{nullptr, &std::free};  // by slot
+  std::unique_ptr<bits, decltype(&std::free)> held_{nullptr, &std::free};  // by slot
   parked_receives parked_;
 };
 

@@ -13,6 +13,7 @@ enum class uring_request : std::uint8_t {
   accept,
   receive,
   send,
+  room,   ///< a send of no bytes, which waits until the socket takes some
   close,  ///< linked behind the last send
   wake,
 };

@@ -313,6 +313,12 @@ HINGE_TEST_CASE("rule 9: a send of no bytes waits until the socket takes some",
   at.turn({one.send("")});
   at.rest();
   CHECK(at.count(one.subject, event_kind::sent) == 0);
+  // Nor does what the peer does besides say that there is room.
+  one.peer->send_urgent();
+  at.rest();
+  one.peer->shutdown();
+  at.rest();
+  CHECK(at.count(one.subject, event_kind::sent) == 0);
   CHECK(at.until([&] {
     one.peer->listen_in();
     return at.count(one.subject, event_kind::sent) == 1;

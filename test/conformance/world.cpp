@@ -46,6 +46,7 @@ public:
     }
   }
   void shutdown() override { ::shutdown(fd_, SHUT_WR); }
+  void send_urgent() override { ::send(fd_, "!", 1, MSG_OOB | MSG_NOSIGNAL); }
   void reset() override {
     const linger at_once{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);

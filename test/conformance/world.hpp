@@ -25,6 +25,8 @@ public:
   /// Receives what has arrived.
   virtual void listen_in() = 0;
   virtual void shutdown() = 0;
+  /// A byte of urgent data, where the world has that.
+  virtual void send_urgent() {}
   virtual void reset() = 0;
   virtual void close() = 0;
 

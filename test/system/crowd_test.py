@@ -71,6 +71,10 @@ class HalfCloses(unittest.TestCase):
                 found = server.until(lambda found: found["bytes_in"] == found["accepted"] *
                                      self.BYTES)
                 self.assertGreater(found["queued_bytes"], crowd * self.BYTES // 2)
+                # Nobody reads: there is nothing to be done.
+                before = server.statistics()["turns"]
+                time.sleep(0.2)
+                self.assertLess(server.statistics()["turns"] - before, 50)
                 for peer in peers:
                     self.assertEqual(receive_all(peer), question)
                     peer.close()
