@@ -143,7 +143,8 @@ void server_base::post_all(const std::function<void(std::uint32_t)>& task) noexc
 void server_base::state::answer(worker& one) noexcept {
   one.told = {.counters = one.loop->counters(),
               .open_connections = one.loop->open_connections(),
-              .cpu = one.cpu};
+              .cpu = one.cpu,
+              .backend = one.backend};
   if (std::exchange(one.asked, false) && --unanswered == 0) answered.notify_all();
 }
 

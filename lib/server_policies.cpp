@@ -38,6 +38,8 @@ result<void> server_base::state::plan() noexcept {
   count = options.loops != 0 ? options.loops
           : own_threads      ? most_threads
                              : static_cast<std::uint32_t>(cpus.size());
+  if (own_threads && options.loop.max_connections != 0)
+    count = std::min(count, options.loop.max_connections);
   if (accepts_apart() && options.loop.source.max_connections != 0)
     return refuse("source.max_connections isn't counted across loops", EOPNOTSUPP);
   of_each = options.loop;
@@ -67,13 +69,15 @@ result<void> server_base::state::plan() noexcept {
 
 result<void> server_base::state::open_loops() noexcept {
   if (options.policy != accept_policy::automatic) return open_with(options.policy, "asked for");
-  const char* const in_turn = "automatic: each loop asks for one connection when it has time";
-  if (result<void> opened = open_with(accept_policy::shared_fifo, in_turn);
-      opened || opened.error().code() != EOPNOTSUPP)
-    return opened;
-  return open_with(accept_policy::shared_exclusive,
-                   "automatic: the kernel wakes a loop that has time; first come, first served "
-                   "needs io_uring");
+  const result<void> in_turn = open_with(
+      accept_policy::shared_fifo, "automatic: each loop asks for one connection when it has time");
+  if (in_turn) return in_turn;
+  // Whatever refuses a ring, to the first loop or to the last.
+  const result<void> woken =
+      open_with(accept_policy::shared_exclusive,
+                "automatic: the kernel wakes a loop that has time; first come, first served needs "
+                "an io_uring for each");
+  return woken ? woken : in_turn;
 }
 
 result<void> server_base::state::open_with(accept_policy which, const char* why) noexcept {
@@ -99,6 +103,7 @@ result<void> server_base::state::open_one(worker& one, const loop_options& with)
   one.loop = server.make_loop(one.index);
   if (one.loop == nullptr) return fail("open server", "memory for a loop", ENOMEM);
   if (result<void> opened = server.open_loop(one.index, with); !opened) return opened;
+  one.backend = server.backend_of(one.index);
   if (!accepts_apart() || &one == &accepting) return {};
   if (!one.inbox.open(with.max_connections))
     return fail("open server", "memory for connections on their way", ENOMEM);
@@ -123,6 +128,8 @@ result<std::size_t> server_base::state::listen_apart(const address& where,
                                                      const door_options& door) noexcept {
   if (door.max_connections != 0)
     return fail("listen", "max_connections of a listener isn't counted across loops", EOPNOTSUPP);
+  if (door.max_pending != 0)
+    return fail("listen", "max_pending of a listener isn't counted across loops", EOPNOTSUPP);
   result<std::size_t> index = accepting.loop->listen(where, options);
   if (index) accepting.loop->set_door(*index, door);
   return index;

@@ -27,6 +27,7 @@ struct server_base::state {
     std::uint32_t index = 0;
     loop_base* loop = nullptr;  // null: not made yet (thread_per_connection)
     int cpu = -1;
+    std::string_view backend;
     connection_inbox inbox;
     bool given = false;  // to be woken; the accepting thread's
     pthread_t thread = {};
@@ -78,7 +79,7 @@ struct server_base::state {
   std::uint32_t room() noexcept;
   bool give(const handed_connection& accepted) noexcept;
   worker* choose() noexcept;
-  bool ready(worker& one) noexcept;
+  bool make_next() noexcept;
 
   server_base& server;
   server_options options;

@@ -24,7 +24,9 @@ public:
   using poller_factory = std::function<Poller()>;
 
   /// `handlers` makes that of each loop, in open() or, with thread_per_connection, in the accepting
-  /// thread. `pollers` makes them where Poller is to be given (any_poller).
+  /// thread. Where one thread accepts for the loops, it has a handler more, of index loops(): that
+  /// hears what becomes of the listeners, and of no connection. `pollers` makes them where Poller
+  /// is to be given (any_poller).
   explicit server(handler_factory handlers, poller_factory pollers = {})
       : handlers_(std::move(handlers)), pollers_(std::move(pollers)) {}
   ~server() { end(); }
@@ -36,57 +38,55 @@ public:
   /// Loop i, to be used in its own thread, or before start() and after join().
   loop_type& loop_at(std::uint32_t index) noexcept { return *loops_[index]; }
 
-  /// Calls `tell` with each loop that there is; where loop_at() may be used.
+  /// Calls `tell` with each loop that there is, the accepting one last; where loop_at() may be used.
   template <class Tell>
   void each_loop(Tell tell) {
     for (const auto& one : loops_)
       if (one) tell(*one);
+    if (acceptor_) tell(*acceptor_);
   }
 
   /// Of the loop that accepts for the others, or else of the first: which backend it has become.
   Poller& first_poller() noexcept { return acceptor_ ? acceptor_->poller() : loops_[0]->poller(); }
 
 private:
-  /// Nothing that it accepts is its own.
-  struct accepts_only {
-    void on_data(connection, std::span<std::byte>) noexcept {}
-  };
-  using acceptor_type = loop<Poller, accepts_only>;
-
-  template <class Loop, class H>
-  std::unique_ptr<Loop> made(H&& handler) {
+  std::unique_ptr<loop_type> made(Handler&& handler) {
     if constexpr (std::is_move_constructible_v<Poller>) {
       if (pollers_)
-        return std::unique_ptr<Loop>(new (std::nothrow) Loop(pollers_(), std::forward<H>(handler)));
+        return std::unique_ptr<loop_type>(new (std::nothrow)
+                                              loop_type(pollers_(), std::move(handler)));
     }
-    return std::unique_ptr<Loop>(new (std::nothrow) Loop(std::forward<H>(handler)));
+    return std::unique_ptr<loop_type>(new (std::nothrow) loop_type(std::move(handler)));
+  }
+  std::unique_ptr<loop_type>& at(std::uint32_t index) noexcept {
+    return index == acceptor ? acceptor_ : loops_[index];
   }
 
   void expect_loops(std::uint32_t count) noexcept override { loops_.resize(count); }
   loop_base* make_loop(std::uint32_t index) noexcept override {
-    if (index == acceptor) {
-      acceptor_ = made<acceptor_type>(accepts_only());
-      return acceptor_.get();
-    }
-    std::unique_ptr<loop_type>& mine = loops_[index];
+    std::unique_ptr<loop_type>& mine = at(index);
     // Made before, for a policy that its poller refused.
-    mine = made<loop_type>(mine ? std::move(mine->handler()) : handlers_(index));
+    mine = made(
+        mine ? std::move(mine->handler())
+             : handlers_(index == acceptor ? static_cast<std::uint32_t>(loops_.size()) : index));
     return mine.get();
   }
   result<void> open_loop(std::uint32_t index, const loop_options& options) noexcept override {
-    return index == acceptor ? acceptor_->open(options) : loops_[index]->open(options);
+    return at(index)->open(options);
   }
-  int run_loop(std::uint32_t index) noexcept override {
-    return index == acceptor ? acceptor_->turn() : loops_[index]->run();
+  std::string_view backend_of(std::uint32_t index) noexcept override {
+    return at(index)->poller().name();
   }
+  int run_loop(std::uint32_t index) noexcept override { return at(index)->run(); }
+  int turn_acceptor(deadline until) noexcept override { return acceptor_->turn(until); }
   void drain_loop(std::uint32_t index, nanoseconds timeout) noexcept override {
-    index == acceptor ? acceptor_->drain(timeout) : loops_[index]->drain(timeout);
+    at(index)->drain(timeout);
   }
 
   handler_factory handlers_;
   poller_factory pollers_;
   std::vector<std::unique_ptr<loop_type>> loops_;
-  std::unique_ptr<acceptor_type> acceptor_;
+  std::unique_ptr<loop_type> acceptor_;  // accepts for the others
 };
 
 }  // namespace hinge

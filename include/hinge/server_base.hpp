@@ -28,7 +28,8 @@ public:
   /// Opens what the policy wants: a listener for each loop, or one for all. Before start(). Returns
   /// its index, which connections carry. Nothing is left behind by a failure. Errors: the
   /// listener's own; EOPNOTSUPP where the policy can't do it (a Unix path has one socket alone, so
-  /// it isn't sharded; a limit of connections isn't counted across loops, so not with dispatch).
+  /// it isn't sharded; connections, and those that are pending, aren't counted across loops, so
+  /// they have no limits of a listener with dispatch).
   HINGE_API result<std::size_t> listen(const address& where, const listener_options& options = {},
                                        const door_options& door = {}) noexcept;
   /// Where that one listens, with the real port; how long its queue is, and so on. Of the first
@@ -72,8 +73,10 @@ protected:
   /// Makes a loop anew, in the place of an older one. Null: no memory.
   virtual loop_base* make_loop(std::uint32_t index) noexcept = 0;
   virtual result<void> open_loop(std::uint32_t index, const loop_options& options) noexcept = 0;
-  /// loop::run, or of the acceptor one turn. 0 or -errno.
+  virtual std::string_view backend_of(std::uint32_t index) noexcept = 0;
+  /// loop::run. 0 or -errno.
   virtual int run_loop(std::uint32_t index) noexcept = 0;
+  virtual int turn_acceptor(deadline until) noexcept = 0;
   virtual void drain_loop(std::uint32_t index, nanoseconds timeout) noexcept = 0;
 
 private:

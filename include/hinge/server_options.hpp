@@ -8,13 +8,14 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace hinge {
 
 struct server_options {
   /// Loops, each in a thread of its own; 0: one for each CPU that the process may use. With
-  /// thread_per_connection the most threads, 0: 256. At most 1024.
+  /// thread_per_connection the most threads, 0: loop.max_connections, or 256. At most 1024.
   std::uint32_t loops = 0;
   accept_policy policy = accept_policy::automatic;
   /// Loop i runs on the i-th CPU of those that the process may use, and round again.
@@ -31,6 +32,9 @@ struct loop_statistics {
   loop_counters counters;
   std::uint32_t open_connections = 0;
   int cpu = -1;  ///< that it is pinned to
+  /// What its poller has become: where rings are short, the first loops may have one, and the
+  /// others not. A literal.
+  std::string_view backend;
 };
 
 /// Of all loops, and one by one.

@@ -20,13 +20,13 @@ inline std::size_t open_descriptors() {
   return static_cast<std::size_t>(std::distance(begin(listing), end(listing))) - 1;
 }
 
-/// No new descriptor for this process, but for those that it closes.
+/// No new descriptor for this process, but for so many and those that it closes.
 class no_descriptors {
 public:
-  no_descriptors() {
+  explicit no_descriptors(rlim_t but_for = 0) {
     const hinge::unique_fd lowest_free(::dup(0));
     ::getrlimit(RLIMIT_NOFILE, &before_);
-    const rlimit less{static_cast<rlim_t>(lowest_free.get()), before_.rlim_max};
+    const rlimit less{static_cast<rlim_t>(lowest_free.get()) + but_for, before_.rlim_max};
     ::setrlimit(RLIMIT_NOFILE, &less);
   }
   ~no_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }

@@ -183,6 +183,53 @@ TEST_CASE("dispatch gives each loop its share, and a full server lets others wai
   CHECK(seen.total().shed == 0);
 }
 
+TEST_CASE("a limit that can't be counted across loops is refused") {
+  house_of_loops house(usable().front());
+  REQUIRE(house.open(accept_policy::dispatch));
+  CHECK(house.server.listen(address::loopback(0), {}, {.max_pending = 2}).error().code() ==
+        EOPNOTSUPP);
+  CHECK(house.server.listen(address::loopback(0), {}, {.max_connections = 2}).error().code() ==
+        EOPNOTSUPP);
+}
+
+TEST_CASE("thread_per_connection: as many threads as connections may be") {
+  house_of_loops house(usable().front());
+  server_options options{.policy = accept_policy::thread_per_connection};
+  options.loop.max_connections = 3;
+  options.loop.receive_buffers = 32;
+  REQUIRE(house.server.open(options));
+  CHECK(house.server.loops() == 3);
+}
+
+TEST_CASE("thread_per_connection: who can't have a thread waits") {
+  const backend of = GENERATE(from_range(usable()));
+  INFO(backend_name(of));
+  house_of_loops house(of);
+  REQUIRE(house.open(accept_policy::thread_per_connection, 16));
+  REQUIRE(house.server.listen(address::loopback(0)));
+  const address at = house.server.listener_at(0).local();
+  const auto come = clients(16, at);
+  std::size_t served = 0;
+  {
+    // Each loop takes a few, so that some have one.
+    const no_descriptors scarce(20);
+    REQUIRE(house.server.start());
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    while (house.server.statistics().total().accepted == 0 &&
+           std::chrono::steady_clock::now() < deadline)
+      std::this_thread::sleep_for(1ms);
+    std::this_thread::sleep_for(300ms);  // three tries
+    const loop_counters seen = house.server.statistics().total();
+    served = seen.accepted;
+    CHECK(served > 0);
+    CHECK(served < 16);
+    CHECK(seen.shed == 0);
+    CHECK(seen.closed_total() == 0);
+  }
+  for (const unique_fd& one : come) CHECK(answer(one.get()).size() == 2);
+  CHECK(house.server.statistics().total().accepted == 16);
+}
+
 #ifdef SO_INCOMING_CPU
 /// Has this thread run on one CPU alone; as before in the end.
 struct pinned {
