@@ -7,6 +7,7 @@
 #include <hinge/handler.hpp>
 #include <hinge/loop_base.hpp>
 
+#include <array>
 #include <bitset>
 #include <chrono>
 #include <cstddef>
@@ -29,15 +30,17 @@ namespace hinge::serve {
 class protocol {
 public:
   const loop_base* loop = nullptr;
+  std::string of_loop;  ///< " of loop 2", where there are several
 
   void on_listener_error(std::size_t listener, int code) {
     const bool gone = classify_accept_error(-code) == accept_class::dead;
     const bool sheds = loop->options().on_exhaustion == exhaustion::shed_reset;
-    if (!gone && loop->now() < quiet_until_) return;
-    if (!gone) quiet_until_ = deadline::after(loop->now(), std::chrono::minutes(1)).when();
+    instant& quiet_until = quiet_until_.at(listener);
+    if (!gone && loop->now() < quiet_until) return;
+    if (!gone) quiet_until = deadline::after(loop->now(), std::chrono::minutes(1)).when();
     told_[listener] = !gone;
-    hinge::print_error("hinge-serve: accept {}: {}: {}; {}\n",
-                       loop->listener_at(listener).local().text(), errno_name(-code),
+    hinge::print_error("hinge-serve: accept {}{}: {}: {}; {}\n",
+                       loop->listener_at(listener).local().text(), of_loop, errno_name(-code),
                        errno_meaning(-code),
                        gone    ? "nothing more will be accepted here"
                        : sheds ? "resetting connections until there is room"
@@ -50,16 +53,16 @@ public:
     constexpr std::string_view ends[] = {"a new try", "a descriptor closed in this thread",
                                          "a descriptor closed in another thread"};
     hinge::print_error(
-        "hinge-serve: accept {}: works again, {:.3f} s after the first of {} "
+        "hinge-serve: accept {}{}: works again, {:.3f} s after the first of {} "
         "failures; ended by {}\n",
-        loop->listener_at(listener).local().text(),
+        loop->listener_at(listener).local().text(), of_loop,
         std::chrono::duration<double>(over.length).count(), over.failures,
         ends[static_cast<std::size_t>(over.ended_by)]);
   }
 
 private:
   std::bitset<loop_base::max_listeners> told_;  // that its episode has begun
-  instant quiet_until_ = 0;
+  std::array<instant, loop_base::max_listeners> quiet_until_{};
 };
 
 /// RFC 862: what arrives goes back. A peer that has ended its side gets the rest first.

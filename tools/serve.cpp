@@ -5,6 +5,7 @@
 #include <hinge/server.hpp>
 #include <hinge/telemetry.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <system_error>
@@ -143,6 +144,18 @@ exit_code serve(const serve_options& options) {
   return broken == 0 ? served : complain(hinge::error("turn", used.name, -broken).text());
 }
 
+/// Where there are not rings for all.
+void tell_other_backends(const hinge::server_base& server, const poller_in_use& first) {
+  const auto loops = server.statistics().loops;
+  const auto others = std::count_if(loops.begin(), loops.end(),
+                                    [&](const auto& one) { return one.backend != first.name; });
+  if (others != 0)
+    complain(
+        fmt::format("{} of {} loops are not on {}, which they were refused: see \"loops\" in "
+                    "the statistics",
+                    others, loops.size(), first.name));
+}
+
 /// Several loops: they are threads of a server, and this one waits for them.
 template <class Protocol>
 exit_code serve_by_threads(const serve_options& options) {
@@ -164,9 +177,16 @@ exit_code serve_by_threads(const serve_options& options) {
   for (const hinge::address& where : options.listen)
     if (const auto one = server.listen(where, door_for(where, options), options.admission); !one)
       return one.error().code() == EOPNOTSUPP ? refused(one.error()) : complain(one.error().text());
-  if constexpr (requires(Protocol & p) { p.loop; })
-    server.each_loop([](auto& loop) { loop.handler().loop = &loop; });
+  if constexpr (requires(Protocol & p) { p.loop; }) {
+    const bool apart = server.policy() == hinge::accept_policy::dispatch ||
+                       server.policy() == hinge::accept_policy::thread_per_connection;
+    server.each_loop([number = 0, apart](auto& loop) mutable {
+      loop.handler().loop = &loop;
+      if (!apart) loop.handler().of_loop = fmt::format(" of loop {}", number++);
+    });
+  }
   const poller_in_use used = poller_of(server.first_poller(), options.backends);
+  tell_other_backends(server, used);
   announce(server, used.name);
   if (const auto started = server.start(); !started) return complain(started.error().text());
   const hinge::nanoseconds wait = drain_wait_of(options);

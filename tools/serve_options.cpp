@@ -85,7 +85,8 @@ accept_policy policy_of(const std::string& text) {
 
 void add_threads(command line, server_options& threads) {
   line.option(
-      "--threads", "N", "loops in threads of their own; 0: one for each CPU (none)",
+      "--threads", "N",
+      "loops in threads of their own, and limits for each; 0: one for each CPU (none)",
       [&](const auto& text) { threads.loops = unit::parse_within<std::uint32_t>(text, 0, 1024); });
   line.option("--policy", "NAME", "how connections are spread over them (automatic)",
               [&](const auto& text) { threads.policy = policy_of(text); });

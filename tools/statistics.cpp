@@ -88,6 +88,7 @@ std::string statistics_of(const server_base& server, const poller_in_use& poller
     loops.push_back({{"accepted", one.counters.accepted},
                      {"open", one.open_connections},
                      {"turns", one.counters.turns},
+                     {"backend", one.backend},
                      {"cpu", one.cpu < 0 ? json() : json(one.cpu)}});
   return with_counters(
       {

@@ -154,6 +154,36 @@ class Refused(unittest.TestCase):
             with self.subTest(how):
                 self.by(how, f"refused: {how}, seccomp mode 2")
 
+    def test_several_loops(self):
+        """For each policy that readiness can do, and for the one that nobody has named."""
+        before = functools.partial(refused.refuse, "EPERM")
+        for policy in "automatic", "shared_exclusive", "sharded", "dispatch":
+            with self.subTest(policy), Server("--threads", "3", "--policy", policy,
+                                              before=before, stderr=None) as server:
+                with server.connect() as peer:
+                    self.assertTrue(echoed(peer))
+                found = server.statistics()
+                self.assertEqual(found["backend"], "epoll")
+                self.assertEqual([one["backend"] for one in found["loops"]], ["epoll"] * 3)
+                if policy == "automatic":
+                    self.assertEqual(found["policy"], "shared_exclusive")
+
+    def test_several_loops_with_rings_for_some(self):
+        """That is told: some loops are on another backend."""
+        before = self.as_nobody((resource.RLIMIT_MEMLOCK, 128 << 10))
+        for policy in "automatic", "sharded":
+            with self.subTest(policy), Server("--threads", "16", "--policy", policy,
+                                              before=before, stderr=None) as server:
+                with server.connect() as peer:
+                    self.assertTrue(echoed(peer))
+                names = [one["backend"] for one in server.statistics()["loops"]]
+                if len(set(names)) == 1 and names[0] == "uring":
+                    self.skipTest("this kernel doesn't count rings as locked memory")
+                said = server.said()
+                self.assertEqual(len(names), 16)
+                if len(set(names)) != 1:
+                    self.assertIn(f"{names.count('epoll')} of 16 loops are not on uring", said)
+
     def test_what_the_readme_shows(self):
         if "kqueue" in serve.usable_backends():
             self.skipTest("there it isn't built")
