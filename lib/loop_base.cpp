@@ -220,6 +220,9 @@ void loop_base::release_slowly(std::uint32_t slot) noexcept {
   // A stream that is cut short must not look complete, nor linger in the kernel.
   if (h.queued != 0) h.set(connection_flag::reset);
   if (h.has(connection_flag::receiving | connection_flag::sending) && h.fd >= 0) {
+    // Until the backend has let go, more may come, and a close would be a reset for it.
+    if (!h.has(connection_flag::reset | connection_flag::shut_done))
+      (void)sockets::shutdown_write(h.fd);
     // The backend may still read from `out`: that is dropped when it has let go.
     h.state = connection_state::detaching;
     ++detaching_;

@@ -38,7 +38,8 @@ public:
   /// Loop i, to be used in its own thread, or before start() and after join().
   loop_type& loop_at(std::uint32_t index) noexcept { return *loops_[index]; }
 
-  /// Calls `tell` with each loop that there is, the accepting one last; where loop_at() may be used.
+  /// Calls `tell` with each loop that there is, the accepting one last; where loop_at() may be
+  /// used.
   template <class Tell>
   void each_loop(Tell tell) {
     for (const auto& one : loops_)

@@ -143,6 +143,27 @@ HINGE_TEST_CASE("life: a close flushes although the peer had more to say", backe
   CHECK(at.about(0).calls == 1);
 }
 
+HINGE_TEST_CASE("life: what comes behind a close doesn't make it a reset", backends) {
+  house at(backend, {.data = [](connection c, std::span<std::byte> bytes) {
+             if (bytes.front() == std::byte{'x'}) c.close();
+           }});
+  client& peer = at.enter();
+  peer.send("a");
+  CHECK(at.until([&] { return at.about(0).data == "a"; }));
+  peer.send("x");
+  for (int turns = 0; turns < 1000 && at.about(0).data != "ax"; ++turns)
+    at.running->turn(at.where.soon(at.base().now()));
+  REQUIRE(at.about(0).data == "ax");
+  peer.send("y");
+  CHECK(at.until([&] {
+    peer.listen_in();
+    return peer.ended() || peer.was_reset();
+  }));
+  // Without a receive the close itself goes with the next batch, and in the simulator any time.
+  if (backend.receive_goes_on(0) && !at.where.has_virtual_time()) CHECK(peer.ended());
+  CHECK(at.until([&] { return at.about(0).closes == 1; }));
+}
+
 HINGE_TEST_CASE("life: a close behind a send that waits loses nothing", backends) {
   const std::size_t size = GENERATE(1000, 4000);
   house at(backend, {.data = echo});
