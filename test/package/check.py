@@ -4,8 +4,8 @@ one that chooses its backend and so links all that there are, and one that names
 package says that it is there.
 
 check.py KIND SOURCE BUILD COMPILER...  where KIND is
-pkg-config, meson, cmake, cmake-static (against the installed tree), subproject (SOURCE inside), or
-exports (what the shared library shows).
+pkg-config, meson, cmake (against the installed tree, cmake linking either library), subproject
+(SOURCE inside), or exports (what the shared library shows).
 The installed tree lies elsewhere than its prefix says: so this also tests that it can be moved.
 """
 
@@ -80,6 +80,12 @@ def build_cmake(project, environment, tree, *options):
     return build
 
 
+def run_programs(folder, environment):
+    for program, (_, script) in PROGRAMS.items():
+        run([sys.executable, os.path.join(TESTS, "example", script + ".py"),
+             os.path.join(folder, program)], env=environment)
+
+
 def check_exports(tree, libraries):
     """The shared library shows its public names and what the C++ library marks as unique; a
     backend's header is there when the backend is."""
@@ -112,7 +118,7 @@ def main(kind, source, build, *compiler):
             os.symlink(source, os.path.join(project, "subprojects", "hinge"))
             # In few pieces: the build that this is a test of has compiled each source by itself.
             folder = build_meson(project, environment, "--force-fallback-for=hinge",
-                                 "-Dunity=subprojects", "-Dunity_size=8",
+                                 "-Dunity=subprojects", "-Dunity_size=8", "-Ddebug=false",
                                  f"-Dhinge:io_uring={options_of(build)['io_uring']}")
         else:
             tree, libraries = install(build, stage)
@@ -126,16 +132,15 @@ def main(kind, source, build, *compiler):
                 folder = build_pkg_config(foreign_project(None, folder), environment, compiler)
             elif kind == "meson":
                 folder = build_meson(foreign_project("meson", folder), environment,
-                                     "--wrap-mode=nofallback")
+                                     "--wrap-mode=nofallback", "-Ddebug=false")
             else:
-                static = "ON" if kind == "cmake-static" else "OFF"
-                folder = build_cmake(foreign_project("cmake", folder), environment, tree,
-                                     f"-DHINGE_USE_STATIC={static}")
-        if kind in ("cmake-static", "subproject"):
+                project = foreign_project("cmake", folder)
+                run_programs(build_cmake(project, environment, tree), environment)
+                # What is compiled already is linked once more.
+                folder = build_cmake(project, environment, tree, "-DHINGE_USE_STATIC=ON")
+        if kind in ("cmake", "subproject"):
             environment.pop("LD_LIBRARY_PATH", None)  # the static library is inside
-        for program, (_, script) in PROGRAMS.items():
-            run([sys.executable, os.path.join(TESTS, "example", script + ".py"),
-                 os.path.join(folder, program)], env=environment)
+        run_programs(folder, environment)
 
 
 if __name__ == "__main__":
