@@ -125,6 +125,8 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
 std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
   if (!completes_) changes_.clear();
   if (meter_.measures()) measure_work();
+  // Whom the backend has accepted already, and who is shed: that takes no room.
+  if (stopping_) terms.accept_room = std::max(options_.accepts_per_turn, 1U);
   if (doors_.changed() || doors_.exhausted() != 0 || (terms.accept_room == 0) != doors_paused_)
     arm_doors(terms.accept_room != 0);
   emit_changes();

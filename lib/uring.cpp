@@ -252,9 +252,10 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
     if (const int failed = s.ring.enter(ready ? deadline::immediately() : terms.until); failed < 0)
       return failed;
   terms.now = now();
+  std::uint32_t others = room - accept_room;
   if (s.accepts.pending()) [[unlikely]]
-    out = s.accepts.tell_held(out);
-  out = s.harvest(out, room - accept_room);
+    out = s.accepts.tell_held(out, others);
+  out = s.harvest(out, others);
   return static_cast<int>(out - events.data());
 }
 

@@ -76,10 +76,9 @@ int uring_accepts::stop(const change& wanted) noexcept {
 bool uring_accepts::detach(const change& wanted) noexcept {
   if (stop(wanted) < 0) return true;
   source& of = sources_[wanted.subject.slot()];
-  while (of.first_held != none) sys::close(take_held(of));
-  of.detaching = of.armed;
+  of.detaching = of.armed || of.first_held != none;
   of.plain = false;
-  return !of.armed;
+  return !of.detaching;
 }
 
 bool uring_accepts::hold(source& of, int fd) noexcept {
@@ -111,23 +110,29 @@ void uring_accepts::begin(std::uint32_t room) noexcept {
 }
 
 /// One of each listener in turn, so that the fastest doesn't take all the room.
-event* uring_accepts::tell_held(event* out) noexcept {
+event* uring_accepts::tell_held(event* out, std::uint32_t& spare) noexcept {
   while (held_ != 0 && !full()) {
-    if (std::has_single_bit(holding_)) return tell_held_of_one(out);
+    if (std::has_single_bit(holding_)) return tell_held_of_one(out, spare);
     const int from_next = std::countr_zero(std::rotr(holding_, static_cast<int>(next_source_)));
     source& of = sources_[(next_source_ + static_cast<unsigned>(from_next)) % sources_.size()];
+    const bool last = leaves(of) && held_connections_[of.first_held].next == none;
+    if (last && spare == 0) return out;
     next_source_ = of.subject.slot() + 1;
     if (one_at_a_time_) peers_[told_] = {};
     const int fd = take_held(of);
     *out++ = tell(of, fd);
+    if (!last) continue;
+    --spare;
+    *out++ = left(of);
   }
   if (held_ == 0) arm_waiting();
   return out;
 }
 
 /// The only listener with held connections: all of them, or as many as there is room for.
-event* uring_accepts::tell_held_of_one(event* out) noexcept {
+event* uring_accepts::tell_held_of_one(event* out, std::uint32_t& spare) noexcept {
   source& of = sources_[static_cast<unsigned>(std::countr_zero(holding_))];
+  if (leaves(of) && spare == 0) return out;
   const std::uint32_t count = std::min(held_, room_ - told_);
   std::uint32_t place = of.first_held;
   std::uint32_t last = place;
@@ -146,6 +151,10 @@ event* uring_accepts::tell_held_of_one(event* out) noexcept {
   held_ -= count;
   if (held_ != 0) return out;
   holding_ = 0;
+  if (leaves(of)) {
+    --spare;
+    *out++ = left(of);
+  }
   arm_waiting();
   return out;
 }
@@ -169,16 +178,15 @@ void uring_accepts::arm_waiting() noexcept {
 unsigned uring_accepts::completed_unusually(source& of, std::int32_t result, bool more,
                                             std::uint32_t& spare, event& out) noexcept {
   const bool over = full();
-  const bool tells = result < 0 || of.detaching;
-  if (over && (tells ? !of.cancelled || spare == 0 : held_ == most_held_)) return put_off;
+  // The last answer of one that is being detached can't tell both.
+  const bool holds = result >= 0 && (over || (of.detaching && !more));
+  if (holds ? held_ == most_held_ : over && (!of.cancelled || spare == 0)) return put_off;
   const bool stopped = of.cancelled;
   if (!more) of.plain = of.armed = of.cancelled = false;
-  if (of.detaching) {
-    if (result >= 0) sys::close(result);
-    if (of.armed) return 0;
-    of.detaching = false;
+  if (of.detaching && result < 0) {
+    if (of.armed || of.first_held != none) return 0;
     over ? --spare : ++told_;
-    out = {.subject = of.subject, .result = detach_result::released, .kind = event_kind::detached};
+    out = left(of);
     return 1;
   }
   if (one_at_a_time_ && result >= 0 && !over) compact(of.from, peers_[told_]);
@@ -191,7 +199,7 @@ unsigned uring_accepts::completed_unusually(source& of, std::int32_t result, boo
     known = stopped && of.told_armed;
   }
   if (result >= 0) {
-    if (over) return hold(of, result), 0;
+    if (holds) return hold(of, result), 0;
     out = tell(of, result);
     return 1;
   }

@@ -34,7 +34,8 @@ public:
   // --- changes: 0 or -errno ------------------------------------------------------------------
   int start(const change& wanted) noexcept;
   int stop(const change& wanted) noexcept;
-  /// True: nothing is under way, it is detached at once.
+  /// True: nothing is under way, it is detached at once. Else it is when all that it has accepted
+  /// has been told.
   bool detach(const change& wanted) noexcept;
 
   // --- events --------------------------------------------------------------------------------
@@ -43,8 +44,8 @@ public:
   bool any_held() const noexcept { return held_ != 0; }
   bool pending() const noexcept { return (holding_ | waiting_) != 0; }
   /// Tells of connections that were held; returns the new end. When none is left, the kernel
-  /// accepts again.
-  event* tell_held(event* out) noexcept;
+  /// accepts again, or the listener is detached: that takes of `spare`.
+  event* tell_held(event* out, std::uint32_t& spare) noexcept;
   /// A completion, whose event may be written to `out`. `spare`: room for events besides those of
   /// begin(). The number of events made, or `put_off`: it can't be dealt with in this turn.
   unsigned completed(token subject, std::int32_t result, bool more, std::uint32_t& spare,
@@ -82,7 +83,13 @@ private:
 
   int arm(source& of) noexcept;
   int arm_again(source& of) noexcept;
-  event* tell_held_of_one(event* out) noexcept;
+  event* tell_held_of_one(event* out, std::uint32_t& spare) noexcept;
+  /// Detaching, and nothing but held connections is left of it.
+  static bool leaves(const source& of) noexcept { return of.detaching && !of.armed; }
+  static event left(source& of) noexcept {
+    of.detaching = false;
+    return {.subject = of.subject, .result = detach_result::released, .kind = event_kind::detached};
+  }
   void arm_waiting() noexcept;
   void cancel(source& of) noexcept;
   unsigned completed_unusually(source& of, std::int32_t result, bool more, std::uint32_t& spare,

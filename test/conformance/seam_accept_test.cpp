@@ -3,7 +3,9 @@
 
 #include <catch2/generators/catch_generators.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 
 using namespace hinge;
 using namespace hinge::test;
@@ -72,6 +74,33 @@ HINGE_TEST_CASE("rule 5: a lost connection is told, and the next one comes", bac
     CHECK(e.result == -code);
     CHECK(e.more == 1);
   }
+}
+
+HINGE_TEST_CASE("rule 10: whom a backend has accepted it tells before it detaches a listener",
+                backends) {
+  const std::uint32_t room = GENERATE(1, 2, 3);
+  seam at(backend);
+  const auto waiting = crowd(at, 5);
+  at.turn({on_listener(at.door, operation::accept)}, 64, room);
+  at.turn({}, 64, room);
+  at.turn({on_listener(at.door, operation::detach)}, 64, room);
+  REQUIRE(at.until([&] { return at.count(event_kind::detached) == 1; }, 64, room));
+  // The others still wait in the listener's queue, and nobody was closed.
+  const std::size_t told = at.accepted().size();
+  at.turn({on_listener(at.door, operation::accept, 0, 1)});
+  CHECK(at.until([&] { return at.accepted().size() == 5; }));
+  for (std::size_t i = 0; i < at.seen.size(); ++i)
+    if (at.seen[i].kind == event_kind::detached)
+      CHECK(std::ranges::count(at.seen.begin(), at.seen.begin() + static_cast<std::ptrdiff_t>(i),
+                               event_kind::accepted,
+                               &event::kind) == static_cast<std::ptrdiff_t>(told));
+  for (const auto& one : waiting) {
+    one->listen_in();
+    CHECK_FALSE(one->ended());
+    CHECK_FALSE(one->was_reset());
+  }
+  at.turn({on_listener(at.door, operation::detach, 0, 1)});
+  CHECK(at.until([&] { return at.count(event_kind::detached) == 2; }));
 }
 
 HINGE_TEST_CASE("rule 6: no more connections are told than the table has room for", backends) {

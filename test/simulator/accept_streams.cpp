@@ -5,8 +5,17 @@
 #include "simulator/network.hpp"
 
 #include <cerrno>
+#include <utility>
 
 namespace hinge::sim {
+
+namespace {
+
+event detached(token subject) {
+  return {subject, detach_result::released, no_buffer, event_kind::detached};
+}
+
+}  // namespace
 
 void accept_streams::open(network& in, std::uint32_t ahead) {
   net_ = &in;
@@ -44,14 +53,15 @@ std::optional<event> accept_streams::apply(const change& wanted) {
       source.armed = source.told_armed = true;
       return {};
     case operation::stop_accept:
+    case operation::detach:
       source.armed = source.told_armed = false;
       // The loop knows nothing of an error yet, and has no use for it.
       std::erase_if(source.pending, [](const taken& one) { return one.result < 0; });
-      return {};
-    case operation::detach:
-      close_surplus(source);
-      source.armed = source.told_armed = false;
-      return event{wanted.subject, detach_result::released, no_buffer, event_kind::detached};
+      if (wanted.what == operation::stop_accept) return {};
+      source.subject = wanted.subject;
+      source.detaching = !source.pending.empty();
+      if (source.detaching) return {};
+      return detached(wanted.subject);
     default:
       net_->violation("a connection's change with a listener's token");
       return refuse(-EINVAL);
@@ -81,12 +91,14 @@ void accept_streams::advance() {
 
 void accept_streams::talkative(std::vector<token>& into) const {
   for (const auto& [slot, source] : sources_)
-    if (!source.pending.empty() || waiting(source)) into.push_back(source.subject);
+    if (!source.pending.empty() || source.detaching || waiting(source))
+      into.push_back(source.subject);
 }
 
 std::optional<accept_streams::accepted> accept_streams::next(token subject) {
   accepting& source = sources_[subject.slot()];
   if (source.pending.empty()) {
+    if (std::exchange(source.detaching, false)) return accepted{detached(source.subject), {}};
     if (!waiting(source)) return {};
     take(source);
     if (source.pending.empty()) return {};

@@ -26,7 +26,7 @@ public:
   /// Accepted connections that were never told are closed.
   ~accept_streams();
 
-  /// An accept, a stop_accept or a listener's detach; the answer, if any.
+  /// An accept, a stop_accept or a listener's detach; the answer, if there is one at once.
   std::optional<event> apply(const change& wanted);
   void advance();
   /// Appends the listeners that have something to tell.
@@ -44,6 +44,7 @@ private:
     int fd = -1;
     bool armed = false;       // the kernel accepts
     bool told_armed = false;  // as far as the loop can know
+    bool detaching = false;   // until all that it has accepted has been told
     std::deque<taken> pending;
   };
 

@@ -83,7 +83,8 @@ void poller_model::tell_accepted(report& out, std::uint32_t accept_room) {
     if (!next) continue;
     peers_[told] = next->peer;
     event what = next->what;
-    if (what.result >= 0) what.buffer = static_cast<std::uint16_t>(told);
+    if (what.kind == event_kind::accepted && what.result >= 0)
+      what.buffer = static_cast<std::uint16_t>(told);
     ++told;
     out.put(what);
   }
