@@ -59,6 +59,11 @@ std::optional<operation> door::next(bool room, instant now) noexcept {
   }
   if (state_ == door_state::armed && !room) return operation::stop_accept;
   if (state_ == door_state::closing) return operation::detach;
+  if (state_ == door_state::emptying && (!room || deadline::at(retry_at_).is_never())) {
+    // An accept that finds somebody takes room; without, it is enough to know that nobody waits.
+    if (!room && socket_.waiting() == 0) die();
+    retry_at_ = room ? now : deadline::never().when();
+  }
   return {};
 }
 
@@ -95,7 +100,7 @@ void door::bury(int code) noexcept {
   // With EBADF and ENOTSOCK the number is somebody else's by now; else the backend lets go first.
   const bool lost = code == -EBADF || code == -ENOTSOCK;
   if (lost) (void)socket_.release();
-  end(lost ? door_state::dead : door_state::closing);
+  lost ? die() : end(door_state::closing);
 }
 
 void door::accepted(instant now) noexcept {
@@ -127,7 +132,8 @@ void door::shed(instant now) noexcept {
 }
 
 deadline door::next_moment() const noexcept {
-  if (state_ == door_state::exhausted) return deadline::at(retry_at_);
+  if (state_ == door_state::exhausted || state_ == door_state::emptying)
+    return deadline::at(retry_at_);
   const bool waits = recovering() && state_ != door_state::armed;
   return in_episode() && !waits ? deadline::at(quiet_since_ + quiet) : deadline::never();
 }
@@ -149,10 +155,21 @@ std::optional<door_episode> door::take_episode(instant now) noexcept {
   return std::exchange(episode_, {});
 }
 
-bool door::close() noexcept {
-  if (state_ > door_state::exhausted) return false;
-  end(door_state::closing);
-  return true;
+void door::retire(door_end tell) noexcept {
+  tell_ = std::move(tell);
+  if (state_ == door_state::dead) die();
+}
+
+void door::close(door_exit how) noexcept {
+  if (state_ <= door_state::exhausted) {
+    exit_ = how;
+    // Nobody new comes by a path while the queue is emptied.
+    if (how == door_exit::when_empty) socket_.leave_path();
+    if (how == door_exit::left_to_others) socket_.keep_path();
+    return end(door_state::closing);
+  }
+  if (how == door_exit::at_once) exit_ = how;
+  if (state_ == door_state::emptying && exit_ == door_exit::at_once) die();
 }
 
 /// It accepts no more, nor waits for anything.
@@ -163,8 +180,18 @@ void door::end(door_state as) noexcept {
 }
 
 void door::detached() noexcept {
-  state_ = door_state::dead;
+  if (exit_ != door_exit::when_empty) return die();
+  state_ = door_state::emptying;
+  retry_at_ = 0;
+}
+
+void door::emptied() noexcept { die(); }
+
+/// Whoever waits for that hears of it when the port is free.
+void door::die() noexcept {
+  end(door_state::dead);
   socket_.close();
+  if (tell_) std::exchange(tell_, {})(drained_);
 }
 
 }  // namespace hinge

@@ -1,20 +1,24 @@
 #include <hinge/door_table.hpp>
 
+#include <hinge/accept_error.hpp>
 #include <hinge/probe.hpp>
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace hinge {
 
 /// Seldom, and there are few.
 void door_table::recount() noexcept {
-  exhausted_ = recovering_ = episodes_ = detaching_ = 0;
+  exhausted_ = recovering_ = episodes_ = detaching_ = retiring_ = emptying_ = 0;
   for (const door& each : doors_) {
     exhausted_ += each.state() == door_state::exhausted;
     recovering_ += each.recovering();
     episodes_ += each.in_episode();
     detaching_ += each.state() == door_state::closing || each.state() == door_state::detaching;
+    retiring_ += each.retires();
+    emptying_ += each.state() == door_state::emptying;
   }
 }
 
@@ -85,14 +89,44 @@ void door_table::shed(instant now) noexcept {
 }
 
 void door_table::close() noexcept {
-  for (door& each : doors_) each.close();
+  for (door& each : doors_) each.close(door_exit::at_once);
+  changed_ = true;
+  recount();
+}
+
+void door_table::retire(std::size_t index, door_end tell) noexcept {
+  doors_[index].retire(std::move(tell));
+  recount();
+}
+
+void door_table::close(std::size_t index, door_exit how) noexcept {
+  doors_[index].close(how);
   changed_ = true;
   recount();
 }
 
 void door_table::detached(std::size_t index) noexcept {
   doors_[index].detached();
+  changed_ = changed_ || doors_[index].state() == door_state::emptying;  // if there is room
   recount();
+}
+
+std::optional<std::size_t> door_table::to_empty(instant now) const noexcept {
+  for (std::size_t i = 0; i < doors_.size(); ++i)
+    if (doors_[i].state() == door_state::emptying && doors_[i].retry_at() <= now) return i;
+  return {};
+}
+
+bool door_table::empty_failed(std::size_t index, int code, instant now) noexcept {
+  const accept_class failed = classify_accept_error(-code);
+  if (failed == accept_class::retry) return true;
+  if (failed == accept_class::drained || failed == accept_class::dead) {
+    doors_[index].emptied();
+  } else {
+    doors_[index].empty_later(now + 100'000'000);
+  }
+  recount();
+  return false;
 }
 
 }  // namespace hinge

@@ -139,9 +139,13 @@ std::optional<std::uint32_t> listener::drops() const noexcept {
   return static_cast<std::uint32_t>(found);
 }
 
-void listener::close() noexcept {
+void listener::leave_path() noexcept {
   // While the descriptor is open its file's inode is not given to another one.
   if (inode_ != 0) unlink_path(local_, {device_, std::exchange(inode_, 0)});
+}
+
+void listener::close() noexcept {
+  leave_path();
   fd_.reset();
 }
 

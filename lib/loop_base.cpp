@@ -134,7 +134,8 @@ std::span<const change> loop_base::prepare_slowly(turn_terms& terms) noexcept {
   const bool freeing = closes_sent_ && doors_.exhausted() != 0;
   const bool more = !ready_.empty() || !changed_.empty() || doors_.changed() || freeing;
   terms.until = more || emptied() ? deadline::immediately() : std::min(terms.until, next_wake_up());
-  attention_ = more || stopping_ || doors_paused_ || doors_.episodes() != 0 || meter_.measures();
+  attention_ = more || stopping_ || doors_paused_ || doors_.episodes() != 0 ||
+               doors_.emptying() != 0 || meter_.measures();
   return changes_.all();
 }
 

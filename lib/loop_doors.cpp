@@ -5,7 +5,11 @@
 
 #include <cassert>
 #include <cerrno>
+#include <optional>
 #include <utility>
+
+#include "peer_name.hpp"
+#include "stream_socket.hpp"
 
 namespace hinge {
 
@@ -67,6 +71,7 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
       doors_.accepted(index, now_);
       doors_moved();
     }
+    if (doors_[index].retires()) doors_[index].count_drained();
     if (meter_.measures()) doors_[index].meter().accepted_in(counters_.turns, meter_.last_work);
     source_limits* const sources = options_.source.limits() ? &sources_ : nullptr;
     if (gated_) why = doors_[index].admit(sources, fd, peer, now_);
@@ -170,9 +175,9 @@ int loop_base::receive_first(hot_entry& h, std::span<std::byte> into) noexcept {
 
 /// After a door has changed its state.
 void loop_base::doors_moved() noexcept {
-  attention_ = attention_ || doors_.changed() || doors_.episodes() != 0;
-  watchful_ = stopping_ || gated_ || doors_.recovering() != 0 || doors_.reserve().is_lent() ||
-              meter_.measures();
+  attention_ = attention_ || doors_.changed() || doors_.episodes() + doors_.emptying() != 0;
+  watchful_ = stopping_ || gated_ || doors_.recovering() + doors_.retiring() != 0 ||
+              doors_.reserve().is_lent() || meter_.measures();
   const bool waits = doors_.recovering() != 0;
   if (!stopping_) stop_until_ = doors_.next_moment();
   if (std::exchange(waits_for_descriptor_, waits) == waits) return;
@@ -226,11 +231,42 @@ void loop_base::close_doors() noexcept {
   doors_moved();
 }
 
+void loop_base::close_listener(std::size_t index, door_exit how) noexcept {
+  assert(owner_ == std::thread::id{} || in_loop_thread());
+  doors_.close(index, how);
+  doors_moved();
+}
+
+void loop_base::door_detached(std::size_t index) noexcept {
+  doors_.detached(index);
+  doors_moved();
+}
+
+/// The next connection of a listener that is being emptied, if there is one, and room for it.
+/// Returns its slot, or no_slot.
+std::uint32_t loop_base::take_queued() noexcept {
+  for (std::uint32_t left = options_.accepts_per_turn; left != 0; --left) {
+    const std::optional<std::size_t> index = doors_.to_empty(now_);
+    if (!index || table_.available() == 0) break;
+    sockaddr_storage from;
+    const int fd = stream_socket::accept_one(doors_[*index].socket().fd(), from);
+    if (fd < 0) {
+      if (doors_.empty_failed(*index, fd, now_)) ++counters_.accept_retries;
+      continue;
+    }
+    inet_name peer = {};
+    compact(from, peer);
+    if (const std::uint32_t slot = admit(*index, fd, peer); slot != connection_table::no_slot)
+      return slot;
+  }
+  return connection_table::no_slot;
+}
+
 bool loop_base::failure_passes(const event& e) noexcept {
   const auto failed = static_cast<operation>(e.buffer);
   if (failed != operation::detach) return sockets::would_block(e.result) && ask_again(e, failed);
   if (e.subject.what() == role::listener) {
-    doors_.detached(e.subject.slot());
+    door_detached(e.subject.slot());
   } else {
     slot_detached(e.subject.slot(), detach_result::released);
   }

@@ -12,6 +12,7 @@
 #include <hinge/time.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -40,6 +41,7 @@ enum class door_state : std::uint8_t {
   exhausted,  ///< not accepting: for want of a descriptor or of memory, until retry_at()
   closing,    ///< the backend is to be told to let go of it
   detaching,  ///< it has been told
+  emptying,   ///< it has let go; what waits in the queue is accepted by calls
   dead,       ///< closed
 };
 
@@ -68,6 +70,16 @@ struct door_episode {
   std::uint64_t failures = 0;
   want_end ended_by = want_end::retry;
 };
+
+/// What a listener that is closed does with who waits in its queue.
+enum class door_exit : std::uint8_t {
+  at_once,         ///< they are reset
+  when_empty,      ///< they are accepted first
+  left_to_others,  ///< somebody else holds the same socket: they are his, and its path stays
+};
+/// Called once when a listener that retires is closed, with how many connections it has accepted
+/// since it began to.
+using door_end = std::function<void(std::uint64_t drained)>;
 
 /// The loop's thread. Only the functions of the second part change the state.
 class door {
@@ -139,15 +151,23 @@ public:
   HINGE_API deadline next_moment() const noexcept;
   /// The episode that is over at `now`; told once.
   HINGE_API std::optional<door_episode> take_episode(instant now) noexcept;
-  /// False: it is closed, or will be.
-  HINGE_API bool close() noexcept;
+  /// It retires: from now on who is accepted counts as drained.
+  HINGE_API void retire(door_end tell) noexcept;
+  bool retires() const noexcept { return tell_ != nullptr; }
+  void count_drained() noexcept { ++drained_; }
+  /// It is to be closed. A second word can only be `at_once`.
+  HINGE_API void close(door_exit how) noexcept;
   /// The backend has let go of it.
   HINGE_API void detached() noexcept;
+  /// Emptying: nobody waited, or it can't accept again; or, until then, it has to wait.
+  HINGE_API void emptied() noexcept;
+  void empty_later(instant then) noexcept { retry_at_ = then; }
 
 private:
   door_failure pause(instant now, bool freed) noexcept;
   void bury(int code) noexcept;
   void end(door_state as) noexcept;
+  void die() noexcept;
   bool permits(const inet_name& peer) const noexcept {
     return options_.rules == nullptr || options_.rules->permits(peer);
   }
@@ -164,6 +184,7 @@ private:
   instant back_off_ = 0;     // 0: the last accept worked
   instant quiet_since_ = 0;  // its last failure, or the try after that
   bool sheds_ = false;       // while it recovers
+  door_exit exit_ = door_exit::at_once;
   bool somebody_shed_ = false;
   want_end freed_by_ = want_end::retry;
   door_episode episode_ = {};
@@ -173,6 +194,8 @@ private:
   std::uint32_t connections_ = 0;
   std::uint32_t pending_ = 0;
   door_meter meter_ = {};
+  std::uint64_t drained_ = 0;
+  door_end tell_ = {};
 };
 
 }  // namespace hinge

@@ -45,6 +45,9 @@ public:
   std::uint32_t recovering() const noexcept { return recovering_; }
   std::uint32_t episodes() const noexcept { return episodes_; }
   std::uint32_t detaching() const noexcept { return detaching_; }
+  /// Those that retire, and that are being emptied.
+  std::uint32_t retiring() const noexcept { return retiring_; }
+  std::uint32_t emptying() const noexcept { return emptying_; }
   /// When the first of them tries again, or its episode is over.
   HINGE_API deadline next_moment() const noexcept;
 
@@ -67,7 +70,13 @@ public:
   /// Somebody was shed.
   HINGE_API void shed(instant now) noexcept;
   HINGE_API void close() noexcept;
+  HINGE_API void retire(std::size_t index, door_end tell) noexcept;
+  HINGE_API void close(std::size_t index, door_exit how) noexcept;
   HINGE_API void detached(std::size_t index) noexcept;
+  /// One that is to be emptied now.
+  HINGE_API std::optional<std::size_t> to_empty(instant now) const noexcept;
+  /// An accept on it has failed with -errno. True: the next one may work.
+  HINGE_API bool empty_failed(std::size_t index, int code, instant now) noexcept;
 
 private:
   void recount() noexcept;
@@ -79,6 +88,8 @@ private:
   std::uint32_t recovering_ = 0;
   std::uint32_t episodes_ = 0;
   std::uint32_t detaching_ = 0;
+  std::uint32_t retiring_ = 0;
+  std::uint32_t emptying_ = 0;
 };
 
 }  // namespace hinge

@@ -135,10 +135,15 @@ public:
   /// after a change of directory if it was relative. Without effect on an empty listener.
   HINGE_API void close() noexcept;
 
+  /// Unlinks the path that open() made, as close() would later.
+  HINGE_API void leave_path() noexcept;
+  /// close() leaves the path where it is.
+  void keep_path() noexcept { inode_ = 0; }
+
   /// Gives the descriptor away, open; the path stays. Also what a forked child calls, so that it
   /// doesn't unlink its parent's path.
   [[nodiscard]] int release() noexcept {
-    inode_ = 0;
+    keep_path();
     return fd_.release();
   }
 

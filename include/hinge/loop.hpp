@@ -91,10 +91,15 @@ private:
     }
     timed_ = !young_.empty() || !table_.deadlines().empty();
   }
-  /// A drain has had its time, or an episode of exhaustion may be over.
+  /// A drain has had its time, an episode of exhaustion may be over, a listener is to be emptied.
   void look_up() noexcept {
     if (stopping_) return stop();
     detail::tell_recovered(handler_, doors_, now_);
+    for (std::uint32_t left = options_.accepts_per_turn; left != 0; --left) {
+      const std::uint32_t slot = take_queued();
+      if (slot == connection_table::no_slot) break;
+      begin(slot);
+    }
     doors_moved();
   }
   void close_all() noexcept;
@@ -185,7 +190,7 @@ void loop<P, H>::dispatch(const event& e) noexcept {
   } else if (e.kind == event_kind::woken) {
     woken();
   } else if (e.kind == event_kind::detached) {
-    doors_.detached(e.subject.slot());
+    door_detached(e.subject.slot());
   } else if (e.kind == event_kind::failed && !failure_passes(e)) {
     door_failed(e.subject.slot(), e.result, true);
   }

@@ -1,12 +1,6 @@
 // All of a loop that doesn't depend on its poller's or its handler's type: the table, the queues,
 // the listeners, and what the operations of a connection do. One thread owns it.
-//
-// How work flows. Events of a turn are dispatched in order. What they leave behind stands in three
-// lists of slots: `ready` (something may still be read; served later in the same turn or in the
-// next), `changed` (the backend has to be told; turned into changes right before the next turn,
-// from the state that the connection has by then, so that a reply and a close asked after it travel
-// together), and `ending` (closed as soon as the handler returns). What can't be asked otherwise
-// any more (a receive, the last bytes, a close) becomes a change at once, and counts as asked.
+// docs/ARCHITECTURE.md, section 4, tells how work flows.
 #pragma once
 
 #include <hinge/change_list.hpp>
@@ -59,6 +53,9 @@ public:
   HINGE_API void take_part(const handover& in) noexcept;
   /// In place of accepts_per_turn, up to that; 0: the listeners pause. The loop's thread.
   HINGE_API void accept_at_most(std::uint32_t connections) noexcept;
+  /// That listener accepts no more, and is closed soon. hinge/retirement.hpp sees to it that nobody
+  /// comes meanwhile.
+  HINGE_API void close_listener(std::size_t index, door_exit how) noexcept;
   std::size_t listeners() const noexcept { return doors_.size(); }
   /// That listener; it stays there, closed, after it has died or the loop has stopped.
   const listener& listener_at(std::size_t index) const noexcept { return doors_[index].socket(); }
@@ -137,6 +134,8 @@ protected:
   HINGE_API void descriptor_freed_slowly() noexcept;
   HINGE_API static void descriptor_freed_elsewhere(const void* self) noexcept;
   HINGE_API void close_doors() noexcept;
+  HINGE_API void door_detached(std::size_t index) noexcept;
+  HINGE_API std::uint32_t take_queued() noexcept;
   void descriptor_freed() noexcept {
     if (descriptor_waiters::any()) [[unlikely]]
       descriptor_freed_slowly();
@@ -272,6 +271,7 @@ protected:
   // --- what connection does; each false when the id is stale or the state forbids it -----------
   friend class connection;
   friend class kept_bytes;
+  friend class retirement;
   friend class telemetry;
   bool send(connection_id id, std::span<const std::byte> bytes, bool last = false) noexcept;
   /// Queues what a send that returned `taken` has left of `bytes`.

@@ -10,6 +10,7 @@
 using hinge::change_list;
 using hinge::deadline;
 using hinge::door;
+using hinge::door_exit;
 using hinge::door_failure;
 using hinge::door_state;
 using hinge::door_table;
@@ -115,15 +116,16 @@ TEST_CASE("A dead door is asked nothing, and what comes late means nothing") {
   CHECK_FALSE(tested.recovering());
   CHECK(tested.next(true, 9000 * ms) == std::nullopt);
   CHECK(tested.fail(-EBADF, accepting, 9000 * ms, false) == door_failure::late);
-  CHECK_FALSE(tested.close());
+  tested.close(door_exit::at_once);
+  CHECK(tested.state() == door_state::dead);
 }
 
 TEST_CASE("A door that closes is detached once, from any state") {
   const bool exhausted = GENERATE(false, true);
   door tested = armed_door();
   if (exhausted) tested.fail(-EMFILE, accepting, 1000 * ms, false);
-  CHECK(tested.close());
-  CHECK_FALSE(tested.close());
+  tested.close(door_exit::at_once);
+  tested.close(door_exit::when_empty);
   CHECK_FALSE(tested.recovering());
   CHECK(tested.next(false, 0) == operation::detach);
   tested.asked(operation::detach);
@@ -198,10 +200,50 @@ TEST_CASE("An armed door that nobody comes to ends its episode two seconds later
   }
 }
 
+TEST_CASE("A door that is emptied goes on as there is room, and is closed when nobody waits") {
+  door tested = armed_door();
+  std::uint64_t drained = 99;
+  tested.retire([&](std::uint64_t count) { drained = count; });
+  tested.count_drained();
+  tested.close(door_exit::when_empty);
+  tested.asked(*tested.next(true, 1000 * ms));
+  tested.detached();
+  CHECK(tested.state() == door_state::emptying);
+  CHECK(tested.next_moment().is_immediate());
+  CHECK(tested.next(false, 1000 * ms) == std::nullopt);
+  CHECK(tested.next_moment().is_never());
+  CHECK(tested.next(true, 2000 * ms) == std::nullopt);
+  CHECK(tested.next_moment() == deadline::at(2000 * ms));
+  tested.empty_later(2100 * ms);
+  tested.next(true, 2050 * ms);
+  CHECK(tested.next_moment() == deadline::at(2100 * ms));
+  CHECK(drained == 99);
+  tested.emptied();
+  CHECK(tested.state() == door_state::dead);
+  CHECK(drained == 1);
+}
+
+TEST_CASE("A door that is emptied can be closed at once, and says so once") {
+  door tested = armed_door();
+  int said = 0;
+  tested.retire([&](std::uint64_t) { ++said; });
+  tested.close(door_exit::when_empty);
+  tested.asked(*tested.next(true, 1000 * ms));
+  const bool before = GENERATE(false, true);
+  if (before) tested.close(door_exit::at_once);
+  tested.detached();
+  tested.close(door_exit::at_once);
+  CHECK(tested.state() == door_state::dead);
+  tested.detached();
+  CHECK(said == 1);
+  tested.retire([&](std::uint64_t) { ++said; });  // it is closed already
+  CHECK(said == 2);
+}
+
 TEST_CASE("A door that ends in an episode has no more to tell of it") {
   door tested = armed_door();
   tested.fail(-EMFILE, accepting, 1000 * ms, false);
-  tested.close();
+  tested.close(door_exit::at_once);
   CHECK_FALSE(tested.in_episode());
   CHECK(tested.next_moment().is_never());
 }
