@@ -29,7 +29,7 @@ namespace hinge {
 
 namespace {
 
-constexpr nanoseconds patience = std::chrono::seconds(1);
+constexpr nanoseconds self_test_patience = std::chrono::seconds(1);
 constexpr std::array<std::byte, 8> question = {std::byte('h'),  std::byte('i'), std::byte('n'),
                                                std::byte('g'),  std::byte('e'), std::byte('?'),
                                                std::byte('\r'), std::byte('\n')};
@@ -86,7 +86,7 @@ result<void> uring_self_test::run() noexcept {
   constexpr poller_options least = {
       .connections = 1, .accepts_per_turn = 1, .receive_buffer_bytes = 64};
   if (result<void> opened = poller_.open_untested(least); !opened) return opened;
-  until_ = deadline::after(now(), patience);
+  until_ = deadline::after(now(), self_test_patience);
   if (result<void> met = meet(); !met) return met;
   // The first receive is for one answer, the second goes on.
   constexpr const char* no_multishot_receive = "no multishot receive on this kernel";

@@ -5,12 +5,14 @@
 #include <hinge/door.hpp>
 #include <hinge/listener.hpp>
 #include <hinge/loop_base.hpp>
+#include <hinge/retirement.hpp>
 #include <hinge/server_options.hpp>
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 namespace hinge {
 
@@ -41,6 +43,15 @@ public:
   /// none is left running. Errors: pthread_create with its errno; EINVAL when it has been started,
   /// or isn't open.
   HINGE_API result<void> start() noexcept;
+  /// What retiring can promise now, listener by listener. From start() to drain(); any thread but
+  /// the loops'.
+  HINGE_API std::vector<retire_plan> plan_retirement(const retire_options& how = {}) const noexcept;
+  /// Stops accepting and loses nobody, as far as plan_retirement() says; the loops go on with what
+  /// they have. Waits until all listeners, or that one, are closed, and says what became of their
+  /// clients, all together. From start() to join(), once at a time; any thread but the loops'.
+  HINGE_API retire_report retire(const retire_options& how = {}) noexcept;
+  HINGE_API retire_report retire(std::size_t index, const retire_options& how = {}) noexcept;
+
   /// Stops accepting, and lets what is open end within `timeout` (loop::drain). Any thread.
   HINGE_API void drain(nanoseconds timeout) noexcept;
   /// Closes everything at once (loop_base::stop). Any thread.

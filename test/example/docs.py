@@ -3,8 +3,9 @@
 
 The README's listing is the example; files that are named exist, and ARCHITECTURE.md names all of
 the library's; POLLER_CONTRACT.md and the conformance suite name the same cases; the tests that
-ACCEPT_CONTRACT.md names exist, and it names all that were written for it; hinge-serve's man page
-names every counter and cause, and TELEMETRY.md every figure; links lead somewhere.
+ACCEPT_CONTRACT.md and RESTARTS.md name exist, and they name all that were written for them;
+hinge-serve's man page names every counter and cause, and TELEMETRY.md every figure; links lead
+somewhere.
 """
 
 import glob
@@ -22,6 +23,8 @@ ACCEPT_TESTS = (
     "test/system/crowd_test.py", "test/system/exhaustion_test.py",
     "test/system/overload_test.cpp", "test/system/queue_overflow_test.py",
     "test/system/usdt_test.py")
+# And for RESTARTS.md.
+RESTART_TESTS = ("test/conformance/closing_test.cpp", "test/unit/retirement_test.cpp")
 PLACES = ("", "include/hinge/", "lib/", "test/conformance/")  # of files that are named without
 
 
@@ -65,16 +68,16 @@ def contract_errors(text, cases):
         yield f"POLLER_CONTRACT.md: doesn't name '{name}'"
 
 
-def accept_contract_errors(text, tests, own):
-    """Every section names a test, each of them exists, and its own are all named."""
+def promise_errors(path, text, tests, own, without=()):
+    """Every section but those names a test, each of them exists, and its own are all named."""
     for title, part in re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", text, re.M | re.S):
-        if not re.search(r'^- ".*"$', part, re.M):
-            yield f"ACCEPT_CONTRACT.md: '{title}' names no test"
+        if title not in without and not re.search(r'^- ".*"$', part, re.M):
+            yield f"{path}: '{title}' names no test"
     named = set(re.findall(r'^- "(.*)"$', text, re.M))
     for name in sorted(named - tests):
-        yield f"ACCEPT_CONTRACT.md: no test is called '{name}'"
+        yield f"{path}: no test is called '{name}'"
     for name in sorted(own - named):
-        yield f"ACCEPT_CONTRACT.md: doesn't name '{name}'"
+        yield f"{path}: doesn't name '{name}'"
 
 
 def counters_of(header):
@@ -147,9 +150,9 @@ def controls():
         "a case that isn't named": contract_errors(rules, cases | {"rule 3: y"}),
         "a case under another rule": contract_errors(rules + '- "rule 1: x"\n', cases),
         "a missing rule": contract_errors(rules.replace("## Rule 10: x", "## Other"), cases),
-        "a section without a test": accept_contract_errors("## A\nx\n", set(), set()),
-        "a test that there isn't": accept_contract_errors('## A\n- "x"\n', set(), set()),
-        "a test that isn't named": accept_contract_errors('## A\n- "x"\n', {"x"}, {"x", "y"}),
+        "a section without a test": promise_errors("a.md", "## A\nx\n", set(), set()),
+        "a test that there isn't": promise_errors("a.md", '## A\n- "x"\n', set(), set()),
+        "a test that isn't named": promise_errors("a.md", '## A\n- "x"\n', {"x"}, {"x", "y"}),
         "a figure that isn't named": figure_errors("a.md", "a_total", ["a", "a_total"]),
         "a counter": counters_of('{"a", "a_total", &loop_counters::a, ""}'),
         "a cause": causes_of('close_cause_names = {"none", "a"}'),
@@ -180,12 +183,15 @@ def main(root):
     by_path = {path: test_names(path, read(path))
                for path in files("test/*/*.cpp") + files("test/*/*.py")}
     tests = set().union(*by_path.values())
-    own = set().union(*(by_path[path] for path in ACCEPT_TESTS))
     errors = [*controls(), *listing_errors(read("README.md"), read("docs/examples/echo.cpp")),
               *unnamed_errors(architecture, map(os.path.basename, files("include/hinge/*.hpp"))),
               *unnamed_errors(architecture, files("lib/*.[ch]pp")),
               *contract_errors(read("docs/POLLER_CONTRACT.md"), cases),
-              *accept_contract_errors(read("docs/ACCEPT_CONTRACT.md"), tests, own)]
+              *promise_errors("ACCEPT_CONTRACT.md", read("docs/ACCEPT_CONTRACT.md"), tests,
+                              set().union(*(by_path[path] for path in ACCEPT_TESTS))),
+              *promise_errors("RESTARTS.md", read("docs/RESTARTS.md"), tests,
+                              set().union(*(by_path[path] for path in RESTART_TESTS)),
+                              without=("What it can't do",))]
     counters = counters_of(read("include/hinge/loop_counters.hpp"))
     errors += figure_errors(
         "hinge-serve.1.scd", read("docs/hinge-serve.1.scd"),

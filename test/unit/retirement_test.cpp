@@ -1,0 +1,439 @@
+// Listeners that stop accepting, on each backend and under each policy: who waits is served, who
+// comes goes to a sibling, and nothing is left behind.
+#include <hinge/any_poller.hpp>
+#include <hinge/retirement.hpp>
+#include <hinge/server.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/generators/catch_generators_range.hpp>
+
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "support/listening.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace std::chrono_literals;
+
+namespace hinge::test {
+namespace {
+
+struct retiring_echo {
+  void on_data(connection c, std::span<std::byte> bytes) noexcept { c.send(bytes); }
+};
+
+using retiring_loop = loop<any_poller, retiring_echo>;
+using clients = std::vector<unique_fd>;
+
+std::vector<backend> usable_for_retiring() {
+  std::vector<backend> all;
+  const backend_choice report = backend_report();
+  for (const backend_verdict& one : report.candidates())
+    if (one.usable) all.push_back(one.which);
+  return all;
+}
+
+constexpr listener_options shared_port = {.backlog = 256, .reuse_port = true};
+
+/// A loop with a listener, in the test's own thread.
+struct one_loop {
+  explicit one_loop(backend of, const listener_options& how = {}, address at = address::loopback(0),
+                    std::uint32_t room = 256)
+      : running(*any_poller::of(of), retiring_echo{}) {
+    REQUIRE(running.open({.max_connections = room}));
+    REQUIRE(running.listen(at, how));
+    where = running.listener_at(0).local();
+    running.turn(deadline::immediately());
+  }
+  address at() const { return where; }
+  /// Retires it; `meanwhile` is called once a step.
+  retire_report retired(
+      const retire_options& how = {}, const std::function<void()>& meanwhile = [] {}) {
+    retirement leaving(running, 0, how);
+    said = leaving.plan().text();
+    while (!leaving.step()) {
+      meanwhile();
+      running.turn(leaving.next());
+    }
+    return leaving.report();
+  }
+
+  retiring_loop running;
+  address where;
+  std::string said;
+};
+
+void connect_some(clients& all, const address& at, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) all.push_back(connected(at));
+}
+
+bool is_reset(const unique_fd& client) {
+  char byte;
+  return ::recv(client.get(), &byte, 1, MSG_DONTWAIT) <= 0 && errno == ECONNRESET;
+}
+
+std::size_t reset_ones(const clients& all) {
+  std::this_thread::sleep_for(20ms);
+  return static_cast<std::size_t>(std::ranges::count_if(all, is_reset));
+}
+
+/// Bound without any option that would hide who listens.
+int bind_plainly(const address& at) {
+  const unique_fd fd(::socket(domain_of(at), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return sockets::bind(fd.get(), at);
+}
+
+}  // namespace
+
+TEST_CASE("retirement: the port is free at once, though accepts were armed") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  INFO(backend_name(of));
+  one_loop at(of);
+  for (int i = 0; i < 3; ++i) at.running.turn(deadline::immediately());
+  const retire_report done = at.retired();
+  const instant then = now();
+  CHECK(bind_plainly(at.at()) == 0);
+  CHECK(now() - then < 1'000'000);
+  CHECK(done.drained == 0);
+  CHECK(done.lost == 0);
+  CHECK_FALSE(at.running.listener_at(0));
+}
+
+TEST_CASE("retirement: without a sibling all who wait are served, and later ones are refused") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  INFO(backend_name(of));
+  one_loop at(of, {}, GENERATE(address::loopback(0), address::loopback6(0), address::any6(0)));
+  clients waiting;
+  const address to =
+      at.at().inet().ip == address::any6(0).inet().ip ? address::loopback(at.at().port()) : at.at();
+  connect_some(waiting, to, 22);
+  unique_fd late;
+  int connecting = 0;
+  const retire_report done = at.retired({}, [&] {
+    if (late) return;
+    late.reset(sockets::open_stream(to.family()));
+    connecting = sockets::connect(late.get(), to);
+  });
+  CHECK(at.said == "no sibling: 22 queued clients will be served, later ones refused");
+  CHECK(at.running.counters().accepted == 22);
+  CHECK(done.by == retire_guarantee::puts_off);
+  CHECK(done.drained <= 22);
+  CHECK(done.lost == 0);
+  CHECK(reset_ones(waiting) == 0);
+  CHECK(connecting == -EINPROGRESS);
+  CHECK(sockets::pending_error(late.get()) == 0);  // not refused: it asks again
+  CHECK(try_connect(to) == ECONNREFUSED);
+}
+
+TEST_CASE("retirement: with siblings nobody is lost, wherever they stand in the group") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const bool ours_first = GENERATE(true, false);
+  const std::size_t siblings = GENERATE(1, 3);
+  const address on = GENERATE(address::loopback(0), address::any(0), address::loopback6(0));
+  INFO(backend_name(of) << ' ' << ours_first << ' ' << siblings << ' ' << on.text());
+  std::vector<listener> others;
+  address where = on;
+  const auto listen_too = [&] {
+    others.push_back(opened(where, shared_port));
+    where = others.back().local();
+  };
+  if (!ours_first) listen_too();
+  one_loop at(of, shared_port, where);
+  where = at.at();
+  while (others.size() < siblings) listen_too();
+  const address to = on == address::any(0) ? address::loopback(where.port()) : where;
+
+  clients all;
+  connect_some(all, to, 40);
+  const retire_report done = at.retired({}, [&] {
+    if (all.size() < 200) connect_some(all, to, 10);
+  });
+  CHECK(at.said == (siblings == 1 ? "1 sibling: no loss" : "3 siblings: no loss"));
+  CHECK(done.by == retire_guarantee::steers);
+  CHECK(done.steered == siblings);
+  CHECK(done.lost == 0);
+  CHECK(reset_ones(all) == 0);
+  // Nobody else has come to a sibling: what was asked of the group was not answered.
+  std::size_t elsewhere = 0;
+  for (const listener& one : others) elsewhere += one.waiting().value_or(0);
+  CHECK(at.running.counters().accepted + elsewhere == all.size());
+  // Who listens later has his share: no program is left.
+  listen_too();
+  connect_some(all, to, 100);
+  CHECK(others.back().waiting() > 0);
+}
+
+TEST_CASE("retirement: closed without ado, some of those who wait are reset") {
+  const listener sibling = opened(address::loopback(0), shared_port);
+  listener plain = opened(sibling.local(), shared_port);
+  clients all;
+  connect_some(all, sibling.local(), 40);
+  plain.close();
+  CHECK(reset_ones(all) != 0);
+}
+
+TEST_CASE("retirement: what somebody else holds is left to him") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  INFO(backend_name(of));
+  one_loop at(of, {.backlog = 256});
+  const unique_fd his(::fcntl(at.running.listener_at(0).fd(), F_DUPFD_CLOEXEC, 0));
+  clients all;
+  connect_some(all, at.at(), 20);
+  const retire_report done = at.retired({.held_elsewhere = true}, [&] {
+    if (all.size() < 100) connect_some(all, at.at(), 5);
+  });
+  CHECK(at.said == "held by somebody else: no loss");
+  CHECK(done.by == retire_guarantee::held);
+  connect_some(all, at.at(), 5);
+  CHECK(done.lost == 0);
+  CHECK(reset_ones(all) == 0);
+  std::uint64_t his_own = 0;
+  clients accepted;
+  while (accepted.emplace_back(::accept4(his.get(), nullptr, nullptr, SOCK_CLOEXEC))) ++his_own;
+  CHECK(done.handed_over != 0);
+  CHECK(his_own == done.handed_over + 5);
+  CHECK(at.running.counters().accepted + his_own == all.size());
+}
+
+TEST_CASE("retirement: a Unix path is gone, and who waits is served; held elsewhere it stays") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  INFO(backend_name(of));
+  const bool held = GENERATE(false, true);
+  const temporary_folder folder;
+  const address path = *address::unix_path(folder.path() + "/socket");
+  one_loop at(of, {}, path);
+  const unique_fd his(::fcntl(at.running.listener_at(0).fd(), F_DUPFD_CLOEXEC, 0));
+  clients all;
+  connect_some(all, path, 10);
+  const retire_report done = at.retired({.held_elsewhere = held});
+  if (held) {
+    CHECK(try_connect(path) == 0);
+  } else {
+    CHECK(done.by == retire_guarantee::empties);
+    CHECK(at.running.counters().accepted == 10);
+    CHECK(try_connect(path) == ENOENT);
+  }
+}
+
+TEST_CASE("retirement: when the time is over the rest is reset, and counted") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  INFO(backend_name(of));
+  one_loop at(of, {.backlog = 256}, address::loopback(0), 8);
+  clients all;
+  connect_some(all, at.at(), 100);
+  for (int i = 0; i < 20; ++i) at.running.turn(deadline::immediately());
+  // A ring may have accepted some for whom there is no room yet: they are none of the rest.
+  const std::uint32_t waiting = at.running.listener_at(0).waiting().value_or(0);
+  const retire_report done = at.retired({.within = 50ms});
+  CHECK(at.running.counters().accepted == 8);
+  CHECK(done.lost == waiting);
+  CHECK(reset_ones(all) == waiting);
+  CHECK((waiting != 0 || of == backend::io_uring));
+  CHECK(done.took >= 50ms);
+  CHECK(listener::open(at.at()));
+}
+
+TEST_CASE("retirement: a table without room is waited for") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  INFO(backend_name(of));
+  one_loop at(of, {.backlog = 256}, address::loopback(0), 8);
+  clients all;
+  connect_some(all, at.at(), 60);
+  std::size_t ended = 0;
+  const retire_report done = at.retired({}, [&] {
+    // Clients that are served leave.
+    for (; ended < std::min<std::size_t>(at.running.counters().accepted, 60); ++ended)
+      all[ended].reset();
+  });
+  CHECK(at.running.counters().accepted == 60);
+  CHECK(done.lost == 0);
+}
+
+TEST_CASE("retirement: a full table holds nothing up when nobody waits") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  INFO(backend_name(of));
+  one_loop at(of, {}, address::loopback(0), 8);
+  clients all;
+  connect_some(all, at.at(), 8);
+  const retire_report done = at.retired({.within = 1h});
+  CHECK(at.running.counters().accepted == 8);
+  CHECK(at.running.open_connections() == 8);
+  CHECK(done.lost == 0);
+}
+
+TEST_CASE("retirement: what is given up leaves no filter and no program") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  INFO(backend_name(of));
+  const bool beside = GENERATE(false, true);
+  one_loop at(of, shared_port);
+  std::vector<listener> others;
+  if (beside) others.push_back(opened(at.at(), shared_port));
+  {
+    retirement leaving(at.running, 0);
+    leaving.step();
+    leaving.step();
+  }
+  clients all;
+  connect_some(all, at.at(), 60);
+  for (int i = 0; i < 20; ++i) at.running.turn(deadline::immediately());
+  CHECK(at.running.counters().accepted != 0);
+  if (beside) {
+    CHECK(others[0].waiting() > 0);
+    CHECK(at.running.counters().accepted + *others[0].waiting() == 60);
+  }
+}
+
+namespace {
+
+/// Runs `body` in a thread that has a network of its own, with or without migration. False: it is
+/// forbidden.
+bool in_own_network(bool migrate, const std::function<void()>& body) {
+  bool allowed = false;
+  std::thread apart([&] {
+    if (::unshare(CLONE_NEWNET) != 0) return;
+    const unique_fd any(::socket(AF_INET, SOCK_DGRAM, 0));
+    ifreq up{};
+    up.ifr_name[0] = 'l';
+    up.ifr_name[1] = 'o';
+    up.ifr_flags = IFF_UP;
+    std::ofstream setting("/proc/sys/net/ipv4/tcp_migrate_req");
+    setting << (migrate ? '1' : '0') << std::flush;
+    allowed = ::ioctl(any.get(), SIOCSIFFLAGS, &up) == 0 && setting.good();
+    if (allowed) body();
+  });
+  apart.join();
+  return allowed;
+}
+
+}  // namespace
+
+TEST_CASE("retirement: where queued clients migrate, a sibling has them") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  INFO(backend_name(of));
+  const bool ran = in_own_network(true, [&] {
+    one_loop at(of, shared_port);
+    const listener sibling = opened(at.at(), shared_port);
+    clients all;
+    connect_some(all, at.at(), 40);
+    const retire_report done = at.retired({}, [&] {
+      if (all.size() < 100) connect_some(all, at.at(), 5);
+    });
+    CHECK(at.said == "1 sibling and tcp_migrate_req: no loss");
+    CHECK(done.by == retire_guarantee::migrates);
+    CHECK(done.lost == 0);
+    CHECK(reset_ones(all) == 0);
+    CHECK(at.running.counters().accepted + sibling.waiting().value_or(0) == all.size());
+  });
+  if (!ran) SKIP("a network of its own is forbidden here");
+}
+
+// --- servers -----------------------------------------------------------------------------------
+
+namespace {
+
+constexpr std::array retiring_policies = {
+    accept_policy::sharded,     accept_policy::sharded_cpu,
+    accept_policy::shared_fifo, accept_policy::shared_exclusive,
+    accept_policy::dispatch,    accept_policy::thread_per_connection,
+};
+
+bool does_policy(backend of, accept_policy policy) {
+  if (policy == accept_policy::shared_fifo) return of == backend::io_uring;
+  return policy != accept_policy::shared_exclusive || of != backend::io_uring;
+}
+
+/// Has it running with two loops.
+std::unique_ptr<server<any_poller, retiring_echo>> retiring_server(backend of,
+                                                                   accept_policy policy) {
+  auto made = std::make_unique<server<any_poller, retiring_echo>>(
+      [](std::uint32_t) { return retiring_echo{}; }, [of] { return *any_poller::of(of); });
+  const std::uint32_t loops = policy == accept_policy::thread_per_connection ? 128 : 2;
+  REQUIRE(made->open({.loops = loops, .policy = policy, .loop = {.max_connections = 256}}));
+  return made;
+}
+
+}  // namespace
+
+TEST_CASE("retirement: a server beside a sibling loses nobody, under each policy") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const accept_policy policy = GENERATE(from_range(retiring_policies));
+  if (!does_policy(of, policy)) return;
+  INFO(backend_name(of) << ' ' << policy_name(policy));
+  const leak_check nothing_leaks;
+  const auto leaving = retiring_server(of, policy);
+  REQUIRE(leaving->listen(address::loopback(0), shared_port));
+  REQUIRE(leaving->start());
+  const address at = leaving->listener_at(0).local();
+  const listener sibling = opened(at, shared_port);
+  clients all;
+  connect_some(all, at, 20);
+  const std::vector<retire_plan> plans = leaving->plan_retirement();
+  REQUIRE(plans.size() == 1);
+  CHECK(plans[0].text() == "1 sibling: no loss");
+  retire_report done;
+  std::thread apart([&] { done = leaving->retire(); });
+  connect_some(all, at, 40);
+  apart.join();
+  connect_some(all, at, 10);
+  CHECK(done.by == retire_guarantee::steers);
+  CHECK(done.lost == 0);
+  CHECK(reset_ones(all) == 0);
+  server_statistics seen = leaving->statistics();
+  CHECK(seen.total().accepted + sibling.waiting().value_or(0) == all.size());
+  CHECK(seen.total().shed == 0);
+  leaving->stop();
+  CHECK(leaving->join());
+}
+
+TEST_CASE("retirement: all listeners of a server, and then their ports are free") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const accept_policy policy = GENERATE(from_range(retiring_policies));
+  if (!does_policy(of, policy)) return;
+  INFO(backend_name(of) << ' ' << policy_name(policy));
+  const auto leaving = retiring_server(of, policy);
+  REQUIRE(leaving->listen(address::loopback(0)));
+  REQUIRE(leaving->listen(address::loopback6(0)));
+  REQUIRE(leaving->start());
+  const retire_report done = leaving->retire();
+  CHECK(done.by == retire_guarantee::puts_off);
+  CHECK(done.lost == 0);
+  for (std::size_t i = 0; i < 2; ++i) CHECK(bind_plainly(leaving->listener_at(i).local()) == 0);
+  leaving->drain(0s);
+  CHECK(leaving->join());
+}
+
+TEST_CASE("retirement: a server that is stopped meanwhile ends all the same") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  INFO(backend_name(of));
+  const auto leaving = retiring_server(of, accept_policy::sharded);
+  REQUIRE(leaving->listen(address::loopback(0), shared_port));
+  REQUIRE(leaving->start());
+  const listener sibling = opened(leaving->listener_at(0).local(), shared_port);
+  std::thread apart([&] { (void)leaving->retire({.within = 1s}); });
+  leaving->stop();
+  CHECK(leaving->join());
+  apart.join();
+  CHECK_FALSE(leaving->listener_at(0));
+}
+
+}  // namespace hinge::test
