@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "output.hpp"
 #include "print_error.hpp"
 #include "protocols.hpp"
+#include "retiring.hpp"
 #include "serve_options.hpp"
 #include "signal_watch.hpp"
 #include "statistics.hpp"
@@ -125,22 +127,24 @@ exit_code serve(const serve_options& options) {
 
   const hinge::nanoseconds drain_wait = drain_wait_of(options);
   int broken = 0;
+  retiring leaving;
   {
     signal_watch signals;
     announce(loop, used.name);
     bool stopping = false;
     signals.watch([&, stopping](int number) mutable {
       if (number == SIGUSR1) {
-        loop.post([&] { print_line(statistics_of(hinge::telemetry(loop), used)); });
+        loop.post([&] { print_line(statistics_of(hinge::telemetry(loop), used, {})); });
       } else if (!std::exchange(stopping, true)) {
-        loop.post([&] { loop.drain(drain_wait); });
+        leaving.begin(loop, drain_wait, [&] { loop.post([&] { loop.drain(drain_wait); }); });
       } else {
         loop.post([&] { loop.stop(); });
       }
     });
     broken = loop.run();
   }
-  if (options.stats_json) print_line(statistics_of(hinge::telemetry(loop), used));
+  const std::optional<hinge::retire_report>& retired = leaving.join();
+  if (options.stats_json) print_line(statistics_of(hinge::telemetry(loop), used, retired));
   return broken == 0 ? served : complain(hinge::error("turn", used.name, -broken).text());
 }
 
@@ -190,17 +194,19 @@ exit_code serve_by_threads(const serve_options& options) {
   announce(server, used.name);
   if (const auto started = server.start(); !started) return complain(started.error().text());
   const hinge::nanoseconds wait = drain_wait_of(options);
+  retiring leaving;
   signals.watch([&, stopping = false](int number) mutable {
     if (number == SIGUSR1) {
-      print_line(statistics_of(server, used));
+      print_line(statistics_of(server, used, {}));
     } else if (!std::exchange(stopping, true)) {
-      server.drain(wait);
+      leaving.begin(server, wait, [&] { server.drain(wait); });
     } else {
       server.stop();
     }
   });
   const auto ended = server.join();
-  if (options.stats_json) print_line(statistics_of(server, used));
+  const std::optional<hinge::retire_report>& retired = leaving.join();
+  if (options.stats_json) print_line(statistics_of(server, used, retired));
   return ended ? served : complain(ended.error().text());
 }
 

@@ -47,6 +47,16 @@ json listeners_of(const server_base& server) {
   return all;
 }
 
+json or_null(const std::optional<retire_report>& done) {
+  if (!done) return {};
+  return {{"by", guarantee_name(done->by)},
+          {"steered", done->steered},
+          {"drained", done->drained},
+          {"handed_over", done->handed_over},
+          {"lost", done->lost},
+          {"took", seconds(done->took)}};
+}
+
 json closed_by_cause(const loop_counters& counted) {
   json causes = json::object();
   for (std::size_t cause = 1; cause < close_causes; ++cause)
@@ -64,7 +74,8 @@ std::string with_counters(json all, const loop_counters& counted) {
 
 }  // namespace
 
-std::string statistics_of(const telemetry& seen, const poller_in_use& poller) {
+std::string statistics_of(const telemetry& seen, const poller_in_use& poller,
+                          const std::optional<retire_report>& retired) {
   return with_counters(
       {
           {"backend", poller.name},
@@ -77,11 +88,13 @@ std::string statistics_of(const telemetry& seen, const poller_in_use& poller) {
           {"half_closed", seen.half_closed},
           {"oldest_half_closed", or_null(seen.oldest_half_closed)},
           {"queued_bytes", seen.queued_bytes},
+          {"retired", or_null(retired)},
       },
       seen.counters);
 }
 
-std::string statistics_of(const server_base& server, const poller_in_use& poller) {
+std::string statistics_of(const server_base& server, const poller_in_use& poller,
+                          const std::optional<retire_report>& retired) {
   const server_statistics seen = server.statistics();
   json loops = json::array();
   for (const loop_statistics& one : seen.loops)
@@ -101,6 +114,7 @@ std::string statistics_of(const server_base& server, const poller_in_use& poller
           {"open", seen.open_connections()},
           {"fairness", seen.fairness},
           {"loops", loops},
+          {"retired", or_null(retired)},
       },
       seen.total());
 }

@@ -1,10 +1,12 @@
 // What a loop, or a server's loops together, have counted, as one JSON object.
 #pragma once
 
+#include <hinge/retirement.hpp>
 #include <hinge/server_base.hpp>
 #include <hinge/telemetry.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace hinge::serve {
@@ -18,12 +20,14 @@ struct poller_in_use {
 
 /// Every counter of loop_counters.hpp under its name, the listeners, and what is open and queued
 /// now; times in seconds, null what the system doesn't tell. accepted == open + the sum of closed +
-/// shed.
-std::string statistics_of(const telemetry& seen, const poller_in_use& poller);
+/// shed. `retired`: what became of the listeners' clients, when they have retired.
+std::string statistics_of(const telemetry& seen, const poller_in_use& poller,
+                          const std::optional<retire_report>& retired);
 
 /// The same of all loops together, but for what is queued or left half-closed, and how the
 /// listeners fare; and of each what it has accepted and has
 /// open, the policy, and its fairness. Any thread but the loops'.
-std::string statistics_of(const server_base& server, const poller_in_use& poller);
+std::string statistics_of(const server_base& server, const poller_in_use& poller,
+                          const std::optional<retire_report>& retired);
 
 }  // namespace hinge::serve

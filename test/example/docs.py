@@ -24,7 +24,8 @@ ACCEPT_TESTS = (
     "test/system/overload_test.cpp", "test/system/queue_overflow_test.py",
     "test/system/usdt_test.py")
 # And for RESTARTS.md.
-RESTART_TESTS = ("test/conformance/closing_test.cpp", "test/unit/retirement_test.cpp")
+RESTART_TESTS = ("test/conformance/closing_test.cpp", "test/unit/retirement_test.cpp",
+                 "test/system/restart_test.py")
 PLACES = ("", "include/hinge/", "lib/", "test/conformance/")  # of files that are named without
 
 

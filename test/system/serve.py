@@ -178,6 +178,9 @@ class Server:
         self._close()
         if code != 0:
             raise AssertionError(f"hinge-serve ended with {code}: {said}")
+        # What it says as it begins to leave is told in its statistics, too.
+        self.retiring = re.findall(r"^hinge-serve: retiring (\S+): (.*)\n", said, re.M)
+        said = re.sub(r"^hinge-serve: retiring .*\n", "", said, flags=re.M)
         expected = self.expected_stderr
         if not (expected.fullmatch(said) if isinstance(expected, re.Pattern)
                 else expected in (None, said)):

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Restarts under load by retiring beside a sibling: nobody is refused or reset, and the accounts of
+all servers add up. What hinge-serve says of it, and what is promised without a sibling.
+
+restart_test.py HINGE_SERVE BACKEND OPEN_LOOP
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import serve
+from serve import Server, echoed, sized
+
+OPEN_LOOP = sys.argv.pop(3)
+POLICIES = [(), *((("--threads", "2", "--policy", policy)) for policy in (
+    "sharded", "sharded_cpu", "shared_fifo", "shared_exclusive", "dispatch",
+    "thread_per_connection"))]
+RATE = sized(200, 2000)
+RESTARTS = sized(3, 20)
+SECONDS = sized(2.0, 60.0)
+
+
+def can_do(policy):
+    if "shared_fifo" in policy:
+        return serve.BACKEND == "uring"
+    return "shared_exclusive" not in policy or serve.BACKEND != "uring"
+
+
+def threads_for(policy):
+    """thread_per_connection has as many threads as connections."""
+    return [word.replace("2", "64") if "thread_per_connection" in policy else word
+            for word in policy]
+
+
+def load(port, seconds=SECONDS, rate=RATE):
+    return subprocess.Popen([OPEN_LOOP, f"127.0.0.1:{port}", str(rate), str(seconds)],
+                            stdout=subprocess.PIPE, text=True)
+
+
+class Siblings(unittest.TestCase):
+    maxDiff = None
+
+    def restarts(self, policy):
+        """How the load fared, and what each of the servers counted."""
+        told = []
+        def start(port):
+            return Server(*threads_for(policy), "--reuse-port", listen=f"127.0.0.1:{port}",
+                          stderr=None)
+        server = start(0)
+        port = server.port
+        clients = load(port)
+        try:
+            for _ in range(RESTARTS):
+                time.sleep(SECONDS / (RESTARTS + 1))
+                following = start(port)
+                try:
+                    told.append(server.stop())
+                    plan = server.retiring
+                except BaseException:
+                    following.kill()
+                    raise
+                server = following
+                self.assertEqual(len(plan), 1)
+                self.assertRegex(plan[0][1], r"^\d+ siblings?: no loss$")
+            fared = json.loads(clients.communicate(timeout=serve.PATIENCE + SECONDS)[0])
+            told.append(server.stop())
+        finally:
+            server.kill()
+            clients.kill()
+        return fared, told
+
+    @serve.needs_linux
+    def test_nobody_is_lost(self):
+        for policy in filter(can_do, POLICIES):
+            with self.subTest(policy):
+                fared, told = self.restarts(policy)
+                for bad in ("refused", "reset", "ended", "failed", "silent", "retransmitted"):
+                    self.assertEqual(fared[bad], 0, fared)
+                self.assertEqual(fared["served"], fared["sent"])
+                self.assertEqual(sum(one["accepted"] for one in told), fared["sent"])
+                for one in told[:-1]:
+                    self.assertEqual(one["retired"]["by"], "steers")
+                    self.assertGreater(one["retired"]["steered"], 0)
+                    self.assertEqual(one["retired"]["lost"], 0)
+
+    @serve.needs_linux
+    def test_a_plain_close_loses_some(self):
+        """The control: what waits at one of two listeners is reset when it is closed."""
+        def listener(port):
+            one = socket.socket()
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            one.bind(("127.0.0.1", port))
+            one.listen(256)
+            return one
+        with listener(0) as first, listener(first.getsockname()[1]):
+            clients = [socket.create_connection(first.getsockname()) for _ in range(64)]
+            first.close()
+            for one in clients:
+                one.settimeout(0.05)
+            lost = 0
+            for one in clients:
+                try:
+                    one.recv(1)
+                except TimeoutError:
+                    continue
+                except ConnectionResetError:
+                    lost += 1
+                finally:
+                    one.close()
+        self.assertGreater(lost, 0)
+
+
+class Alone(unittest.TestCase):
+    def stopped(self, policy):
+        """A server that is stopped while clients wait in its queue, and what became of them."""
+        server = Server(*policy, listen="127.0.0.1:0", stderr=None)
+        try:
+            server.send_signal(signal.SIGSTOP)
+            clients = [server.connect() for _ in range(22)]
+            server.send_signal(signal.SIGTERM)
+            server.send_signal(signal.SIGCONT)
+            with socket.socket() as again:
+                # The port is free when it says that it is.
+                for one in clients:
+                    self.assertTrue(echoed(one))
+                for one in clients:
+                    one.close()
+                found = server.wait()
+                again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                again.bind(("127.0.0.1", int(server.addresses[0].rsplit(":", 1)[1])))
+            return found, server.retiring
+        finally:
+            server.kill()
+
+    def test_who_waits_is_served(self):
+        for policy in filter(can_do, POLICIES):
+            with self.subTest(policy):
+                found, plan = self.stopped(threads_for(policy))
+                self.assertEqual(found["accepted"], 22)
+                self.assertEqual(found["closed"]["peer_closed"], 22)
+                self.assertEqual(found["retired"]["lost"], 0)
+                if not serve.MASKED:
+                    self.assertEqual(found["retired"]["by"], "puts_off")
+                    self.assertRegex(plan[0][1], r"^no sibling: \d+ queued clients? will be "
+                                                 r"served, later ones refused$")
+
+    def test_a_unix_socket(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "socket")
+            with Server(listen=f"unix:{path}", stderr=None) as server:
+                server.send_signal(signal.SIGSTOP)
+                peers = [socket.socket(socket.AF_UNIX) for _ in range(10)]
+                for peer in peers:
+                    peer.settimeout(serve.PATIENCE)
+                    peer.connect(path)
+                server.send_signal(signal.SIGTERM)
+                server.send_signal(signal.SIGCONT)
+                for peer in peers:
+                    self.assertTrue(echoed(peer))
+                    peer.close()
+                found = server.wait()
+                self.assertEqual(found["accepted"], 10)
+                self.assertEqual(found["retired"]["by"], "empties")
+                self.assertFalse(os.path.exists(path))
+
+
+if __name__ == "__main__":
+    serve.run_tests()
