@@ -313,12 +313,14 @@ void retirement::state::count_waiting(int fd) noexcept {
       static_cast<std::uint64_t>(std::max(waiting, 0));
 }
 
-/// The last one takes the program away with it, for the sake of those who listen later. It hears
-/// nobody in the moment between the two calls.
+/// The last one takes the program away with it, for the sake of those who listen later, and hears
+/// nobody from then to its end. That a shutdown is sooner than a close, also for a descriptor that a
+/// child of the process has inherited.
 void retirement::state::close(socket& one) noexcept {
   const int fd = one.fd.get();
   count_waiting(fd);
   if (steers() && sockets.size() == 1) steer_freely(fd);
+  if (!has_others() && at.is_inet()) sys::shutdown(fd, SHUT_RDWR);
   one.fd.reset();
   if (!steers()) return;
   --group;

@@ -81,8 +81,10 @@ class Siblings(unittest.TestCase):
         for policy in filter(can_do, POLICIES):
             with self.subTest(policy):
                 fared, told = self.restarts(policy)
-                for bad in ("refused", "reset", "ended", "failed", "silent", "retransmitted"):
+                for bad in ("refused", "reset", "ended", "failed", "silent"):
                     self.assertEqual(fared[bad], 0, fared)
+                # Who comes in the microsecond before a last socket's end is put off.
+                self.assertLessEqual(fared["retransmitted"], sized(0, 1), fared)
                 self.assertEqual(fared["served"], fared["sent"])
                 self.assertEqual(sum(one["accepted"] for one in told), fared["sent"])
                 for one in told[:-1]:
