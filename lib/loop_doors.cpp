@@ -242,10 +242,14 @@ void loop_base::door_detached(std::size_t index) noexcept {
   doors_moved();
 }
 
-/// The next connection of a listener that is being emptied, if there is one, and room for it.
-/// Returns its slot, or no_slot.
-std::uint32_t loop_base::take_queued() noexcept {
-  for (std::uint32_t left = options_.accepts_per_turn; left != 0; --left) {
+/// The next connection that another loop has accepted, or one of a listener that is being emptied,
+/// if there is room for it, and at most so many `queued` ones. Returns its slot, or no_slot.
+std::uint32_t loop_base::next_handed(std::uint32_t& queued) noexcept {
+  handed_connection next;
+  while (handover_.inbox != nullptr && handover_.inbox->take(next))
+    if (const std::uint32_t slot = take_in(next); slot != connection_table::no_slot) return slot;
+  while (queued != 0) {
+    --queued;
     const std::optional<std::size_t> index = doors_.to_empty(now_);
     if (!index || table_.available() == 0) break;
     sockaddr_storage from;

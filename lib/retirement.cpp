@@ -314,8 +314,8 @@ void retirement::state::count_waiting(int fd) noexcept {
 }
 
 /// The last one takes the program away with it, for the sake of those who listen later, and hears
-/// nobody from then to its end. That a shutdown is sooner than a close, also for a descriptor that a
-/// child of the process has inherited.
+/// nobody from then to its end. That comes sooner by a shutdown than by a close, and also when a
+/// child of the process has inherited the descriptor.
 void retirement::state::close(socket& one) noexcept {
   const int fd = one.fd.get();
   count_waiting(fd);

@@ -252,10 +252,13 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
     if (const int failed = s.ring.enter(ready ? deadline::immediately() : terms.until); failed < 0)
       return failed;
   terms.now = now();
-  std::uint32_t others = room - accept_room;
-  if (s.accepts.pending()) [[unlikely]]
-    out = s.accepts.tell_held(out, others);
-  out = s.harvest(out, others);
+  std::uint32_t taken = accept_room;
+  if (s.accepts.pending()) [[unlikely]] {
+    const uring_accepts::told held = s.accepts.tell_held(out, room - taken);
+    out = held.end;
+    taken = room - held.spare;
+  }
+  out = s.harvest(out, room - taken);
   return static_cast<int>(out - events.data());
 }
 

@@ -110,13 +110,13 @@ void uring_accepts::begin(std::uint32_t room) noexcept {
 }
 
 /// One of each listener in turn, so that the fastest doesn't take all the room.
-event* uring_accepts::tell_held(event* out, std::uint32_t& spare) noexcept {
+uring_accepts::told uring_accepts::tell_held(event* out, std::uint32_t spare) noexcept {
   while (held_ != 0 && !full()) {
     if (std::has_single_bit(holding_)) return tell_held_of_one(out, spare);
     const int from_next = std::countr_zero(std::rotr(holding_, static_cast<int>(next_source_)));
     source& of = sources_[(next_source_ + static_cast<unsigned>(from_next)) % sources_.size()];
     const bool last = leaves(of) && held_connections_[of.first_held].next == none;
-    if (last && spare == 0) return out;
+    if (last && spare == 0) return {out, spare};
     next_source_ = of.subject.slot() + 1;
     if (one_at_a_time_) peers_[told_] = {};
     const int fd = take_held(of);
@@ -126,13 +126,13 @@ event* uring_accepts::tell_held(event* out, std::uint32_t& spare) noexcept {
     *out++ = left(of);
   }
   if (held_ == 0) arm_waiting();
-  return out;
+  return {out, spare};
 }
 
 /// The only listener with held connections: all of them, or as many as there is room for.
-event* uring_accepts::tell_held_of_one(event* out, std::uint32_t& spare) noexcept {
+uring_accepts::told uring_accepts::tell_held_of_one(event* out, std::uint32_t spare) noexcept {
   source& of = sources_[static_cast<unsigned>(std::countr_zero(holding_))];
-  if (leaves(of) && spare == 0) return out;
+  if (leaves(of) && spare == 0) return {out, spare};
   const std::uint32_t count = std::min(held_, room_ - told_);
   std::uint32_t place = of.first_held;
   std::uint32_t last = place;
@@ -149,14 +149,14 @@ event* uring_accepts::tell_held_of_one(event* out, std::uint32_t& spare) noexcep
   held_connections_[last].next = std::exchange(free_held_, of.first_held);
   of.first_held = place;
   held_ -= count;
-  if (held_ != 0) return out;
+  if (held_ != 0) return {out, spare};
   holding_ = 0;
   if (leaves(of)) {
     --spare;
     *out++ = left(of);
   }
   arm_waiting();
-  return out;
+  return {out, spare};
 }
 
 /// Not while enough are held already.

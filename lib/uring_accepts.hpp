@@ -43,9 +43,14 @@ public:
   void begin(std::uint32_t room) noexcept;
   bool any_held() const noexcept { return held_ != 0; }
   bool pending() const noexcept { return (holding_ | waiting_) != 0; }
-  /// Tells of connections that were held; returns the new end. When none is left, the kernel
-  /// accepts again, or the listener is detached: that takes of `spare`.
-  event* tell_held(event* out, std::uint32_t& spare) noexcept;
+  /// The new end of the events, and what is left of the room for other ones.
+  struct told {
+    event* end;
+    std::uint32_t spare;
+  };
+  /// Tells of connections that were held. When none is left, the kernel accepts again, or the
+  /// listener is detached: that takes of `spare`.
+  told tell_held(event* out, std::uint32_t spare) noexcept;
   /// A completion, whose event may be written to `out`. `spare`: room for events besides those of
   /// begin(). The number of events made, or `put_off`: it can't be dealt with in this turn.
   unsigned completed(token subject, std::int32_t result, bool more, std::uint32_t& spare,
@@ -83,7 +88,7 @@ private:
 
   int arm(source& of) noexcept;
   int arm_again(source& of) noexcept;
-  event* tell_held_of_one(event* out, std::uint32_t& spare) noexcept;
+  told tell_held_of_one(event* out, std::uint32_t spare) noexcept;
   /// Detaching, and nothing but held connections is left of it.
   static bool leaves(const source& of) noexcept { return of.detaching && !of.armed; }
   static event left(source& of) noexcept {

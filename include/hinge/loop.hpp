@@ -95,11 +95,8 @@ private:
   void look_up() noexcept {
     if (stopping_) return stop();
     detail::tell_recovered(handler_, doors_, now_);
-    for (std::uint32_t left = options_.accepts_per_turn; left != 0; --left) {
-      const std::uint32_t slot = take_queued();
-      if (slot == connection_table::no_slot) break;
-      begin(slot);
-    }
+    if (doors_.emptying() != 0) [[unlikely]]
+      take_handed();
     doors_moved();
   }
   void close_all() noexcept;
@@ -253,12 +250,16 @@ template <poller P, handler H>
   first_turn(id);
 }
 
-/// What another loop has accepted for this one.
+/// What another loop has accepted for this one, and who waits in the queues of listeners that are
+/// to be closed.
 template <poller P, handler H>
 [[gnu::noinline]] void loop<P, H>::take_handed() noexcept {
-  handed_connection next;
-  while (handover_.inbox->take(next))
-    if (const std::uint32_t slot = take_in(next); slot != connection_table::no_slot) begin(slot);
+  std::uint32_t queued = options_.accepts_per_turn;
+  for (;;) {
+    const std::uint32_t slot = next_handed(queued);
+    if (slot == connection_table::no_slot) break;
+    begin(slot);
+  }
 }
 
 /// Whatever is more than a connection on a listener that works and lets in everybody.

@@ -135,7 +135,7 @@ protected:
   HINGE_API static void descriptor_freed_elsewhere(const void* self) noexcept;
   HINGE_API void close_doors() noexcept;
   HINGE_API void door_detached(std::size_t index) noexcept;
-  HINGE_API std::uint32_t take_queued() noexcept;
+  HINGE_API std::uint32_t next_handed(std::uint32_t& queued) noexcept;
   void descriptor_freed() noexcept {
     if (descriptor_waiters::any()) [[unlikely]]
       descriptor_freed_slowly();
