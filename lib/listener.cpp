@@ -79,8 +79,7 @@ result<listener> listener::open(const address& at, const listener_options& optio
   if (at.family() == family::unix_path) {
     const auto bound = bind_path(made.fd(), at, options);
     if (!bound) return fail(bound.error());
-    made.device_ = bound->device;
-    made.inode_ = bound->inode;
+    made.file_ = *bound;
   } else if (const int code = sockets::bind(made.fd(), at); code < 0) {
     return failed("bind", at, code);
   }
@@ -88,19 +87,25 @@ result<listener> listener::open(const address& at, const listener_options& optio
   return made;
 }
 
-result<listener> listener::adopt(unique_fd& fd, const listener_options& options) noexcept {
+result<address> listener::examine(int fd) noexcept {
   int type = 0;
   int listening = 0;
-  if (const int code = ask_number(fd.get(), SOL_SOCKET, SO_TYPE, type); code < 0)
-    return refused(fd.get(), "", -code);
-  if (type != SOCK_STREAM) return refused(fd.get(), " is no SOCK_STREAM", ESOCKTNOSUPPORT);
-  const auto named = sockets::name_of(fd.get());
+  if (const int code = ask_number(fd, SOL_SOCKET, SO_TYPE, type); code < 0)
+    return refused(fd, "", -code);
+  if (type != SOCK_STREAM) return refused(fd, " is no SOCK_STREAM", ESOCKTNOSUPPORT);
+  const auto named = sockets::name_of(fd);
   if (!named) return fail(named.error());
   if (named->family() == family::none)
-    return refused(fd.get(), " is not IPv4, IPv6 or Unix", EAFNOSUPPORT);
-  if (const int code = ask_number(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, listening); code < 0)
-    return refused(fd.get(), "", -code);
-  if (listening == 0) return refused(fd.get(), " does not listen", EINVAL);
+    return refused(fd, " is not IPv4, IPv6 or Unix", EAFNOSUPPORT);
+  if (const int code = ask_number(fd, SOL_SOCKET, SO_ACCEPTCONN, listening); code < 0)
+    return refused(fd, "", -code);
+  if (listening == 0) return refused(fd, " does not listen", EINVAL);
+  return *named;
+}
+
+result<listener> listener::adopt(unique_fd& fd, const listener_options& options) noexcept {
+  const auto named = examine(fd.get());
+  if (!named) return fail(named.error());
   if (const auto fine = check_options(options, *named, listener_source::adopted); !fine)
     return fail(fine.error());
   if (const auto set = apply_options(fd.get(), options, *named, listener_source::adopted); !set)
@@ -141,7 +146,7 @@ std::optional<std::uint32_t> listener::drops() const noexcept {
 
 void listener::leave_path() noexcept {
   // While the descriptor is open its file's inode is not given to another one.
-  if (inode_ != 0) unlink_path(local_, {device_, std::exchange(inode_, 0)});
+  if (file_ != path_identity{}) unlink_path(local_, std::exchange(file_, {}));
 }
 
 void listener::close() noexcept {

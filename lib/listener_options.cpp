@@ -194,6 +194,15 @@ result<void> apply_options(int fd, const listener_options& options, const addres
   return {};
 }
 
+int shares_port(int fd) noexcept {
+#define HINGE_OPTION(level, constant) level, constant
+  int shares = 0;
+  socklen_t length = sizeof shares;
+  const int code = sys::getsockopt(fd, HINGE_REUSE_PORT, &shares, &length);
+#undef HINGE_OPTION
+  return code < 0 ? code : shares != 0;
+}
+
 int read_setting(const char* path) noexcept {
   const unique_fd file(sys::open(path, O_RDONLY | O_CLOEXEC));
   if (!file) return file.get();

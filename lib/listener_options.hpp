@@ -15,6 +15,9 @@ result<void> check_options(const listener_options& options, const address& at,
 result<void> apply_options(int fd, const listener_options& options, const address& at,
                            listener_source source) noexcept;
 
+/// Whether a socket has what listener_options::reuse_port asks for: 1, 0, or -errno.
+int shares_port(int fd) noexcept;
+
 /// The number that a file below /proc/sys holds; -errno when it can't be read.
 int read_setting(const char* path) noexcept;
 

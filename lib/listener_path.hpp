@@ -5,14 +5,6 @@
 
 namespace hinge {
 
-/// Which file stands behind a path.
-struct path_identity {
-  std::uint64_t device = 0;
-  std::uint64_t inode = 0;
-
-  friend bool operator==(const path_identity&, const path_identity&) noexcept = default;
-};
-
 /// bind(2) to a path, stale paths removed and permissions set as the options say. On failure no
 /// path is left behind.
 result<path_identity> bind_path(int fd, const address& at,

@@ -37,7 +37,7 @@ namespace hinge {
 
 namespace {
 
-constexpr nanoseconds patience = std::chrono::seconds(1);
+constexpr nanoseconds longest_wait = std::chrono::seconds(1);
 constexpr nanoseconds between_looks = std::chrono::microseconds(100);
 
 /// So that nothing is left of the child, however it ends.
@@ -123,7 +123,7 @@ long look_after(long child, int& status) noexcept {
 
 /// Looks until it has ended or so much time has passed. -EINTR can't be, and isn't believed.
 long wait_for(long child, int& status) noexcept {
-  const deadline until = deadline::after(now(), patience);
+  const deadline until = deadline::after(now(), longest_wait);
   for (;;) {
     const long ended = look_after(child, status);
     if (ended != 0 || until.passed(now())) return ended;

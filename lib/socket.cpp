@@ -10,19 +10,14 @@
 namespace hinge::sockets {
 namespace {
 
-#ifdef MSG_NOSIGNAL
-constexpr int no_signal = MSG_NOSIGNAL;
-#else
-constexpr int no_signal = 0;  // see stream_socket::forbid_signal
-#endif
 #ifdef MSG_MORE
 constexpr int more = MSG_MORE;
 #else
-constexpr int more = 0;       // a last reply and the FIN are two packets then
+constexpr int more = 0;  // a last reply and the FIN are two packets then
 #endif
 
 constexpr int sending_flags(bool more_follows) noexcept {
-  return MSG_DONTWAIT | no_signal | (more_follows ? more : 0);
+  return MSG_DONTWAIT | stream_socket::no_signal | (more_follows ? more : 0);
 }
 
 int set_number(int fd, int level, int option, int number) noexcept {

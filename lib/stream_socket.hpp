@@ -10,6 +10,13 @@ namespace hinge::stream_socket {
 /// O_NONBLOCK beside `other` file flags, and FD_CLOEXEC: 0 or -errno.
 int set_flags(int fd, int other) noexcept;
 
+/// For send(2) and sendmsg(2).
+#ifdef MSG_NOSIGNAL
+inline constexpr int no_signal = MSG_NOSIGNAL;
+#else
+inline constexpr int no_signal = 0;  // see forbid_signal()
+#endif
+
 /// SO_NOSIGPIPE where there is no MSG_NOSIGNAL: 0 or -errno.
 int forbid_signal(int fd) noexcept;
 

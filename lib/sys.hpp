@@ -92,6 +92,13 @@ HINGE_SYS_FACT on_libkqueue = false;
   X(int, accept, (int fd, sockaddr* name, socklen_t* length), (fd, name, length))
 #endif
 
+#ifdef HINGE_HAVE_GETPEEREID
+#define HINGE_SYS_PEER(X) \
+  X(int, getpeereid, (int fd, uid_t* user, gid_t* group), (fd, user, group))
+#else
+#define HINGE_SYS_PEER(X)
+#endif
+
 #define HINGE_SYS_CALLS(X) \
   X(int, socket, (int domain, int type, int protocol), (domain, type, protocol))                 \
   X(int, bind, (int fd, const sockaddr* name, socklen_t length), (fd, name, length))             \
@@ -108,6 +115,7 @@ HINGE_SYS_FACT on_libkqueue = false;
   X(ssize_t, send, (int fd, const void* from, std::size_t length, int flags),                    \
     (fd, from, length, flags))                                                                   \
   X(ssize_t, sendmsg, (int fd, const msghdr* message, int flags), (fd, message, flags))          \
+  X(ssize_t, recvmsg, (int fd, msghdr* message, int flags), (fd, message, flags))                \
   X(int, shutdown, (int fd, int how), (fd, how))                                                 \
   X(int, close, (int fd), (fd))                                                                  \
   X(ssize_t, read, (int fd, void* into, std::size_t length), (fd, into, length))                 \
@@ -126,6 +134,9 @@ HINGE_SYS_FACT on_libkqueue = false;
   X(char*, if_indextoname, (unsigned index, char* into), (index, into))                          \
   X(int, getrlimit, (int what, rlimit* into), (what, into))                                      \
   X(int, clock_gettime, (clockid_t clock, timespec* into), (clock, into))                        \
+  X(pid_t, getpid, (), ())                                                                       \
+  X(uid_t, geteuid, (), ())                                                                      \
+  HINGE_SYS_PEER(X)                                                                              \
   HINGE_SYS_EPOLL_CALLS(X)                                                                       \
   HINGE_SYS_KQUEUE_CALLS(X)
 

@@ -82,6 +82,14 @@ struct listener_options {
   bool remove_stale_path = false;
 };
 
+/// Which file stands behind a path; all 0: none.
+struct path_identity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+
+  friend bool operator==(const path_identity&, const path_identity&) noexcept = default;
+};
+
 /// Owns a listening descriptor, non-blocking and closed on exec, and the path that it made for it.
 /// Not thread-safe; the descriptor itself is.
 class listener {
@@ -111,6 +119,9 @@ public:
   HINGE_API static result<listener> adopt(unique_fd& fd,
                                           const listener_options& options = {}) noexcept;
 
+  /// The checks of adopt() alone: where it listens, or why it can't be adopted.
+  HINGE_API static result<address> examine(int fd) noexcept;
+
   int fd() const noexcept { return fd_.get(); }
   explicit operator bool() const noexcept { return bool(fd_); }
   /// Where it listens; an asked port 0 is the real one here.
@@ -130,15 +141,21 @@ public:
   HINGE_API std::optional<std::uint32_t> waiting() const noexcept;
   HINGE_API std::optional<std::uint32_t> drops() const noexcept;
 
-  /// Closes the descriptor; what waits in its queue is reset. A path that open() made is unlinked
-  /// if it still is the same file: what somebody else has put there stays, and so does the path
-  /// after a change of directory if it was relative. Without effect on an empty listener.
+  /// The file of a Unix path that close() unlinks: made by open(), or taken over.
+  const path_identity& path_file() const noexcept { return file_; }
+  /// Another process's file is this one's from now on.
+  void set_path_file(const path_identity& file) noexcept { file_ = file; }
+
+  /// Closes the descriptor; what waits in its queue is reset, unless somebody else has the same
+  /// socket. A path whose file is its own is unlinked if it still is the same file: what somebody
+  /// else has put there stays, and so does the path after a change of directory if it was relative.
+  /// Without effect on an empty listener.
   HINGE_API void close() noexcept;
 
-  /// Unlinks the path that open() made, as close() would later.
+  /// Unlinks the path, as close() would later.
   HINGE_API void leave_path() noexcept;
   /// close() leaves the path where it is.
-  void keep_path() noexcept { inode_ = 0; }
+  void keep_path() noexcept { file_ = {}; }
 
   /// Gives the descriptor away, open; the path stays. Also what a forked child calls, so that it
   /// doesn't unlink its parent's path.
@@ -154,16 +171,14 @@ private:
     local_ = other.local_;
     asked_backlog_ = other.asked_backlog_;
     effective_backlog_ = other.effective_backlog_;
-    device_ = other.device_;
-    inode_ = std::exchange(other.inode_, 0);
+    file_ = std::exchange(other.file_, {});
   }
 
   unique_fd fd_;
   address local_;
   int asked_backlog_ = -1;
   int effective_backlog_ = -1;
-  std::uint64_t device_ = 0;  // of the path that open() made
-  std::uint64_t inode_ = 0;   // 0: none was made
+  path_identity file_;
 };
 
 }  // namespace hinge
