@@ -32,6 +32,11 @@ result<std::size_t> loop_base::listen(const address& where,
   return listen(std::move(*opened));
 }
 
+void loop_base::set_path_file(std::size_t index, const path_identity& file) noexcept {
+  assert(owner_ == std::thread::id{} || in_loop_thread());
+  doors_[index].set_path_file(file);
+}
+
 void loop_base::set_door(std::size_t index, const door_options& options) noexcept {
   assert(owner_ == std::thread::id{} || in_loop_thread());
   assert(index < doors_.size());

@@ -1,8 +1,11 @@
 // What each accept policy opens.
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
+#include "listener_options.hpp"
 #include "server_state.hpp"
 #include "steering.hpp"
 #include "sys.hpp"
@@ -117,61 +120,101 @@ result<std::size_t> server_base::listen(const address& where, const listener_opt
                                         const door_options& door) noexcept {
   if (!state_ || state_->started)
     return fail("listen", "the server isn't open, or has been started", EINVAL);
-  state& s = *state_;
-  if (s.accepts_apart()) return s.listen_apart(where, options, door);
-  if (sharing_of(s.policy) != accept_sharing::alone) return s.listen_shared(where, options, door);
-  return s.listen_sharded(where, options, door);
+  const bool shards = state_->shards();
+  if (shards && !where.is_inet() && state_->count > 1)
+    return fail("listen", "a Unix socket can't be sharded", EOPNOTSUPP);
+  listener_options of_first = options;
+  of_first.reuse_port = options.reuse_port || (shards && state_->count > 1);
+  result<listener> opened = listener::open(where, of_first);
+  if (!opened) return fail(opened);
+  std::vector<listener> one;
+  one.push_back(std::move(*opened));
+  return listen(std::move(one), options, door);
 }
 
-result<std::size_t> server_base::state::listen_apart(const address& where,
-                                                     const listener_options& options,
+result<std::size_t> server_base::listen(std::vector<listener> given,
+                                        const listener_options& options,
+                                        const door_options& door) noexcept {
+  if (!state_ || state_->started)
+    return fail("listen", "the server isn't open, or has been started", EINVAL);
+  state& s = *state_;
+  const auto elsewhere = [&](const listener& one) {
+    return !one || one.local() != given.front().local();
+  };
+  if (given.empty() || std::any_of(given.begin(), given.end(), elsewhere))
+    return fail("listen", "sockets of one address are wanted", EINVAL);
+  if (s.shards()) return s.listen_sharded(std::move(given), options, door);
+  const std::size_t first = s.who_listens().listeners();
+  for (listener& one : given) {
+    const result<std::size_t> index = s.accepts_apart() ? s.listen_apart(std::move(one), door)
+                                                        : s.listen_shared(std::move(one), door);
+    if (!index) return index;
+  }
+  return first;
+}
+
+result<std::size_t> server_base::state::listen_apart(listener opened,
                                                      const door_options& door) noexcept {
   if (door.max_connections != 0)
     return fail("listen", "max_connections of a listener isn't counted across loops", EOPNOTSUPP);
   if (door.max_pending != 0)
     return fail("listen", "max_pending of a listener isn't counted across loops", EOPNOTSUPP);
-  result<std::size_t> index = accepting.loop->listen(where, options);
+  result<std::size_t> index = accepting.loop->listen(std::move(opened));
   if (index) accepting.loop->set_door(*index, door);
   return index;
 }
 
-result<std::size_t> server_base::state::listen_shared(const address& where,
-                                                      const listener_options& options,
+result<std::size_t> server_base::state::listen_shared(listener opened,
                                                       const door_options& door) noexcept {
-  result<listener> opened = listener::open(where, options);
-  if (!opened) return fail(opened);
   std::vector<listener> one_each;
   for (std::uint32_t i = 0; i < count; ++i) {
-    result<listener> made = duplicate(*opened);
+    result<listener> made = duplicate(opened);
     if (!made) return fail(made);
     one_each.push_back(std::move(*made));
   }
-  shared.push_back(std::move(*opened));
+  shared.push_back(std::move(opened));
   return distribute(std::move(one_each), door);
 }
 
-result<std::size_t> server_base::state::listen_sharded(const address& where,
+/// As many rounds as it takes to give all of them to somebody; in a round each loop gets one.
+result<std::size_t> server_base::state::listen_sharded(std::vector<listener> given,
                                                        listener_options options,
                                                        const door_options& door) noexcept {
-  if (!where.is_inet() && count > 1)
-    return fail("listen", "a Unix socket can't be sharded", EOPNOTSUPP);
-  options.reuse_port = options.reuse_port || count > 1;
-  address at = where;
-  std::vector<listener> one_each;
-  for (worker& one : all_workers()) {
-    listener_options mine = options;
-    if (policy == accept_policy::sharded_cpu && this->options.by_incoming_cpu)
-      mine.incoming_cpu = one.cpu;
-    result<listener> opened = listener::open(at, mine);
-    if (!opened) return fail(opened);
-    at = opened->local();
-    one_each.push_back(std::move(*opened));
-  }
+  const std::size_t rounds = (given.size() + count - 1) / count;
+  if (result<void> opened = open_more(given, rounds * count, options); !opened) return fail(opened);
   if (policy == accept_policy::sharded_cpu && !this->options.by_incoming_cpu && count > 1) {
-    const int failed = steer_by_cpu(one_each.front().fd(), cpus, count);
+    const int failed = steer_by_cpu(given.front().fd(), cpus, count);
     if (failed < 0) return fail("setsockopt", "SO_ATTACH_REUSEPORT_CBPF", -failed);
   }
-  return distribute(std::move(one_each), door);
+  const std::size_t first = who_listens().listeners();
+  for (auto next = given.begin(); next != given.end(); next += count) {
+    std::vector<listener> one_each(std::make_move_iterator(next),
+                                   std::make_move_iterator(next + count));
+    if (result<std::size_t> index = distribute(std::move(one_each), door); !index) return index;
+  }
+  return first;
+}
+
+/// The group's others, beside the one or the several that there are.
+result<void> server_base::state::open_more(std::vector<listener>& group, std::size_t wanted,
+                                           const listener_options& options) noexcept {
+  const address at = group.front().local();
+  if (wanted > group.size() && !at.is_inet())
+    return fail("listen", "a Unix socket can't be sharded", EOPNOTSUPP);
+  if (wanted > group.size() && shares_port(group.front().fd()) != 1)
+    return fail("listen", "sharded, and what was given has no SO_REUSEPORT", EOPNOTSUPP);
+  listener_options mine = options;
+  mine.reuse_port = true;
+  while (group.size() < wanted) {
+    result<listener> opened = listener::open(at, mine);
+    if (!opened) return fail(opened);
+    group.push_back(std::move(*opened));
+  }
+  if (policy != accept_policy::sharded_cpu || !this->options.by_incoming_cpu) return {};
+  for (std::size_t i = 0; i < group.size(); ++i)
+    if (const int failed = prefer_cpu(group[i].fd(), workers[i % count].cpu); failed < 0)
+      return fail("setsockopt", "SO_INCOMING_CPU", -failed);
+  return {};
 }
 
 result<std::size_t> server_base::state::distribute(std::vector<listener> one_each,
@@ -183,6 +226,27 @@ result<std::size_t> server_base::state::distribute(std::vector<listener> one_eac
     one.loop->set_door(*index, door);
   }
   return index;
+}
+
+void server_base::each_listener(
+    const std::function<void(std::size_t, const listener&)>& tell) const noexcept {
+  const state& s = *state_;
+  const std::size_t each = s.shards() ? s.count : 1;
+  for (std::size_t index = 0; index < listeners(); ++index)
+    for (std::size_t i = 0; i < each; ++i)
+      tell(index, s.shards()          ? s.workers[i].loop->listener_at(index)
+                  : s.accepts_apart() ? s.accepting.loop->listener_at(index)
+                                      : s.shared[index]);
+}
+
+/// Where loops share a listener, theirs are duplicates.
+void server_base::set_path_file(std::size_t index, const path_identity& file) noexcept {
+  state& s = *state_;
+  const std::lock_guard lock(s.mutex);
+  if (!s.shards() && !s.accepts_apart()) return s.shared[index].set_path_file(file);
+  loop_base& owner = s.shards() ? *s.workers[0].loop : *s.accepting.loop;
+  if (!s.started) return owner.set_path_file(index, file);
+  owner.post([&owner, index, file] { owner.set_path_file(index, file); });
 }
 
 }  // namespace hinge

@@ -52,14 +52,18 @@ struct server_base::state {
   result<void> open_loops() noexcept;
   result<void> open_with(accept_policy which, const char* why) noexcept;
   result<void> open_one(worker& one, const loop_options& with) noexcept;
-  result<std::size_t> listen_sharded(const address& where, listener_options options,
+  result<std::size_t> listen_sharded(std::vector<listener> given, listener_options options,
                                      const door_options& door) noexcept;
-  result<std::size_t> listen_shared(const address& where, const listener_options& options,
-                                    const door_options& door) noexcept;
-  result<std::size_t> listen_apart(const address& where, const listener_options& options,
-                                   const door_options& door) noexcept;
+  result<std::size_t> listen_shared(listener opened, const door_options& door) noexcept;
+  result<std::size_t> listen_apart(listener opened, const door_options& door) noexcept;
+  result<void> open_more(std::vector<listener>& group, std::size_t wanted,
+                         const listener_options& options) noexcept;
   bool accepts_apart() const noexcept {
     return policy == accept_policy::dispatch || policy == accept_policy::thread_per_connection;
+  }
+  /// Each loop has a listener of its own.
+  bool shards() const noexcept {
+    return policy == accept_policy::sharded || policy == accept_policy::sharded_cpu;
   }
   const loop_base& who_listens() const noexcept {
     return accepts_apart() ? *accepting.loop : *workers[0].loop;

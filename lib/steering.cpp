@@ -143,4 +143,12 @@ int hear_all(int) noexcept { return -EOPNOTSUPP; }
 
 #endif
 
+int prefer_cpu([[maybe_unused]] int fd, [[maybe_unused]] int cpu) noexcept {
+#ifdef SO_INCOMING_CPU
+  return sys::setsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &cpu, sizeof cpu);
+#else
+  return -EOPNOTSUPP;
+#endif
+}
+
 }  // namespace hinge

@@ -38,4 +38,8 @@ int deafen(int fd) noexcept;
 /// It hears all.
 int hear_all(int fd) noexcept;
 
+/// SO_INCOMING_CPU: the listener of a group that the kernel takes for what that CPU receives. 0 or
+/// -errno; -EOPNOTSUPP where there is no such option.
+int prefer_cpu(int fd, int cpu) noexcept;
+
 }  // namespace hinge

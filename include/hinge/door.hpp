@@ -94,6 +94,7 @@ public:
   door_meter& meter() noexcept { return meter_; }
 
   HINGE_API void set(const door_options& options) noexcept;
+  void set_path_file(const path_identity& file) noexcept { socket_.set_path_file(file); }
   /// Why a connection is turned away; close_cause::none: it is let in, and counted. `peer` is asked
   /// for where the backend doesn't know it; `sources` is null without limits.
   HINGE_API close_cause admit(source_limits* sources, int fd, inet_name& peer,

@@ -40,15 +40,16 @@ public:
   loop_base(const loop_base&) = delete;
   loop_base& operator=(const loop_base&) = delete;
 
-  /// Takes the listener and accepts on it from the next turn on. Returns its index, which
-  /// connections carry. Errors: ENOSPC over max_listeners; EINVAL before open(). The loop's thread,
-  /// or before run().
+  /// Takes the listener, or opens one, and accepts on it from the next turn on. Returns its index,
+  /// which connections carry. Errors: ENOSPC over max_listeners; EINVAL before open(). The loop's
+  /// thread, or before run().
   HINGE_API result<std::size_t> listen(listener opened) noexcept;
-  /// Opens a listener and takes it.
   HINGE_API result<std::size_t> listen(const address& where,
                                        const listener_options& options = {}) noexcept;
   /// Whom that listener lets in, from the next connection on. The loop's thread, or before run().
   HINGE_API void set_door(std::size_t index, const door_options& options) noexcept;
+  /// listener::set_path_file() of that one. The loop's thread, or before run().
+  HINGE_API void set_path_file(std::size_t index, const path_identity& file) noexcept;
   /// What it has to do with another loop's accepting. Before run().
   HINGE_API void take_part(const handover& in) noexcept;
   /// In place of accepts_per_turn, up to that; 0: the listeners pause. The loop's thread.
@@ -319,9 +320,8 @@ protected:
   bool timed_ = false;  // a deadline is armed, or a connection young
   bool completes_ = false;
   bool stopping_ = false;
-  // stopping_, gated_, it measures, a listener recovers, or the reserve is lent
-  bool watchful_ = false;
-  bool gated_ = false;              // a listener or the loop limits whom it lets in
+  bool watchful_ = false;  // stopping_, gated_, it measures, a listener recovers, reserve is lent
+  bool gated_ = false;     // a listener or the loop limits whom it lets in
   bool doors_paused_ = false;       // because the table is full
   bool closes_sent_ = false;        // with this turn, descriptors become free
   std::uint64_t ended_before_ = 0;  // connections that had ended when the turn's wait was over

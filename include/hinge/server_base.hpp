@@ -34,6 +34,22 @@ public:
   /// they have no limits of a listener with dispatch).
   HINGE_API result<std::size_t> listen(const address& where, const listener_options& options = {},
                                        const door_options& door = {}) noexcept;
+  /// The same on sockets that listen already, all at one address: of a predecessor or a supervisor
+  /// (given_listener). As many as came are served, whatever the policy was there: where each loop
+  /// has one of its own, more are opened beside them until each has as many as any other; where
+  /// they share, each has all of them. Returns the index of the first; others may follow.
+  /// `options` are for those that are opened. Errors besides: EINVAL, none, or of several
+  /// addresses; EOPNOTSUPP, more are wanted beside one without SO_REUSEPORT.
+  HINGE_API result<std::size_t> listen(std::vector<listener> given,
+                                       const listener_options& options = {},
+                                       const door_options& door = {}) noexcept;
+  /// Each socket that it listens on, with its index; loop by loop where each has its own.
+  /// What a successor is given. Before start(), or after join().
+  HINGE_API void each_listener(
+      const std::function<void(std::size_t index, const listener&)>& tell) const noexcept;
+  /// listener::set_path_file() of that one. Before start(), or any thread until drain() or
+  /// stop().
+  HINGE_API void set_path_file(std::size_t index, const path_identity& file) noexcept;
   /// Where that one listens, with the real port; how long its queue is, and so on. Of the first
   /// loop, if each has its own.
   HINGE_API const listener& listener_at(std::size_t index) const noexcept;

@@ -150,6 +150,96 @@ TEST_CASE("what a backend can't do is refused with the reason, and leaves nothin
   CHECK(opened.error().text().find("accept_sharing") != std::string::npos);
 }
 
+/// Sockets of one port, as from a predecessor that was sharded, or from a supervisor.
+std::vector<listener> given_group(std::size_t count) {
+  std::vector<listener> group;
+  address at = address::loopback(0);
+  for (std::size_t i = 0; i < count; ++i) {
+    group.push_back(opened(at, {.reuse_port = true}));
+    at = group.front().local();
+  }
+  return group;
+}
+
+TEST_CASE("sockets that were given are all served, whatever the policy") {
+  const backend of = GENERATE(from_range(usable()));
+  const accept_policy policy = GENERATE(from_range(every_policy));
+  const std::size_t count = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{4});
+  if (!can_do(of, policy)) return;
+  INFO(backend_name(of) << ' ' << policy_name(policy) << ' ' << count);
+  const leak_check nothing_leaks;
+  house_of_loops house(of);
+  const bool own_threads = policy == accept_policy::thread_per_connection;
+  REQUIRE(house.open(policy, own_threads ? 64 : loop_count));
+  std::vector<listener> group = given_group(count);
+  const address at = group.front().local();
+  // In each queue somebody waits already.
+  const std::vector<unique_fd> early = clients(24, at);
+  const auto index = house.server.listen(std::move(group));
+  INFO(index.error().text());
+  REQUIRE(index);
+  CHECK(*index == 0);
+  const bool sharded = policy == accept_policy::sharded || policy == accept_policy::sharded_cpu;
+  // 4 for 3 loops: two each.
+  const std::size_t rounds = sharded ? (count + loop_count - 1) / loop_count : count;
+  CHECK(house.server.listeners() == rounds);
+  std::size_t sockets = 0;
+  house.server.each_listener([&](std::size_t which, const listener& one) {
+    CHECK(which == (sharded ? sockets / loop_count : sockets));
+    CHECK(one.local() == at);
+    ++sockets;
+  });
+  CHECK(sockets == (sharded ? rounds * loop_count : count));
+  REQUIRE(house.server.start());
+  for (const unique_fd& one : early) CHECK(answer(one.get()).ends_with('x'));
+  for (const unique_fd& one : clients(24, at)) CHECK(answer(one.get()).ends_with('x'));
+  CHECK(house.server.statistics().total().accepted == 48);
+}
+
+TEST_CASE("what was given and can't be served is refused") {
+  house_of_loops house(usable().front());
+  REQUIRE(house.open(accept_policy::sharded));
+  const auto code_of = [&](std::vector<listener> given) {
+    const auto index = house.server.listen(std::move(given));
+    return index ? 0 : index.error().code();
+  };
+  CHECK(code_of({}) == EINVAL);
+  std::vector<listener> apart = given_group(1);
+  apart.push_back(opened(address::loopback(0)));
+  CHECK(code_of(std::move(apart)) == EINVAL);
+  std::vector<listener> alone;
+  alone.push_back(opened(address::loopback(0)));
+  CHECK(code_of(std::move(alone)) == EOPNOTSUPP);
+}
+
+TEST_CASE("a path that a server gives away stays when it ends, and goes when it was taken over") {
+  const accept_policy policy = GENERATE(accept_policy::automatic, accept_policy::dispatch);
+  const temporary_folder folder;
+  const address at = *address::unix_path(folder / "socket");
+  path_identity file;
+  {
+    house_of_loops house(usable().front());
+    REQUIRE(house.open(policy));
+    REQUIRE(house.server.listen(at));
+    house.server.each_listener([&](std::size_t, const listener& one) { file = one.path_file(); });
+    REQUIRE(house.server.start());
+    house.server.set_path_file(0, {});
+    house.server.drain(0s);
+    REQUIRE(house.server.join());
+  }
+  CHECK_FALSE(folder.empty());
+  house_of_loops next(usable().front());
+  REQUIRE(next.open(policy));
+  REQUIRE(next.server.listen(at, {.remove_stale_path = true}));
+  next.server.each_listener([&](std::size_t, const listener& one) { file = one.path_file(); });
+  REQUIRE(next.server.start());
+  next.server.set_path_file(0, {});
+  next.server.set_path_file(0, file);
+  next.server.drain(0s);
+  REQUIRE(next.server.join());
+  CHECK(folder.empty());
+}
+
 TEST_CASE("a server that doesn't open leaves nothing") {
   const leak_check nothing_leaks;
   house_of_loops house(usable().front());
