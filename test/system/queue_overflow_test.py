@@ -6,7 +6,6 @@ A client whose connect() has returned may be nobody's: with a full queue Linux m
 drop the client's last word and keep nothing, or only half of it. The test calls these ghosts."""
 
 import contextlib
-import os
 import re
 import select
 import socket
@@ -15,31 +14,17 @@ import sys
 import time
 import unittest
 
+import own_network
 import serve
 from serve import Server, echoed, sized
 
 BACKLOG = 4
-INSIDE = "HINGE_TEST_OWN_NETWORK"
-
-
-def enter_own_network():
-    """Runs this program again where it may count and set everything; 77 where that is forbidden."""
-    for how in (["unshare", "-n"], ["unshare", "-rn"]):
-        with contextlib.suppress(OSError):
-            if subprocess.run([*how, "ip", "link", "set", "lo", "up"], check=False,
-                              stderr=subprocess.DEVNULL).returncode == 0:
-                os.environ[INSIDE] = "1"
-                os.execvp(how[0], [*how, sys.executable, *sys.argv])
-    print("a network of its own is forbidden here")
-    sys.exit(77)
 
 
 def kernel_drops():
     """What the kernel counts of all listeners here: full queues, and all that was dropped."""
-    with open("/proc/net/netstat", encoding="ascii") as file:
-        names, values = (line.split() for line in file if line.startswith("TcpExt:"))
-    counted = dict(zip(names, values))
-    return int(counted["ListenOverflows"]), int(counted["ListenDrops"])
+    counted = own_network.counters()
+    return counted["ListenOverflows"], counted["ListenDrops"]
 
 
 def queue_of(port):
@@ -147,7 +132,7 @@ class QueueOverflow(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if INSIDE not in os.environ:
-        enter_own_network()
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    if not own_network.enter():
+        print("a network of its own is forbidden here")
+        sys.exit(77)
     serve.run_tests()
