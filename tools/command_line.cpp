@@ -28,6 +28,13 @@ void command::option(const std::string& name, const char* value, const char* hel
       ->type_name(value);
 }
 
+void command::option_or_flag(const std::string& name, const char* value, const char* help,
+                             store store) {
+  app_->add_option_function<std::string>(name, named(name, std::move(store)), help)
+      ->type_name(value)
+      ->expected(0, 1);
+}
+
 void command::options(const std::string& name, const char* value, const char* help, store store) {
   const auto each = [store = named(name, std::move(store))](const std::vector<std::string>& texts) {
     for (const std::string& text : texts) store(text);

@@ -23,6 +23,8 @@ public:
 
   /// "--name VALUE"; `value` says what that is, as "N". At most once.
   void option(const std::string& name, const char* value, const char* help, store);
+  /// "--name" or "--name=VALUE"; `store` is called with nothing, or with that.
+  void option_or_flag(const std::string& name, const char* value, const char* help, store);
   /// "--name VALUE VALUE ...": `store` is called for each.
   void options(const std::string& name, const char* value, const char* help, store);
   void flag(const std::string& name, bool& into, const char* help);

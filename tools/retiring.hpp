@@ -47,12 +47,12 @@ public:
   retiring(const retiring&) = delete;
   retiring& operator=(const retiring&) = delete;
 
-  /// Once; `then` is called when that is done.
+  /// Once; `held`: by a successor. `then` is called when that is done.
   template <class Listening>
-  void begin(Listening& of, nanoseconds at_most, std::function<void()> then) {
-    thread_ = std::thread([this, &of, at_most, then = std::move(then)] {
+  void begin(Listening& of, nanoseconds at_most, bool held, std::function<void()> then) {
+    thread_ = std::thread([this, &of, at_most, held, then = std::move(then)] {
       constexpr nanoseconds enough = std::chrono::seconds(5);
-      report_ = retire(of, {.within = std::min(at_most, enough)});
+      report_ = retire(of, {.within = std::min(at_most, enough), .held_elsewhere = held});
       then();
     });
   }

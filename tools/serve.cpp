@@ -6,23 +6,30 @@
 #include <hinge/telemetry.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "backend_option.hpp"
 #include "output.hpp"
+#include "predecessor.hpp"
 #include "print_error.hpp"
 #include "protocols.hpp"
 #include "retiring.hpp"
 #include "serve_options.hpp"
 #include "signal_watch.hpp"
 #include "statistics.hpp"
+#include "successor.hpp"
+#include "watchdog.hpp"
 
 namespace {
 
@@ -31,6 +38,10 @@ using namespace hinge::serve;
 exit_code complain(const std::string& reason) {
   hinge::print_error("hinge-serve: {}\n", reason);
   return failed;
+}
+
+void tell(const hinge::result<void>& told) {
+  if (!told) complain(told.error().text());
 }
 
 /// Where it can't be written, that is told, and the server goes on.
@@ -55,14 +66,121 @@ std::string why_not_open(const hinge::any_poller& poller, const serve_options& o
       options.limits.head_room);
 }
 
-hinge::result<void> listen(hinge::loop_base& loop, const serve_options& options) {
+/// On what was given at that address, or else opened. The index of the first.
+hinge::result<std::size_t> listen_at(hinge::loop_base& loop, const hinge::address& where,
+                                     bool metrics, const serve_options& options, beginnings& from) {
+  auto given = from.listeners_at(where, metrics, options);
+  if (!given) return hinge::fail(given);
+  const hinge::listener_options how =
+      metrics ? hinge::listener_options() : door_for(where, options);
+  if (given->empty()) return loop.listen(where, how);
+  const std::size_t first = loop.listeners();
+  for (hinge::listener& one : *given)
+    if (const auto index = loop.listen(std::move(one)); !index) return index;
+  return first;
+}
+
+hinge::result<void> listen(hinge::loop_base& loop, const serve_options& options, beginnings& from) {
   for (const hinge::address& where : options.listen) {
-    const auto index = loop.listen(where, door_for(where, options));
-    if (!index) return hinge::fail(index.error());
-    loop.set_door(*index, options.admission);
+    const auto first = listen_at(loop, where, false, options, from);
+    if (!first) return hinge::fail(first);
+    for (std::size_t i = *first; i < loop.listeners(); ++i) loop.set_door(i, options.admission);
   }
   return {};
 }
+
+/// Of a server: the same.
+hinge::result<void> listen(hinge::server_base& server, const serve_options& options,
+                           beginnings& from) {
+  for (const hinge::address& where : options.listen) {
+    auto given = from.listeners_at(where, false, options);
+    if (!given) return hinge::fail(given);
+    const hinge::listener_options how = door_for(where, options);
+    const auto first = given->empty() ? server.listen(where, how, options.admission)
+                                      : server.listen(std::move(*given), how, options.admission);
+    if (!first) return hinge::fail(first);
+  }
+  return {};
+}
+
+/// What a successor is given, while these listen.
+std::vector<hinge::outgoing_listener> outgoing(const hinge::loop_base& loop,
+                                               std::optional<std::size_t> metrics) {
+  std::vector<hinge::outgoing_listener> all;
+  for (std::size_t i = 0; i < loop.listeners(); ++i) {
+    const hinge::listener& one = loop.listener_at(i);
+    all.push_back({one.fd(), i == metrics ? metrics_name : served_name, one.path_file()});
+  }
+  return all;
+}
+
+std::vector<hinge::outgoing_listener> outgoing(const hinge::server_base& server) {
+  std::vector<hinge::outgoing_listener> all;
+  server.each_listener([&](std::size_t, const hinge::listener& one) {
+    all.push_back({one.fd(), served_name, one.path_file()});
+  });
+  return all;
+}
+
+/// The predecessor's Unix paths are this process's from now on. Of a loop or a server.
+template <class Listening>
+void own_paths(Listening& of, const beginnings& from) {
+  for (const auto& [where, file] : from.paths())
+    for (std::size_t i = 0; i < of.listeners(); ++i)
+      if (of.listener_at(i).local() == where) of.set_path_file(i, file);
+}
+
+/// What hinge-serve does about signals, once each, whether it is a loop or a server.
+struct reactions {
+  std::function<void(const std::optional<upgrade_report>&)> print_statistics;
+  /// Accepts no more, and ends what is open in time; `held`: a successor has the sockets.
+  std::function<void(bool held)> retire;
+  std::function<void()> stop;
+};
+
+/// From its making on signals are heard, a successor may be started, and the manager knows that
+/// this is alive.
+class supervision {
+public:
+  supervision(signal_watch& signals, const serve_options& options, const beginnings& from,
+              std::vector<hinge::outgoing_listener> listeners, reactions how)
+      : signals_(signals), manager_(from.manager()), how_(std::move(how)) {
+    if (options.upgrade.wanted)
+      successor_.emplace(options.upgrade, std::move(listeners), manager_, from.manager_variables(),
+                         signals.mask_before());
+    signals.watch([this](int number) { hear(number); });
+  }
+  ~supervision() { signals_.end(); }
+
+  std::optional<upgrade_report> upgrades() const {
+    return successor_ ? std::optional(successor_->report()) : std::nullopt;
+  }
+
+private:
+  void hear(int number) {
+    if (number == SIGUSR1) {
+      how_.print_statistics(upgrades());
+    } else if (number == SIGUSR2) {
+      if (!successor_) return void(complain("SIGUSR2: started without --upgrade"));
+      successor_->begin([this] { followed(); });
+    } else if (!stopping_.exchange(true)) {
+      const bool held = successor_ && !successor_->cancel();
+      (void)manager_.stopping();
+      how_.retire(held);
+    } else {
+      how_.stop();
+    }
+  }
+  void followed() {
+    if (!stopping_.exchange(true)) how_.retire(true);
+  }
+
+  signal_watch& signals_;
+  const hinge::service_manager& manager_;
+  reactions how_;
+  std::atomic<bool> stopping_ = false;
+  std::optional<successor> successor_;
+};
 
 /// Of a loop, or of a server.
 template <class Listening>
@@ -99,52 +217,70 @@ std::string metrics_of(hinge::loop_base& loop, std::string_view backend) {
 
 /// One listener more, which is open to everybody who reaches it. Its index, or no listener's.
 template <class Loop>
-hinge::result<void> add_metrics(Loop& loop, const hinge::address& where, std::string_view backend) {
-  const auto index = loop.listen(where);
-  if (!index) return hinge::fail(index.error());
+hinge::result<std::size_t> add_metrics(Loop& loop, const serve_options& options,
+                                       std::string_view backend, beginnings& from) {
+  const auto index = listen_at(loop, *options.metrics, true, options, from);
+  if (!index) return index;
   loop.handler().metrics_listener = *index;
   loop.handler().site = {
       .target = "/metrics",
       .type = hinge::prometheus_content_type,
       .page = [&loop, name = std::string(backend)] { return metrics_of(loop, name); }};
-  return {};
+  return index;
 }
 
 template <class Protocol>
-exit_code serve(const serve_options& options) {
+exit_code serve(const serve_options& options, beginnings& from) {
   hinge::result<hinge::any_poller> poller = hinge::any_poller::of(options.backends);
   if (!poller) return complain(poller.error().text());
   hinge::loop<hinge::any_poller, Protocol> loop(std::move(*poller), Protocol());
   loop.handler().loop = &loop;
   if (const auto opened = loop.open(options.limits); !opened)
     return complain(why_not_open(loop.poller(), options, opened.error()));
-  if (const auto listening = listen(loop, options); !listening)
+  if (const auto listening = listen(loop, options, from); !listening)
     return complain(listening.error().text());
   const poller_in_use used = poller_of(loop.poller(), options.backends);
-  if constexpr (requires { loop.handler().metrics_listener; })
-    if (const auto added = add_metrics(loop, *options.metrics, used.name); !added)
-      return complain(added.error().text());
+  std::optional<std::size_t> metrics;
+  if constexpr (requires { loop.handler().metrics_listener; }) {
+    const auto added = add_metrics(loop, options, used.name, from);
+    if (!added) return complain(added.error().text());
+    metrics = *added;
+  }
+  if (const auto all = from.all_taken(); !all) return complain(all.error().text());
 
   const hinge::nanoseconds drain_wait = drain_wait_of(options);
   int broken = 0;
   retiring leaving;
+  std::optional<upgrade_report> upgrades;
   {
     signal_watch signals;
+    if (const auto may = from.take_over(); !may) return complain(may.error().text());
+    own_paths(loop, from);
+    std::vector<hinge::outgoing_listener> listeners = outgoing(loop, metrics);
     announce(loop, used.name);
-    bool stopping = false;
-    signals.watch([&, stopping](int number) mutable {
-      if (number == SIGUSR1) {
-        loop.post([&] { print_line(statistics_of(hinge::telemetry(loop), used, {})); });
-      } else if (!std::exchange(stopping, true)) {
-        leaving.begin(loop, drain_wait, [&] { loop.post([&] { loop.drain(drain_wait); }); });
-      } else {
-        loop.post([&] { loop.stop(); });
-      }
-    });
+    const supervision supervised(
+        signals, options, from, std::move(listeners),
+        {.print_statistics =
+             [&](const auto& seen) {
+               loop.post([&, seen] {
+                 print_line(statistics_of(hinge::telemetry(loop), used, {}, seen));
+               });
+             },
+         .retire =
+             [&](bool held) {
+               leaving.begin(loop, drain_wait, held,
+                             [&] { loop.post([&] { loop.drain(drain_wait); }); });
+             },
+         .stop = [&] { loop.post([&] { loop.stop(); }); }});
+    const watchdog alive(from.manager().watchdog(),
+                         [&] { loop.post([&] { (void)from.manager().alive(); }); });
+    tell(from.manager().ready());
     broken = loop.run();
+    upgrades = supervised.upgrades();
   }
   const std::optional<hinge::retire_report>& retired = leaving.join();
-  if (options.stats_json) print_line(statistics_of(hinge::telemetry(loop), used, retired));
+  if (options.stats_json)
+    print_line(statistics_of(hinge::telemetry(loop), used, retired, upgrades));
   return broken == 0 ? served : complain(hinge::error("turn", used.name, -broken).text());
 }
 
@@ -162,7 +298,7 @@ void tell_other_backends(const hinge::server_base& server, const poller_in_use& 
 
 /// Several loops: they are threads of a server, and this one waits for them.
 template <class Protocol>
-exit_code serve_by_threads(const serve_options& options) {
+exit_code serve_by_threads(const serve_options& options, beginnings& from) {
   if (const auto tried = hinge::any_poller::of(options.backends); !tried)
     return complain(tried.error().text());
   signal_watch signals;
@@ -178,9 +314,10 @@ exit_code serve_by_threads(const serve_options& options) {
     return complain(fmt::format("--policy {}: {}", hinge::policy_name(how.policy), reason.text()));
   };
   if (const auto opened = server.open(how); !opened) return refused(opened.error());
-  for (const hinge::address& where : options.listen)
-    if (const auto one = server.listen(where, door_for(where, options), options.admission); !one)
-      return one.error().code() == EOPNOTSUPP ? refused(one.error()) : complain(one.error().text());
+  if (const auto listening = listen(server, options, from); !listening)
+    return listening.error().code() == EOPNOTSUPP ? refused(listening.error())
+                                                  : complain(listening.error().text());
+  if (const auto all = from.all_taken(); !all) return complain(all.error().text());
   if constexpr (requires(Protocol & p) { p.loop; }) {
     const bool apart = server.policy() == hinge::accept_policy::dispatch ||
                        server.policy() == hinge::accept_policy::thread_per_connection;
@@ -191,29 +328,35 @@ exit_code serve_by_threads(const serve_options& options) {
   }
   const poller_in_use used = poller_of(server.first_poller(), options.backends);
   tell_other_backends(server, used);
+  if (const auto may = from.take_over(); !may) return complain(may.error().text());
+  own_paths(server, from);
+  std::vector<hinge::outgoing_listener> listeners = outgoing(server);
   announce(server, used.name);
   if (const auto started = server.start(); !started) return complain(started.error().text());
   const hinge::nanoseconds wait = drain_wait_of(options);
   retiring leaving;
-  signals.watch([&, stopping = false](int number) mutable {
-    if (number == SIGUSR1) {
-      print_line(statistics_of(server, used, {}));
-    } else if (!std::exchange(stopping, true)) {
-      leaving.begin(server, wait, [&] { server.drain(wait); });
-    } else {
-      server.stop();
-    }
+  const supervision supervised(
+      signals, options, from, std::move(listeners),
+      {.print_statistics =
+           [&](const auto& seen) { print_line(statistics_of(server, used, {}, seen)); },
+       .retire = [&](bool held) { leaving.begin(server, wait, held, [&] { server.drain(wait); }); },
+       .stop = [&] { server.stop(); }});
+  const watchdog alive(from.manager().watchdog(), [&] {
+    (void)server.statistics();  // all loops turn
+    (void)from.manager().alive();
   });
+  tell(from.manager().ready());
   const auto ended = server.join();
   const std::optional<hinge::retire_report>& retired = leaving.join();
-  if (options.stats_json) print_line(statistics_of(server, used, retired));
+  if (options.stats_json) print_line(statistics_of(server, used, retired, supervised.upgrades()));
   return ended ? served : complain(ended.error().text());
 }
 
 template <class Protocol>
-exit_code serve_protocol(const serve_options& options) {
-  if (options.by_threads) return serve_by_threads<Protocol>(options);
-  return options.metrics ? serve<with_metrics<Protocol>>(options) : serve<Protocol>(options);
+exit_code serve_protocol(const serve_options& options, beginnings& from) {
+  if (options.by_threads) return serve_by_threads<Protocol>(options, from);
+  return options.metrics ? serve<with_metrics<Protocol>>(options, from)
+                         : serve<Protocol>(options, from);
 }
 
 }  // namespace
@@ -222,14 +365,21 @@ int main(int argc, char** argv) try {
   hinge::fill_standard_descriptors();
   const auto read = read_options(argc, argv);
   if (const exit_code* const said = std::get_if<exit_code>(&read)) return *said;
-  const auto& options = std::get<serve_options>(read);
+  serve_options options = std::get<serve_options>(read);
+  hinge::result<beginnings> from = beginnings::take();
+  if (!from) return complain(from.error().text());
+  if (options.listen.empty()) options.listen = from->addresses();
+  if (options.listen.empty()) {
+    complain("--listen: where is missing");
+    return usage;
+  }
   switch (options.protocol) {
     case protocol_name::echo:
-      return serve_protocol<echo>(options);
+      return serve_protocol<echo>(options, *from);
     case protocol_name::discard:
-      return serve_protocol<discard>(options);
+      return serve_protocol<discard>(options, *from);
     case protocol_name::http:
-      return serve_protocol<web>(options);
+      return serve_protocol<web>(options, *from);
   }
   return usage;
 } catch (const std::system_error& wrong) {

@@ -195,6 +195,23 @@ void add_admission(command line, door_options& door, loop_options& limits) {
             "who is denied or over a limit is reset, and not closed");
 }
 
+void add_upgrade(command line, upgrade_options& upgrade, int argc, char** argv) {
+  upgrade.arguments.assign(argv, argv + argc);
+  upgrade.program = upgrade.arguments.empty() ? "hinge-serve" : upgrade.arguments.front();
+  line.option_or_flag("--upgrade", "[PROGRAM]",
+                      "SIGUSR2 starts it, with the same arguments, and hands all listeners over; "
+                      "without a name the program that this one was started as",
+                      [&](const auto& text) {
+                        upgrade.wanted = true;
+                        if (!text.empty()) upgrade.program = text;
+                      });
+  line.option("--upgrade-timeout", "T", "how long it may take until it is ready (30s)",
+              [&](const auto& text) {
+                upgrade.timeout = timeout(text);
+                if (upgrade.timeout.count() == 0) throw refuse(text, "must be more than 0");
+              });
+}
+
 /// The networks of one list option.
 void add_networks(command line, const char* name, const char* help, std::vector<network>& into) {
   line.options(name, "NET", help, [&](const auto& text) {
@@ -205,14 +222,14 @@ void add_networks(command line, const char* name, const char* help, std::vector<
 }
 
 /// What is wrong with options that are right one by one; empty when nothing is.
-std::string contradiction(const serve_options& options) {
+std::string contradiction(const serve_options& options, bool timeout_given) {
   const auto none = [&](auto is_meant) {
     return std::none_of(options.listen.begin(), options.listen.end(), is_meant);
   };
   const auto is_path = [](const address& a) { return a.family() == family::unix_path; };
   const auto is_tcp = [](const address& a) { return a.is_inet(); };
   const listener_options& door = options.door;
-  if (options.listen.empty()) return "--listen: where is missing";
+  if (!options.upgrade.wanted && timeout_given) return "--upgrade-timeout: no --upgrade";
   if (options.threads.pin && !options.by_threads) return "--pin: no --threads and no --policy";
   if (options.metrics && options.by_threads)
     return "--metrics: of one loop, not with --threads or --policy";
@@ -306,6 +323,7 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
                 options.metrics = listen_address(text);
                 options.limits.work_clock = now;
               });
+  add_upgrade(line, options.upgrade, argc, argv);
   line.flag("--stats-json", options.stats_json, "print all counters at the end, as SIGUSR1 does");
   line.flag("--json", as_json, "with --backend list: print it as JSON");
   try {
@@ -330,7 +348,7 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
     options.admission.rules = std::make_shared<const address_rules>(std::move(*rules));
   }
   options.by_threads = line.given("--threads") || line.given("--policy");
-  std::string wrong = contradiction(options);
+  std::string wrong = contradiction(options, line.given("--upgrade-timeout"));
   if (wrong.empty())
     wrong = fit_queue(options.limits, line.given("--queue-limit"), line.given("--max-queued"));
   if (!wrong.empty()) {

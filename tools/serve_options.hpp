@@ -8,8 +8,10 @@
 #include <hinge/loop_options.hpp>
 #include <hinge/server_options.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -21,6 +23,14 @@ enum exit_code : int { served = 0, failed = 1, usage = 2 };
 
 enum class protocol_name : std::uint8_t { echo, discard, http };
 inline constexpr std::string_view protocol_names[] = {"echo", "discard", "http"};
+
+/// --upgrade: whom to start on SIGUSR2.
+struct upgrade_options {
+  bool wanted = false;
+  std::string program;                 ///< looked for as a shell does; this one's own name
+  std::vector<std::string> arguments;  ///< this one's own, with its name
+  nanoseconds timeout = std::chrono::seconds(30);  ///< from its start until it is ready
+};
 
 struct serve_options {
   std::vector<address> listen;
@@ -34,6 +44,7 @@ struct serve_options {
   bool by_threads = false;  ///< --threads or --policy: a server, as `threads` says
   server_options threads;
   std::optional<address> metrics;  ///< where /metrics is served, beside
+  upgrade_options upgrade;
   bool stats_json = false;
 };
 

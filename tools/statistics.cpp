@@ -65,7 +65,14 @@ json closed_by_cause(const loop_counters& counted) {
 }
 
 /// What every counter says, behind what is put before.
-std::string with_counters(json all, const loop_counters& counted) {
+std::string with_counters(json all, const std::optional<upgrade_report>& upgrades,
+                          const loop_counters& counted) {
+  if (upgrades)
+    all["upgrades"] = {
+        {"attempts", upgrades->attempts},
+        {"failures", upgrades->failures},
+        {"last_error", upgrades->failures == 0 ? json() : json(upgrades->last_error)},
+        {"successor", upgrades->successor < 0 ? json() : json(upgrades->successor)}};
   for (const loop_counter& one : loop_counter_table)
     all[std::string(one.name)] = counted.*one.count;
   all["closed"] = closed_by_cause(counted);
@@ -75,7 +82,8 @@ std::string with_counters(json all, const loop_counters& counted) {
 }  // namespace
 
 std::string statistics_of(const telemetry& seen, const poller_in_use& poller,
-                          const std::optional<retire_report>& retired) {
+                          const std::optional<retire_report>& retired,
+                          const std::optional<upgrade_report>& upgrades) {
   return with_counters(
       {
           {"backend", poller.name},
@@ -90,11 +98,12 @@ std::string statistics_of(const telemetry& seen, const poller_in_use& poller,
           {"queued_bytes", seen.queued_bytes},
           {"retired", or_null(retired)},
       },
-      seen.counters);
+      upgrades, seen.counters);
 }
 
 std::string statistics_of(const server_base& server, const poller_in_use& poller,
-                          const std::optional<retire_report>& retired) {
+                          const std::optional<retire_report>& retired,
+                          const std::optional<upgrade_report>& upgrades) {
   const server_statistics seen = server.statistics();
   json loops = json::array();
   for (const loop_statistics& one : seen.loops)
@@ -116,7 +125,7 @@ std::string statistics_of(const server_base& server, const poller_in_use& poller
           {"loops", loops},
           {"retired", or_null(retired)},
       },
-      seen.total());
+      upgrades, seen.total());
 }
 
 }  // namespace hinge::serve

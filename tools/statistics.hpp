@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 
+#include "successor.hpp"
+
 namespace hinge::serve {
 
 /// The poller of a loop: its name, why it is this one, and the size of its ring.
@@ -20,14 +22,17 @@ struct poller_in_use {
 
 /// Every counter of loop_counters.hpp under its name, the listeners, and what is open and queued
 /// now; times in seconds, null what the system doesn't tell. accepted == open + the sum of closed +
-/// shed. `retired`: what became of the listeners' clients, when they have retired.
+/// shed. `retired`: what became of the listeners' clients, when they have retired;
+/// `upgrades`: what became of attempts to be followed, with --upgrade.
 std::string statistics_of(const telemetry& seen, const poller_in_use& poller,
-                          const std::optional<retire_report>& retired);
+                          const std::optional<retire_report>& retired,
+                          const std::optional<upgrade_report>& upgrades);
 
 /// The same of all loops together, but for what is queued or left half-closed, and how the
 /// listeners fare; and of each what it has accepted and has
 /// open, the policy, and its fairness. Any thread but the loops'.
 std::string statistics_of(const server_base& server, const poller_in_use& poller,
-                          const std::optional<retire_report>& retired);
+                          const std::optional<retire_report>& retired,
+                          const std::optional<upgrade_report>& upgrades);
 
 }  // namespace hinge::serve

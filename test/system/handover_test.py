@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""hinge-serve hands its listeners to a successor: nobody is refused, reset or counted twice, and a
+successor that can't serve changes nothing."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import own_network
+import serve
+from generations import (Generations, can_do, children_of, descriptors_of, inheriting, until,
+                         ways)
+from open_load import OpenLoad
+from serve import PATIENCE, echoed, sized
+
+
+class Upgrade(unittest.TestCase):
+    def setUp(self):
+        self.folder = self.enterContext(tempfile.TemporaryDirectory())
+
+    def program(self, *lines, interpreter="/bin/sh"):
+        """A script to be followed by."""
+        path = os.path.join(self.folder, "program")
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            file.write("\n".join((f"#!{interpreter}", *lines, "")))
+        os.chmod(path + ".new", 0o755)
+        os.rename(path + ".new", path)
+        return path
+
+    def test_a_successor_takes_over(self):
+        path = os.path.join(self.folder, "door")
+        for how in ways():
+            at = f"unix:{path}"
+            if how and how[-1].startswith("sharded"):
+                at = "127.0.0.1:0"  # such a path is one socket alone
+            with self.subTest(how), Generations("--upgrade", *how,
+                                                listen=f"127.0.0.1:0 {at}") as served:
+                with served.connect() as peer:
+                    self.assertTrue(echoed(peer))
+                    os.kill(served.pid, signal.SIGUSR2)
+                    until(lambda: len(served.listening) == 4, served.said())
+                    self.assertEqual(served.listening[:2], served.listening[2:])
+                    with served.connect() as young:
+                        self.assertTrue(echoed(young))
+                    self.assertTrue(echoed(peer))  # it stays with the one that it has begun with
+                until(lambda: served.ended, "the end of the first")
+                served.pid = served.ended[0]["upgrades"]["successor"]
+                served.pids.append(served.pid)
+                for _ in range(2):
+                    self.assertEqual(os.path.exists(path), at.startswith("unix:"))
+                    with served.connect() as young:
+                        self.assertTrue(echoed(young))
+                    served.upgrade()
+                if at.startswith("unix:"):
+                    with socket.socket(socket.AF_UNIX) as young:
+                        young.connect(path)
+                        self.assertTrue(echoed(young))
+                found = served.stop()
+                self.assertFalse(os.path.exists(path))
+                self.assertEqual(len(found), 4)
+                self.assertEqual(found[0]["accepted"] + found[1]["accepted"], 3)
+                self.assertEqual(found[0]["closed"]["drain"], 0)
+                self.assertEqual(served.said(), "")
+
+    def test_the_successor_may_have_other_loops(self):
+        ways_on = [("--threads", threads, "--policy", policy) for threads, policy in
+                   (("3", "sharded"), ("2", "sharded"), ("4", "sharded"), ("2", "dispatch"))
+                   if can_do(policy)]
+        if not ways_on:
+            self.skipTest("no policy here opens a group")
+        path = os.path.join(self.folder, "program")
+        with Generations(f"--upgrade={path}", *ways_on[0]) as served:
+            for how in (*ways_on[1:], ()):
+                self.program(f'exec {sys.executable} - "$@" <<"END"', "import os, sys",
+                             "given = sys.argv[1:]",
+                             "if '--threads' in given:",
+                             "    at = given.index('--threads')",
+                             "    del given[at:at + 4]",
+                             f"given += {list(how)}",
+                             f"os.execv({serve.PROGRAM!r}, [sys.argv[0], *given])", "END")
+                self.assertTrue(self.serves(served))
+                served.upgrade()
+                peers = [served.connect() for _ in range(20)]
+                for peer in peers:
+                    self.assertTrue(echoed(peer))
+                    peer.close()
+            found = served.stop()
+            self.assertEqual(served.said(), "")
+            self.assertEqual(sum(one["accepted"] for one in found), 20 * len(ways_on) +
+                             len(ways_on))
+
+    @staticmethod
+    def serves(served):
+        with served.connect() as peer:
+            return echoed(peer)
+
+    def check_failure(self, served, expected):
+        found = served.failed_upgrade()
+        self.assertRegex(found["last_error"], expected)
+        self.assertRegex(served.said(), f"hinge-serve: {expected}; process {served.pid} goes on\n")
+        self.assertIsNone(found["successor"])
+        self.assertTrue(self.serves(served))
+
+    def test_one_that_cannot_serve_changes_nothing(self):
+        path = os.path.join(self.folder, "program")
+        fewer = (f"{sys.executable} - <<'END'", "import os, socket, struct, time",
+                 "stream = socket.socket(fileno=int(os.environ['HINGE_HANDOVER']))",
+                 "socket.recv_fds(stream, 1 << 16, 253)",
+                 "stream.send(struct.pack('=IIq', 0x31796472, 1, os.getpid()))",
+                 "time.sleep(1000)", "END")
+        attempts = {
+            "upgrade to .*: ENOENT: .*": None,
+            "upgrade to .*: process \\d+ ended with exit code 3 before it was ready": ("exit 3",),
+            "upgrade to .*: process \\d+ was killed by signal 11 before it was ready":
+                ("kill -SEGV $$",),
+            "upgrade to .*: process \\d+ was not ready within 1.5 s: killed": ("exec sleep 1000",),
+            "upgrade to .*: process \\d+ listens on 1 of 2 sockets: killed":
+                ("exec " + fewer[0], *fewer[1:]),
+            "upgrade to .*: process \\d+ is no hinge-serve that can follow: killed":
+                ("exec " + fewer[0], *(line.replace("0x31796472", "1") for line in fewer[1:])),
+            # It says why itself: what was given and isn't wanted.
+            "upgrade to .*: process \\d+ ended with exit code 1 before it was ready":
+                (f"exec {serve.PROGRAM} --listen 127.0.0.2:0 --backend {serve.BACKEND}",),
+        }
+        for how in ways():
+            if how and how[-1] != "dispatch":
+                continue
+            with self.subTest(how), Generations(
+                    f"--upgrade={path}", "--upgrade-timeout", "1500ms", *how,
+                    listen="127.0.0.1:0 127.0.0.1:0") as served:
+                descriptors = descriptors_of(served.pid)
+                for expected, lines in attempts.items():
+                    if lines:
+                        self.program(*lines)
+                    with self.subTest(expected):
+                        self.check_failure(served, expected)
+                self.assertIn("no --listen names 127.0.0.1:", served.said())
+                # The last client's goes when its end is heard.
+                until(lambda: descriptors_of(served.pid) == descriptors, "no more descriptors")
+                self.assertEqual(children_of(served.pid), [])
+                # And the next one may.
+                self.program(f'exec {serve.PROGRAM} "$@"')
+                served.upgrade()
+                self.assertTrue(self.serves(served))
+                found = served.stop()
+                self.assertEqual(found[0]["upgrades"]["failures"], len(attempts))
+                os.unlink(path)
+
+    def test_an_attempt_is_called_off_by_an_end(self):
+        path = self.program("exec sleep 1000")
+        with Generations(f"--upgrade={path}") as served:
+            os.kill(served.pid, signal.SIGUSR2)
+            until(lambda: served.statistics()["upgrades"]["attempts"] == 1, "an attempt")
+            (found,) = served.stop()
+            self.assertEqual(found["upgrades"]["successor"], None)
+            self.assertIn("called off", served.said())
+
+    def test_without_the_option_the_signal_is_told(self):
+        with Generations() as served:
+            os.kill(served.pid, signal.SIGUSR2)
+            until(lambda: "SIGUSR2: started without --upgrade" in served.said(), "what is wrong")
+            self.assertTrue(self.serves(served))
+            served.stop()
+
+    def test_a_time_without_an_upgrade_means_nothing(self):
+        code, _, wrong = serve.run("--listen", "0", "--upgrade-timeout", "3s")
+        self.assertEqual(code, 2)
+        self.assertIn("--upgrade-timeout: no --upgrade", wrong)
+        code, _, wrong = serve.run("--listen", "0", "--upgrade", "--upgrade-timeout", "0")
+        self.assertEqual(code, 2)
+        self.assertIn("must be more than 0", wrong)
+
+    def test_a_predecessor_that_goes_away_is_not_followed(self):
+        here, there = socket.socketpair()
+        with here, there, socket.create_server(("127.0.0.1", 0)) as door:
+            young = subprocess.Popen(
+                [serve.PROGRAM, "--backend", serve.BACKEND], pass_fds=[there.fileno()], text=True,
+                env={**os.environ, "HINGE_HANDOVER": str(there.fileno())}, stderr=subprocess.PIPE)
+            there.close()
+            here.send(b"nonsense")
+            here.close()
+            _, said = young.communicate(timeout=PATIENCE)
+            self.assertEqual(young.returncode, 1)
+            self.assertIn("receive listeners", said)
+            self.assertTrue(door.fileno() >= 0)
+
+
+@unittest.skipUnless(own_network.INSIDE in os.environ, "a network of its own is forbidden here")
+class Restarts(unittest.TestCase):
+    """Clients come on and on, in a network of the test's own."""
+
+    def check(self, served_by, restarts, where, rate, seconds):
+        """`served_by(restart)` is called in regular intervals, `restarts` times."""
+        before = own_network.counters()
+        with OpenLoad(where, rate) as load:
+            start = time.monotonic()
+            for i in range(restarts):
+                time.sleep(max(0, start + (i + 0.5) * seconds / restarts - time.monotonic()))
+                served_by()
+            time.sleep(max(0, start + seconds - time.monotonic()))
+            outcomes = load.stop()
+        after = own_network.counters()
+        lost = {name: after[name] - before[name]
+                for name in ("TCPSynRetrans", "ListenOverflows", "ListenDrops", "OutRsts")}
+        print(f"{restarts} restarts in {seconds} s, {load.begun} clients: {dict(outcomes)}, "
+              f"slowest {load.slowest * 1000:.0f} ms, {lost}", file=sys.stderr)
+        self.assertEqual(dict(outcomes), {"served": load.begun})
+        self.assertGreater(load.begun, rate * seconds * 0.8)
+        self.assertEqual((lost["TCPSynRetrans"], lost["ListenDrops"]), (0, 0))
+        return load.begun
+
+    def test_by_upgrade(self):
+        for how in ways():
+            restarts, seconds, rate = sized((5 if not how else 2, 2.0 if not how else 1.0, 500),
+                                            (20, 60.0, 2000))
+            with self.subTest(how), Generations("--upgrade", *how) as served:
+                count = self.check(served.upgrade, restarts, served.where, rate, seconds)
+                found = served.stop()
+                self.assertEqual(len(found), restarts + 1)
+                self.assertEqual(sum(one["accepted"] for one in found), count)
+                self.assertEqual(sum(one["shed"] for one in found), 0)
+                self.assertEqual(served.said(), "")
+
+    def test_by_inheritance(self):
+        restarts, seconds, rate = sized((5, 3.0, 300), (20, 60.0, 2000))
+        with socket.create_server(("127.0.0.1", 0), backlog=4096) as door, \
+                contextlib.ExitStack() as stack:
+            ended = []
+            living = []
+
+            def restart():
+                """As a supervisor does: first the end, then the next."""
+                if living:
+                    ended.extend(living.pop().stop())
+                living.append(stack.enter_context(Generations(listen="", **inheriting(door))))
+            restart()
+            count = self.check(restart, restarts, door.getsockname(), rate, seconds)
+            ended.extend(living.pop().stop())
+            self.assertEqual(len(ended), restarts + 1)
+            self.assertEqual(sum(one["accepted"] for one in ended), count)
+
+
+if __name__ == "__main__":
+    own_network.enter()
+    serve.run_tests()

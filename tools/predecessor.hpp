@@ -1,0 +1,72 @@
+// What hinge-serve has at its start from who ran before, or from a supervisor.
+#pragma once
+
+#include <hinge/address.hpp>
+#include <hinge/error.hpp>
+#include <hinge/given_listener.hpp>
+#include <hinge/listener.hpp>
+#include <hinge/service_manager.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "serve_options.hpp"
+
+namespace hinge::serve {
+
+/// The descriptor of the stream to the process that is to be followed, as a number.
+inline constexpr const char* handover_variable = "HINGE_HANDOVER";
+/// How long the predecessor's listeners and its last word may take; it has its own patience.
+inline constexpr nanoseconds predecessor_patience = std::chrono::seconds(60);
+
+/// What a successor says when it could serve, and waits for `go`: from then on it does.
+struct successor_ready {
+  static constexpr std::uint32_t expected_mark = 0x31'79'64'72;  // "rdy1"
+  std::uint32_t mark = expected_mark;
+  std::uint32_t listeners = 0;  ///< of those handed over, how many it listens on
+  std::int64_t pid = 0;
+};
+inline constexpr char go = 'g';
+
+/// Made once, before there are threads: it takes variables out of the environment.
+class beginnings {
+public:
+  /// Listeners come from the predecessor, HINGE_LISTENERS and systemd.
+  static result<beginnings> take();
+
+  const service_manager& manager() const noexcept { return manager_; }
+  /// For a successor of this process: what it is to hear of the manager.
+  const service_manager::variables& manager_variables() const noexcept { return said_; }
+
+  /// Without --listen: where what was given listens.
+  std::vector<address> addresses() const;
+  /// Those given that are at that address; or none, and it is to be opened.
+  result<std::vector<listener>> listeners_at(const address& where, bool metrics,
+                                             const serve_options& options);
+  /// Fails when something was given that nobody has asked for.
+  result<void> all_taken() const;
+  /// How many were given at each path, to be owned at last: address and file.
+  const std::vector<std::pair<address, path_identity>>& paths() const noexcept { return paths_; }
+
+  /// Tells the predecessor, if there is one, that this process could serve, and waits until it may.
+  /// Fails when it may not.
+  result<void> take_over();
+
+private:
+  service_manager::variables said_;
+  service_manager manager_;
+  unique_fd predecessor_;
+  std::vector<given_listener> given_;
+  std::uint32_t taken_ = 0;
+  std::vector<std::pair<address, path_identity>> paths_;
+};
+
+/// What listeners are called when they are handed over.
+inline constexpr const char* served_name = "listen";
+inline constexpr const char* metrics_name = "metrics";
+
+}  // namespace hinge::serve

@@ -1,0 +1,77 @@
+// The process that follows this one: --upgrade.
+#pragma once
+
+#include <hinge/error.hpp>
+#include <hinge/listener.hpp>
+#include <hinge/listener_passing.hpp>
+#include <hinge/service_manager.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include "serve_options.hpp"
+
+namespace hinge::serve {
+
+/// What became of the attempts so far.
+struct upgrade_report {
+  std::uint64_t attempts = 0;
+  std::uint64_t failures = 0;
+  std::string last_error;
+  pid_t successor = -1;  ///< -1: none has followed
+};
+
+/// Attempts to be followed by another process, one at a time, each in a thread of its own. It
+/// serves until the other one is ready; an attempt that fails changes nothing.
+class successor {
+public:
+  /// `listeners` stay open as long as attempts are made. `manager` outlives this object.
+  successor(const upgrade_options& options, std::vector<outgoing_listener> listeners,
+            const service_manager& manager, const service_manager::variables& of_manager,
+            const sigset_t& signals);
+  successor(const successor&) = delete;
+  successor& operator=(const successor&) = delete;
+  ~successor();
+
+  /// Starts the new process. `followed` is called in the attempt's thread when that one serves,
+  /// and this one is to accept no more. Nothing while an attempt goes on, or one has succeeded. One
+  /// thread.
+  void begin(std::function<void()> followed);
+  /// The running attempt fails, and there is no further one. False: it is too late, the other
+  /// process serves. Any thread.
+  bool cancel();
+  upgrade_report report() const;
+
+private:
+  struct child {
+    pid_t pid = -1;
+    unique_fd stream;
+  };
+  void attempt(const std::function<void()>& followed);
+  result<pid_t> follow();
+  result<child> start() const;
+  result<std::int64_t> hear(const child& of, deadline until) const;
+  result<std::int64_t> judge(const child& of, const std::string& said) const;
+  failure gone(pid_t pid, int status) const;
+  bool cancelled() const;
+
+  const upgrade_options options_;
+  const std::vector<outgoing_listener> listeners_;
+  const service_manager& manager_;
+  std::vector<std::string> environment_;
+  sigset_t signals_;
+  std::thread thread_;
+  mutable std::mutex mutex_;
+  bool busy_ = false;
+  bool cancelled_ = false;
+  upgrade_report report_;
+};
+
+}  // namespace hinge::serve
