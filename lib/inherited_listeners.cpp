@@ -127,7 +127,8 @@ result<std::vector<given_listener>> inherited_listeners(const listener_variables
   for (claim& one : named) {
     const int code = sys::fcntl(one.fd, F_SETFD, FD_CLOEXEC);
     if (code >= 0) {
-      all.push_back({.name = std::move(one.name), .socket = unique_fd(one.fd)});
+      all.push_back(
+          {.name = std::move(one.name), .socket = unique_fd(one.fd), .held_elsewhere = true});
     } else if (open) {
       open = refuse(-code, one.name, ": descriptor ", one.fd);
     }

@@ -30,6 +30,7 @@ struct message_head {
 struct entry_head {
   path_identity path_file;
   std::uint8_t reuse_port = 0;
+  std::uint8_t held_elsewhere = 0;
   std::uint8_t name_bytes = 0;
   std::uint8_t address_bytes = 0;
 };
@@ -59,6 +60,7 @@ result<void> append_entry(std::string& to, const outgoing_listener& one) noexcep
   const std::size_t length = at->to_kernel(name);
   append(to, entry_head{.path_file = one.path_file,
                         .reuse_port = static_cast<std::uint8_t>(shares),
+                        .held_elsewhere = one.held_elsewhere,
                         .name_bytes = static_cast<std::uint8_t>(one.name.size()),
                         .address_bytes = static_cast<std::uint8_t>(length)});
   to.append(one.name).append(reinterpret_cast<const char*>(name.data()), length);
@@ -120,7 +122,10 @@ result<given_listener> read_entry(body_reader& body, unique_fd& fd) noexcept {
   const int shares = at->is_inet() ? shares_port(fd.get()) : 0;
   if (shares != head.reuse_port)
     return refuse(": SO_REUSEPORT is not as announced, ", told, EADDRNOTAVAIL);
-  given_listener taken{.name = std::string(name), .local = *at, .path_file = head.path_file};
+  given_listener taken{.name = std::string(name),
+                       .local = *at,
+                       .path_file = head.path_file,
+                       .held_elsewhere = head.held_elsewhere != 0};
   taken.socket = std::move(fd);
   return taken;
 }

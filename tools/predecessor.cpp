@@ -69,6 +69,7 @@ result<std::vector<listener>> beginnings::listeners_at(const address& where, boo
   std::vector<listener> all;
   for (given_listener& one : take_listeners(given_, where, metrics ? served_name : metrics_name)) {
     if (one.path_file != path_identity{}) paths_.emplace_back(one.local, one.path_file);
+    if (one.held_elsewhere) held_.push_back(one.local);
     result<listener> adopted = std::move(one).adopt(how);
     if (!adopted) return fail(adopted);
     all.push_back(std::move(*adopted));
@@ -83,6 +84,10 @@ result<void> beginnings::all_taken() const {
   const std::string what = one.local.text() + " (" + one.name + ")";
   return fail("hand-over",
               (one.datagram ? "datagrams aren't served: " : "no --listen names ") + what, EINVAL);
+}
+
+bool beginnings::held(const address& where) const {
+  return std::find(held_.begin(), held_.end(), where) != held_.end();
 }
 
 result<void> beginnings::take_over() {

@@ -52,6 +52,9 @@ public:
   /// How many were given at each path, to be owned at last: address and file.
   const std::vector<std::pair<address, path_identity>>& paths() const noexcept { return paths_; }
 
+  /// Whether a supervisor has the sockets there, too.
+  bool held(const address& where) const;
+
   /// Tells the predecessor, if there is one, that this process could serve, and waits until it may.
   /// Fails when it may not.
   result<void> take_over();
@@ -62,6 +65,7 @@ private:
   unique_fd predecessor_;
   std::vector<given_listener> given_;
   std::uint32_t taken_ = 0;
+  std::vector<address> held_;
   std::vector<std::pair<address, path_identity>> paths_;
 };
 

@@ -23,20 +23,41 @@ inline void tell_plan(const address& where, const retire_plan& plan) {
   hinge::print_error("hinge-serve: retiring {}: {}\n", where.text(), plan.text());
 }
 
-inline retire_report retire(loop_base& loop, const retire_options& how) {
+/// Whether somebody else holds that listener's sockets.
+using held_listeners = std::function<bool(std::size_t index)>;
+
+inline retire_report retire(loop_base& loop, retire_options how, const held_listeners& held) {
   std::vector<retirement> all;
   for (std::size_t i = 0; i < loop.listeners(); ++i) {
     const address where = loop.listener_at(i).local();
+    how.held_elsewhere = held(i);
     all.emplace_back(loop, i, how);
     tell_plan(where, all.back().plan());
   }
   return run_all(all);
 }
 
-inline retire_report retire(server_base& server, const retire_options& how) {
-  const std::vector<retire_plan> plans = server.plan_retirement(how);
-  for (std::size_t i = 0; i < plans.size(); ++i) tell_plan(server.listener_at(i).local(), plans[i]);
-  return server.retire(how);
+/// Its listeners one after the other, if they aren't all alike.
+inline retire_report retire(server_base& server, retire_options how, const held_listeners& held) {
+  std::size_t held_ones = 0;
+  for (std::size_t i = 0; i < server.listeners(); ++i) {
+    how.held_elsewhere = held(i);
+    held_ones += how.held_elsewhere;
+    tell_plan(server.listener_at(i).local(), server.plan_retirement(how)[i]);
+  }
+  if (held_ones == 0 || held_ones == server.listeners()) return server.retire(how);
+  retire_report sum;
+  for (std::size_t i = 0; i < server.listeners(); ++i) {
+    how.held_elsewhere = held(i);
+    const retire_report one = server.retire(i, how);
+    sum.by = std::max(sum.by, one.by);
+    sum.steered += one.steered;
+    sum.drained += one.drained;
+    sum.handed_over += one.handed_over;
+    sum.lost += one.lost;
+    sum.took += one.took;
+  }
+  return sum;
 }
 
 /// Of a loop or a server, which outlives it.
@@ -47,12 +68,12 @@ public:
   retiring(const retiring&) = delete;
   retiring& operator=(const retiring&) = delete;
 
-  /// Once; `held`: by a successor. `then` is called when that is done.
+  /// Once. `then` is called when that is done.
   template <class Listening>
-  void begin(Listening& of, nanoseconds at_most, bool held, std::function<void()> then) {
-    thread_ = std::thread([this, &of, at_most, held, then = std::move(then)] {
+  void begin(Listening& of, nanoseconds at_most, held_listeners held, std::function<void()> then) {
+    thread_ = std::thread([this, &of, at_most, held = std::move(held), then = std::move(then)] {
       constexpr nanoseconds enough = std::chrono::seconds(5);
-      report_ = retire(of, {.within = std::min(at_most, enough), .held_elsewhere = held});
+      report_ = retire(of, {.within = std::min(at_most, enough)}, held);
       then();
     });
   }

@@ -104,20 +104,22 @@ hinge::result<void> listen(hinge::server_base& server, const serve_options& opti
 }
 
 /// What a successor is given, while these listen.
-std::vector<hinge::outgoing_listener> outgoing(const hinge::loop_base& loop,
+std::vector<hinge::outgoing_listener> outgoing(const hinge::loop_base& loop, const beginnings& from,
                                                std::optional<std::size_t> metrics) {
   std::vector<hinge::outgoing_listener> all;
   for (std::size_t i = 0; i < loop.listeners(); ++i) {
     const hinge::listener& one = loop.listener_at(i);
-    all.push_back({one.fd(), i == metrics ? metrics_name : served_name, one.path_file()});
+    all.push_back({one.fd(), i == metrics ? metrics_name : served_name, one.path_file(),
+                   from.held(one.local())});
   }
   return all;
 }
 
-std::vector<hinge::outgoing_listener> outgoing(const hinge::server_base& server) {
+std::vector<hinge::outgoing_listener> outgoing(const hinge::server_base& server,
+                                               const beginnings& from) {
   std::vector<hinge::outgoing_listener> all;
   server.each_listener([&](std::size_t, const hinge::listener& one) {
-    all.push_back({one.fd(), served_name, one.path_file()});
+    all.push_back({one.fd(), served_name, one.path_file(), from.held(one.local())});
   });
   return all;
 }
@@ -128,6 +130,12 @@ void own_paths(Listening& of, const beginnings& from) {
   for (const auto& [where, file] : from.paths())
     for (std::size_t i = 0; i < of.listeners(); ++i)
       if (of.listener_at(i).local() == where) of.set_path_file(i, file);
+}
+
+/// `all`: by a successor; else by a supervisor.
+template <class Listening>
+held_listeners held_in(const Listening& of, const beginnings& from, bool all) {
+  return [&of, &from, all](std::size_t i) { return all || from.held(of.listener_at(i).local()); };
 }
 
 /// What hinge-serve does about signals, once each, whether it is a loop or a server.
@@ -256,7 +264,7 @@ exit_code serve(const serve_options& options, beginnings& from) {
     signal_watch signals;
     if (const auto may = from.take_over(); !may) return complain(may.error().text());
     own_paths(loop, from);
-    std::vector<hinge::outgoing_listener> listeners = outgoing(loop, metrics);
+    std::vector<hinge::outgoing_listener> listeners = outgoing(loop, from, metrics);
     announce(loop, used.name);
     const supervision supervised(
         signals, options, from, std::move(listeners),
@@ -268,7 +276,7 @@ exit_code serve(const serve_options& options, beginnings& from) {
              },
          .retire =
              [&](bool held) {
-               leaving.begin(loop, drain_wait, held,
+               leaving.begin(loop, drain_wait, held_in(loop, from, held),
                              [&] { loop.post([&] { loop.drain(drain_wait); }); });
              },
          .stop = [&] { loop.post([&] { loop.stop(); }); }});
@@ -330,7 +338,7 @@ exit_code serve_by_threads(const serve_options& options, beginnings& from) {
   tell_other_backends(server, used);
   if (const auto may = from.take_over(); !may) return complain(may.error().text());
   own_paths(server, from);
-  std::vector<hinge::outgoing_listener> listeners = outgoing(server);
+  std::vector<hinge::outgoing_listener> listeners = outgoing(server, from);
   announce(server, used.name);
   if (const auto started = server.start(); !started) return complain(started.error().text());
   const hinge::nanoseconds wait = drain_wait_of(options);
@@ -339,7 +347,10 @@ exit_code serve_by_threads(const serve_options& options, beginnings& from) {
       signals, options, from, std::move(listeners),
       {.print_statistics =
            [&](const auto& seen) { print_line(statistics_of(server, used, {}, seen)); },
-       .retire = [&](bool held) { leaving.begin(server, wait, held, [&] { server.drain(wait); }); },
+       .retire =
+           [&](bool held) {
+             leaving.begin(server, wait, held_in(server, from, held), [&] { server.drain(wait); });
+           },
        .stop = [&] { server.stop(); }});
   const watchdog alive(from.manager().watchdog(), [&] {
     (void)server.statistics();  // all loops turn

@@ -34,7 +34,8 @@ struct listener_variables {
 /// The sockets that the variables name: systemd's first, then those of listeners_variable; perhaps
 /// none. LISTEN_PID of another process: systemd's are meant for that one, and left alone. Each
 /// number must be an open descriptor that is a socket, IPv4, IPv6 or Unix, and listens, or is a
-/// bound datagram socket (given_listener::datagram). Nobody's name is "unknown", as systemd has it.
+/// bound datagram socket (given_listener::datagram). Whoever gave them is believed to hold them
+/// still (given_listener::held_elsewhere). Nobody's name is "unknown", as systemd has it.
 ///
 /// They are this process's from now on, so it is to be asked once: a second answer would own the
 /// same numbers. All are closed on exec as soon as they are known to be open; on failure all of

@@ -28,6 +28,7 @@ struct outgoing_listener {
   int fd = -1;
   std::string_view name = {};
   path_identity path_file = {};  ///< told to the receiver, who may then own the path
+  bool held_elsewhere = false;   ///< told to the receiver: a third one has the socket, too
 };
 
 /// Sends all of them, or none is taken by the receiver. Waits up to `patience` in all for room. Any

@@ -209,7 +209,8 @@ class Restarts(unittest.TestCase):
         lost = {name: after[name] - before[name]
                 for name in ("TCPSynRetrans", "ListenOverflows", "ListenDrops", "OutRsts")}
         print(f"{restarts} restarts in {seconds} s, {load.begun} clients: {dict(outcomes)}, "
-              f"slowest {load.slowest * 1000:.0f} ms, {lost}", file=sys.stderr)
+              f"slowest {load.slowest * 1000:.0f} ms, longest pause of the load "
+              f"{load.longest_pause * 1000:.0f} ms, {lost}", file=sys.stderr)
         self.assertEqual(dict(outcomes), {"served": load.begun})
         self.assertGreater(load.begun, rate * seconds * 0.8)
         self.assertEqual((lost["TCPSynRetrans"], lost["ListenDrops"]), (0, 0))

@@ -44,14 +44,19 @@ class Inherited(unittest.TestCase):
                     continue
                 for listen in ("", f"{self.addresses[1]} unix:{path} {self.addresses[0]}"):
                     with self.subTest((how, listen)), Generations(
-                            *how, listen=listen, **inheriting(*self.doors, door)) as served:
+                            "--upgrade", *how, listen=listen, **inheriting(*self.doors, door)) as served:
                         until(lambda: len(served.listening) == 3, "three of them")
                         self.assertEqual(served.listening, listen.split() or
                                          [*self.addresses, f"unix:{path}"])
                         with served.connect() as peer:
                             self.assertTrue(echoed(peer))
+                        served.upgrade()
+                        with served.connect() as peer:
+                            self.assertTrue(echoed(peer))
                         served.stop()
-                    # They are systemd's: they wait there, and so does the path.
+                    # They are systemd's, and hear: who comes waits there. So does the path.
+                    for address in self.doors:
+                        socket.create_connection(address.getsockname(), PATIENCE).close()
                     self.assertTrue(os.path.exists(path))
                     with socket.socket(socket.AF_UNIX) as waiting:
                         waiting.connect(path)

@@ -25,6 +25,7 @@ class OpenLoad:
         self.outcomes = collections.Counter()
         self.begun = 0
         self.slowest = 0.0  # seconds from the scheduled moment to the first byte
+        self.longest_pause = 0.0  # seconds that this thread itself has not run, or slept
         self.ending = threading.Event()
         self.poll = select.epoll()
         self.open = {}  # descriptor: (socket, when it was to begin, whether it has asked)
@@ -45,9 +46,10 @@ class OpenLoad:
         return self.outcomes
 
     def _run(self):
-        start = time.monotonic()
+        start = now = time.monotonic()
         while not self.ending.is_set() or self.open:
-            now = time.monotonic()
+            before, now = now, time.monotonic()
+            self.longest_pause = max(self.longest_pause, now - before)
             if not self.ending.is_set():
                 due = int((now - start) * self.rate)
                 for number in range(self.begun, due):

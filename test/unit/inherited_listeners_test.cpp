@@ -94,7 +94,10 @@ TEST_CASE("what systemd passes is taken over: listeners, datagrams, names") {
   CHECK((*got)[1].datagram);
   CHECK((*got)[2].name == "the door");
   CHECK((*got)[2].local == door.local());
-  for (const auto& one : *got) CHECK((::fcntl(one.socket.get(), F_GETFD) & FD_CLOEXEC) != 0);
+  for (const auto& one : *got) {
+    CHECK((::fcntl(one.socket.get(), F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK(one.held_elsewhere);
+  }
 }
 
 TEST_CASE("without names all are called unknown; another process's variables mean nothing") {

@@ -85,7 +85,7 @@ TEST_CASE("listeners arrive in their order, with names, addresses and what waits
   const listener door = opened(*address::unix_path(folder / "door"));
   const unique_fd client = connected(web.local());
   const std::array<outgoing_listener, 2> all = {
-      {{web.fd(), "web"}, {door.fd(), "the door", door.path_file()}}};
+      {{web.fd(), "web"}, {door.fd(), "the door", door.path_file(), true}}};
   REQUIRE(send_listeners(pair.here.get(), all, 5s));
   auto got = receive_listeners(pair.there.get(), 5s);
   INFO(got.error().text());
@@ -94,6 +94,8 @@ TEST_CASE("listeners arrive in their order, with names, addresses and what waits
   CHECK((*got)[0].name == "web");
   CHECK((*got)[0].local == web.local());
   CHECK((*got)[0].path_file == hinge::path_identity{});
+  CHECK_FALSE((*got)[0].held_elsewhere);
+  CHECK((*got)[1].held_elsewhere);
   CHECK((*got)[1].name == "the door");
   CHECK((*got)[1].local == door.local());
   CHECK((*got)[1].path_file == door.path_file());
@@ -203,7 +205,7 @@ TEST_CASE("what arrives is checked, and nothing of it stays open") {
   check("numbers that can't be: EPROTO", [](auto& text, int&) { text[11] = 'x'; });
   check("numbers that can't be: EPROTO", [](auto& text, int&) { text[6] = '\x7f'; });
   check("0 descriptors, announced were 1: EPROTO", [](auto&, int& fd) { fd = -1; });
-  check("an entry that is none: EPROTO", [](auto& text, int&) { text[33] = '\xff'; });
+  check("an entry that is none: EPROTO", [](auto& text, int&) { text[34] = '\xff'; });
   check("more than was announced: EPROTO", [](auto& text, int&) {
     ++text[4];
     text += 'x';
