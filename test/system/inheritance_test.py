@@ -44,7 +44,8 @@ class Inherited(unittest.TestCase):
                     continue
                 for listen in ("", f"{self.addresses[1]} unix:{path} {self.addresses[0]}"):
                     with self.subTest((how, listen)), Generations(
-                            "--upgrade", *how, listen=listen, **inheriting(*self.doors, door)) as served:
+                            "--upgrade", *how, listen=listen,
+                            **inheriting(*self.doors, door)) as served:
                         until(lambda: len(served.listening) == 3, "three of them")
                         self.assertEqual(served.listening, listen.split() or
                                          [*self.addresses, f"unix:{path}"])
