@@ -343,23 +343,29 @@ exit_code serve_by_threads(const serve_options& options, beginnings& from) {
   if (const auto started = server.start(); !started) return complain(started.error().text());
   const hinge::nanoseconds wait = drain_wait_of(options);
   retiring leaving;
-  const supervision supervised(
-      signals, options, from, std::move(listeners),
-      {.print_statistics =
-           [&](const auto& seen) { print_line(statistics_of(server, used, {}, seen)); },
-       .retire =
-           [&](bool held) {
-             leaving.begin(server, wait, held_in(server, from, held), [&] { server.drain(wait); });
-           },
-       .stop = [&] { server.stop(); }});
-  const watchdog alive(from.manager().watchdog(), [&] {
-    (void)server.statistics();  // all loops turn
-    (void)from.manager().alive();
-  });
-  tell(from.manager().ready());
-  const auto ended = server.join();
+  std::optional<upgrade_report> upgrades;
+  hinge::result<void> ended;
+  {
+    const supervision supervised(
+        signals, options, from, std::move(listeners),
+        {.print_statistics =
+             [&](const auto& seen) { print_line(statistics_of(server, used, {}, seen)); },
+         .retire =
+             [&](bool held) {
+               leaving.begin(server, wait, held_in(server, from, held),
+                             [&] { server.drain(wait); });
+             },
+         .stop = [&] { server.stop(); }});
+    const watchdog alive(from.manager().watchdog(), [&] {
+      (void)server.statistics();  // all loops turn
+      (void)from.manager().alive();
+    });
+    tell(from.manager().ready());
+    ended = server.join();
+    upgrades = supervised.upgrades();
+  }
   const std::optional<hinge::retire_report>& retired = leaving.join();
-  if (options.stats_json) print_line(statistics_of(server, used, retired, supervised.upgrades()));
+  if (options.stats_json) print_line(statistics_of(server, used, retired, upgrades));
   return ended ? served : complain(ended.error().text());
 }
 
