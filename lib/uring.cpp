@@ -68,6 +68,10 @@ result<void> uring_poller::open_untested(const poller_options& options) noexcept
   return {};
 }
 
+// Of a connection, as long as the submission queue stays full: of its receive when it is roused,
+// stopped and detached, of its send, and of the wait for room before that.
+constexpr std::uint32_t most_cancels = 5;
+
 result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
   const auto refuse = [](const char* what) { return fail("open io_uring", what, EINVAL); };
   if (wanted.accepts_per_turn == 0 || wanted.accepts_per_turn >= no_buffer)
@@ -75,10 +79,10 @@ result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
   if (!std::has_single_bit(wanted.receive_buffers) || wanted.receive_buffers > 32768)
     return refuse("receive_buffers must be a power of two, at most 32768");
   if (wanted.receive_buffer_bytes == 0 || wanted.receive_buffer_bytes > 0x4000'0000)
-    return refuse("ring_buffer_bytes must be from 1 to 1 GiB");
+    return refuse("receive_buffer_bytes must be from 1 to 1 GiB");
   if (wanted.connections > token::max_slots) return refuse("connections must be at most 16777216");
   if (wanted.accepting == accept_sharing::exclusive)
-    return fail("open io_uring", "accept_sharing::exclusive is epoll's", EOPNOTSUPP);
+    return fail("open io_uring", "accept_sharing::exclusive is for readiness backends", EOPNOTSUPP);
   accept_slots = wanted.accepts_per_turn;
   if (!connections.open(wanted.connections))
     return fail("open io_uring", "memory for connections", ENOMEM);
@@ -87,7 +91,8 @@ result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
   wake.reset(made);
   if (result<void> had = buffers.open(wanted.receive_buffers, wanted.receive_buffer_bytes); !had)
     return had;
-  if (result<void> opened = ring.open(options, 2 * wanted.connections + max_listeners, buffers);
+  if (result<void> opened =
+          ring.open(options, most_cancels * wanted.connections + max_listeners, buffers);
       !opened)
     return opened;
   if (!accepts.open(wanted, ring.raw().cq.ring_entries))
@@ -95,7 +100,7 @@ result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
   return {};
 }
 
-/// Connections that nobody has heard of.
+/// Closes connections that nobody has heard of.
 uring_poller::state::~state() {
   if (!ring.is_open()) return;
   unsigned head;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cassert>
 #include <cerrno>
 #include <chrono>
 
@@ -14,16 +15,12 @@ namespace hinge {
 
 namespace {
 
-// Newer than the headers of liburing 2.3 may be: from the kernel's include/uapi/linux/io_uring.h.
-constexpr unsigned setup_submit_all = 1U << 7;      // 5.18
-constexpr unsigned setup_coop_taskrun = 1U << 8;    // 5.19
-constexpr unsigned setup_single_issuer = 1U << 12;  // 6.0
-constexpr unsigned setup_defer_taskrun = 1U << 13;  // 6.1
-
-// Best first. A disabled ring has no owner yet: it is the thread that enables it.
+// Best first: since Linux 6.1, 5.19, older. A disabled ring has no owner yet: it is the thread
+// that enables it.
 constexpr std::array<unsigned, 3> setups = {
-    setup_submit_all | setup_single_issuer | setup_defer_taskrun | IORING_SETUP_R_DISABLED,
-    setup_submit_all | setup_coop_taskrun | IORING_SETUP_R_DISABLED,
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+        IORING_SETUP_R_DISABLED,
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_R_DISABLED,
     IORING_SETUP_R_DISABLED,
 };
 // What an ended process had locked is given back up to a second later, and what a closed ring had
@@ -133,7 +130,7 @@ void uring_ring::close() noexcept {
   // liburing's own view of the queue: what it has not published, nobody has submitted.
   const io_uring_sq& queue = ring_.sq;
   for (unsigned at = *queue.khead; at != queue.sqe_tail; ++at) {
-    const io_uring_sqe& left = queue.sqes[at & *queue.kring_mask];
+    const io_uring_sqe& left = queue.sqes[at & queue.ring_mask];
     if (left.opcode == IORING_OP_CLOSE) sys::close(left.fd);
   }
   sys::io_uring_queue_exit(&ring_);
@@ -154,7 +151,8 @@ int uring_ring::start() noexcept {
 void uring_ring::cancel(std::uint64_t of) noexcept {
   io_uring_sqe* const request = next();
   if (request == nullptr) {
-    if (owed_ != most_owed_) owed_cancels_[owed_++] = of;
+    assert(owed_ != most_owed_);
+    owed_cancels_[owed_++] = of;
     return;
   }
   io_uring_prep_cancel64(request, of, 0);

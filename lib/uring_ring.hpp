@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 #include "ring_sys.hpp"
 #include "sys.hpp"

@@ -146,7 +146,8 @@ TEST_CASE("row: returned flags without EV_ADD; EV_CLEAR: reported once") {
   CHECK(at.call({}).size() == 1);
 }
 
-TEST_CASE("without EV_CLEAR: reported as long as it is so") {
+TEST_CASE(
+    "FreeBSD: EV_CLEAR resets the state after it is retrieved; without, reported while it is so") {
   scene at;
   at.say("x");
   CHECK(at.call({at.reading(EV_ADD)}).size() == 1);
@@ -156,7 +157,7 @@ TEST_CASE("without EV_CLEAR: reported as long as it is so") {
   CHECK(at.call({}).empty());
 }
 
-TEST_CASE("udata is what the last change said") {
+TEST_CASE("row: the same udata in every change, for it is what the last change said") {
   scene at;
   at.call({at.reading(EV_ADD, 1)});
   at.call({at.reading(EV_ENABLE, 2)});
@@ -396,7 +397,7 @@ TEST_CASE("FreeBSD: an error of a socket that can still be read from: an event w
   CHECK(told[0].fflags == 0);
 }
 
-TEST_CASE("surprises follow from the seed: order, number, and events of nothing") {
+TEST_CASE("FreeBSD: at most nevents, in no promised order; harsher: by the seed, and of nothing") {
   std::set<std::vector<std::size_t>> seen;
   std::set<std::string> texts;
   for (const std::uint64_t seed : {5, 6, 5}) {
@@ -418,7 +419,7 @@ TEST_CASE("surprises follow from the seed: order, number, and events of nothing"
   CHECK(texts.size() == 2);
 }
 
-TEST_CASE("a wait may end before its time, with nothing or with what is not so, of any filter") {
+TEST_CASE("FreeBSD: a wait that ends with 0; harsher: before its time, or with what is not so") {
   scene at({.listeners_lie = true});
   const tcp_pair pair;
   const listener door = *listener::open(address::loopback(0));

@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "support/house_of_loops.hpp"
 #include "support/listening.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -30,82 +31,6 @@ using hinge::backend;
 
 namespace hinge::test {
 namespace {
-
-constexpr std::uint32_t loop_count = 3;
-
-/// Says which loop serves: one letter before what came.
-struct named_echo {
-  std::uint32_t index = 0;
-  void on_data(connection c, std::span<std::byte> bytes) noexcept {
-    const auto letter = static_cast<std::byte>('a' + index);
-    c.send(std::span(&letter, 1));
-    c.send(bytes);
-  }
-};
-
-using served = server<any_poller, named_echo>;
-
-/// A server whose handlers know their loop.
-struct house_of_loops {
-  explicit house_of_loops(backend of)
-      : server([](std::uint32_t index) { return named_echo{index}; },
-               [of] {
-                 auto made = any_poller::of(of);
-                 REQUIRE(made);
-                 return *std::move(made);
-               }) {}
-  result<void> open(accept_policy policy, std::uint32_t loops = loop_count) {
-    server_options options{.loops = loops, .policy = policy};
-    options.loop.max_connections = 64;
-    options.loop.receive_buffers = 32;
-    return server.open(options);
-  }
-  served server;
-};
-
-/// What the server answers to an "x"; empty: the connection has ended.
-std::string answer(int fd) {
-  REQUIRE(::send(fd, "x", 1, MSG_NOSIGNAL) == 1);
-  // Not MSG_WAITALL: what is left of a ring that this thread had may end that early.
-  std::string got;
-  char one;
-  while (got.size() < 2 && ::recv(fd, &one, 1, 0) == 1) got += one;
-  return got;
-}
-
-std::vector<unique_fd> clients(std::size_t count, const address& at) {
-  std::vector<unique_fd> made;
-  for (std::size_t i = 0; i < count; ++i) {
-    made.emplace_back(::socket(domain_of(at), SOCK_STREAM | SOCK_CLOEXEC, 0));
-    REQUIRE(made.back());
-    REQUIRE(sockets::connect(made.back().get(), at) == 0);
-  }
-  return made;
-}
-
-bool can_do(backend of, accept_policy policy) {
-  if (policy == accept_policy::shared_fifo) return of == backend::io_uring;
-  return policy != accept_policy::shared_exclusive || of != backend::io_uring;
-}
-
-constexpr std::array every_policy = {
-    accept_policy::automatic,
-    accept_policy::sharded,
-    accept_policy::sharded_cpu,
-    accept_policy::shared_fifo,
-    accept_policy::shared_exclusive,
-    accept_policy::dispatch,
-    accept_policy::thread_per_connection,
-};
-
-/// Those that this machine lets us use.
-std::vector<backend> usable() {
-  std::vector<backend> all;
-  const backend_choice report = backend_report();
-  for (const backend_verdict& one : report.candidates())
-    if (one.usable) all.push_back(one.which);
-  return all;
-}
 
 TEST_CASE("each policy serves all connections and counts each once") {
   const backend of = GENERATE(from_range(usable()));
@@ -248,76 +173,6 @@ TEST_CASE("a server that doesn't open leaves nothing") {
   const auto opened = house.server.open(options);
   REQUIRE_FALSE(opened);
   CHECK(opened.error().code() == EINVAL);
-}
-
-TEST_CASE("dispatch gives each loop its share, and a full server lets others wait") {
-  const backend of = GENERATE(from_range(usable()));
-  INFO(backend_name(of));
-  house_of_loops house(of);
-  REQUIRE(house.open(accept_policy::dispatch));
-  REQUIRE(house.server.listen(address::loopback(0)));
-  REQUIRE(house.server.start());
-  const address at = house.server.listener_at(0).local();
-  // 3 loops of 64 are full with 192.
-  std::vector<unique_fd> open = clients(192, at);
-  for (const unique_fd& one : open) CHECK(answer(one.get()).size() == 2);
-  server_statistics seen = house.server.statistics();
-  for (const loop_statistics& one : seen.loops) CHECK(one.counters.accepted == 64);
-  CHECK(seen.fairness == 1);
-  std::vector<unique_fd> waiting = clients(5, at);
-  CHECK(house.server.statistics().total().accepted == 192);
-  open.resize(150);
-  for (const unique_fd& one : waiting) CHECK(answer(one.get()).size() == 2);
-  seen = house.server.statistics();
-  CHECK(seen.total().accepted == 197);
-  CHECK(seen.total().shed == 0);
-}
-
-TEST_CASE("a limit that can't be counted across loops is refused") {
-  house_of_loops house(usable().front());
-  REQUIRE(house.open(accept_policy::dispatch));
-  CHECK(house.server.listen(address::loopback(0), {}, {.max_pending = 2}).error().code() ==
-        EOPNOTSUPP);
-  CHECK(house.server.listen(address::loopback(0), {}, {.max_connections = 2}).error().code() ==
-        EOPNOTSUPP);
-}
-
-TEST_CASE("thread_per_connection: as many threads as connections may be") {
-  house_of_loops house(usable().front());
-  server_options options{.policy = accept_policy::thread_per_connection};
-  options.loop.max_connections = 3;
-  options.loop.receive_buffers = 32;
-  REQUIRE(house.server.open(options));
-  CHECK(house.server.loops() == 3);
-}
-
-TEST_CASE("thread_per_connection: who can't have a thread waits") {
-  const backend of = GENERATE(from_range(usable()));
-  INFO(backend_name(of));
-  house_of_loops house(of);
-  REQUIRE(house.open(accept_policy::thread_per_connection, 16));
-  REQUIRE(house.server.listen(address::loopback(0)));
-  const address at = house.server.listener_at(0).local();
-  const auto come = clients(16, at);
-  std::size_t served = 0;
-  {
-    // Each loop takes a few, so that some have one.
-    const no_descriptors scarce(20);
-    REQUIRE(house.server.start());
-    const auto deadline = std::chrono::steady_clock::now() + 10s;
-    while (house.server.statistics().total().accepted == 0 &&
-           std::chrono::steady_clock::now() < deadline)
-      std::this_thread::sleep_for(1ms);
-    std::this_thread::sleep_for(300ms);  // three tries
-    const loop_counters seen = house.server.statistics().total();
-    served = seen.accepted;
-    CHECK(served > 0);
-    CHECK(served < 16);
-    CHECK(seen.shed == 0);
-    CHECK(seen.closed_total() == 0);
-  }
-  for (const unique_fd& one : come) CHECK(answer(one.get()).size() == 2);
-  CHECK(house.server.statistics().total().accepted == 16);
 }
 
 #ifdef SO_INCOMING_CPU
