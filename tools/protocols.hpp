@@ -60,7 +60,17 @@ public:
         ends[static_cast<std::size_t>(over.ended_by)]);
   }
 
+  /// Once a minute, and not each of them: those who leave them behind are many.
+  void on_half_closed(connection of, nanoseconds age) {
+    if (loop == nullptr || loop->now() < next_half_closed_) return;
+    next_half_closed_ = deadline::after(loop->now(), std::chrono::minutes(1)).when();
+    hinge::print_error(
+        "hinge-serve: {} ended {:.3f} s ago and takes no answers; {} connections are half-closed\n",
+        of.peer().text(), std::chrono::duration<double>(age).count(), loop->half_closed());
+  }
+
 private:
+  instant next_half_closed_ = 0;
   std::bitset<loop_base::max_listeners> told_;  // that its episode has begun
   std::array<instant, loop_base::max_listeners> quiet_until_{};
 };

@@ -29,6 +29,7 @@ namespace unit = hinge::units;
 constexpr std::uint64_t largest_int = std::numeric_limits<int>::max();
 constexpr std::uint64_t largest_queue = std::uint64_t{512} * 1024 * 1024;
 constexpr std::uint64_t largest_queue_limit = std::uint64_t{1024} * 1024 * 1024;
+constexpr std::uint32_t most_accepts = loop_options{}.events_per_turn - 2;
 constexpr std::uint64_t largest_total = std::uint64_t{1} << 40;
 
 unit::unit_error refuse(std::string_view text, std::string_view why) {
@@ -99,6 +100,10 @@ void add_limits(command line, loop_options& limits) {
                 limits.max_connections =
                     unit::parse_within<std::uint32_t>(text, 1, token::max_slots);
               });
+  line.option("--accepts-per-turn", "N", "before those who are open have their turn (64)",
+              [&](const auto& text) {
+                limits.accepts_per_turn = unit::parse_within<std::uint32_t>(text, 1, most_accepts);
+              });
   line.option("--first-byte-timeout", "T", "from accept to the first byte (10s); 0 is never",
               [&](const auto& text) { limits.first_byte_timeout = timeout(text); });
   line.option("--idle-timeout", "T", "no byte in either direction (5m); 0 is never",
@@ -106,6 +111,10 @@ void add_limits(command line, loop_options& limits) {
   line.option("--write-stall-timeout", "T",
               "bytes wait and the client takes none (30s); 0 is never",
               [&](const auto& text) { limits.write_stall_timeout = timeout(text); });
+  line.option(
+      "--half-closed-limit", "T",
+      "whose client ended so long ago and still has answers waiting is told of (1m); 0: never",
+      [&](const auto& text) { limits.half_closed_limit = timeout(text); });
   line.option("--drain-timeout", "T",
               "for what is open at SIGTERM, and for a close (10s); 0 is never",
               [&](const auto& text) { limits.drain_timeout = timeout(text); });
@@ -152,6 +161,7 @@ void add_listener_options(command line, listener_options& door) {
 /// "100", or "100/500": so many a second, and a burst of so many.
 rate rate_of(std::string_view text) {
   const std::size_t slash = std::min(text.find('/'), text.size());
+  if (slash == 0 || slash + 1 == text.size()) throw refuse(text, "must be N or N/BURST");
   rate read;
   read.per_second = unit::parse_within<std::uint32_t>(text.substr(0, slash), 1, 1'000'000'000);
   if (slash < text.size())

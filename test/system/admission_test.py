@@ -54,6 +54,8 @@ class Rules(unittest.TestCase):
                 (("--allow", "::1", "--deny", "::1/128"), "::1/128: both allowed and denied"),
                 (("--source-prefix", "33"), "must be 0 to 32"),
                 (("--accept-rate", "0"), "must be 1 to"),
+                (("--accept-rate", "5/"), "'5/': must be N or N/BURST"),
+                (("--accepts-per-turn", "255"), "must be 1 to 254"),
                 (("--source-prefix", "24"), "no --max-per-source and no --source-rate"),
                 (("--reset-turned-away",), "nobody is turned away"),
                 (("--on-exhaustion", "wait"), "must be queue or reset"),

@@ -57,6 +57,17 @@ class Timeouts(unittest.TestCase):
                 self.assertLessEqual(server.statistics()["turns"] - before, 2)
 
 
+class HalfClosed(unittest.TestCase):
+    def test_it_is_told(self):
+        with Server("--half-closed-limit", "200ms", "--send-buffer", "4096",
+                    stderr=None) as server, server.connect() as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            peer.sendall(bytes(65536 * 8))
+            peer.shutdown(socket.SHUT_WR)
+            server.until(lambda _: "takes no answers; 1 connections" in server.said())
+            self.assertGreaterEqual(server.statistics()["oldest_half_closed"], 0.2)
+
+
 class FullTable(unittest.TestCase):
     def test_the_next_one_waits_in_the_kernels_queue(self):
         with Server("--max-connections", "3") as server, contextlib.ExitStack() as stack:

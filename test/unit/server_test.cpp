@@ -23,6 +23,7 @@
 
 #include "support/house_of_loops.hpp"
 #include "support/listening.hpp"
+#include "support/sized.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace std::chrono_literals;
@@ -263,7 +264,7 @@ TEST_CASE("started and stopped many times under load, and each connection has it
   if (!can_do(of, policy)) return;
   INFO(backend_name(of) << ' ' << policy_name(policy));
   const leak_check nothing_leaks;
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < sized(10, 200); ++round) {
     house_of_loops house(of);
     REQUIRE(house.open(policy));
     REQUIRE(house.server.listen(address::loopback(0)));
