@@ -209,6 +209,26 @@ HINGE_TEST_CASE("deadline: a peer's end that a pause leaves unread", backends) {
   CHECK(at.base().half_closed() == 0);
 }
 
+HINGE_TEST_CASE("deadline: a pause that begins with the last buffer of a turn", backends) {
+  loop_options options = untimed;
+  options.half_closed_limit = timeout;
+  options.receives_per_event = 1;
+  options.receive_buffer_bytes = 4;
+  house at(backend,
+           {.data = [](connection c, std::span<std::byte>) { c.pause_reading(); },
+            .end = [](connection) {}},
+           options);
+  at.enter();
+  at.rest();
+  at.peers[0]->send("some and more");
+  at.peers[0]->shutdown();
+  CHECK(at.until([&] { return !at.about(0).half_closed.empty(); }));
+  CHECK(at.base().half_closed() == 1);
+  CHECK_FALSE(at.about(0).ended);
+  at.handle(0).close();
+  CHECK(at.until([&] { return at.about(0).closes == 1; }));
+}
+
 HINGE_TEST_CASE("deadline: a peer's end that comes in a pause", backends) {
   loop_options options = untimed;
   options.half_closed_limit = timeout;

@@ -3,6 +3,7 @@
 
 import contextlib
 import re
+import socket
 import time
 import unittest
 
@@ -59,10 +60,11 @@ class Timeouts(unittest.TestCase):
 
 class HalfClosed(unittest.TestCase):
     def test_it_is_told(self):
-        with Server("--half-closed-limit", "200ms", "--send-buffer", "4096",
-                    stderr=None) as server, server.connect() as peer:
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            peer.sendall(bytes(65536 * 8))
+        with Server("--half-closed-limit", "200ms", "--send-buffer", "4096", "--queue-high",
+                    "32KiB", "--queue-low", "16KiB", stderr=None) as server, \
+                server.connect(receive_buffer=4096) as peer:
+            # What isn't read fits into the socket's buffer, and the end behind it.
+            peer.sendall(bytes(120_000))
             peer.shutdown(socket.SHUT_WR)
             server.until(lambda _: "takes no answers; 1 connections" in server.said())
             self.assertGreaterEqual(server.statistics()["oldest_half_closed"], 0.2)
