@@ -39,7 +39,9 @@ private:
   void put(Integer number) noexcept {
     std::array<char, 24> digits;
     const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-    put(std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
+    // At most all of them, which GCC 12 doesn't see.
+    const auto length = std::min(static_cast<std::size_t>(end - digits.data()), digits.size());
+    put(std::string_view(digits.data(), length));
   }
 
   std::span<char> room_;
