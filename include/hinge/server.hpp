@@ -17,7 +17,7 @@ namespace hinge {
 /// Nothing is shared between its loops but what the accept policy needs: each has its poller, its
 /// table and its handler. open(), listen(), start(), then drain() or stop(), and join().
 template <poller Poller, handler Handler>
-class server : public server_base {
+class server final : public server_base {
 public:
   using loop_type = loop<Poller, Handler>;
   using handler_factory = std::function<Handler(std::uint32_t index)>;

@@ -53,7 +53,7 @@ std::vector<backend> usable_for_retiring() {
   return all;
 }
 
-constexpr listener_options shared_port = {.backlog = 256, .reuse_port = true};
+const listener_options shared_port = {.backlog = 256, .reuse_port = true};
 
 /// A loop with a listener, in the test's own thread.
 struct one_loop {
