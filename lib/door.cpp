@@ -180,7 +180,7 @@ void door::end(door_state as) noexcept {
 }
 
 void door::detached() noexcept {
-  if (exit_ != door_exit::when_empty) return die();
+  if (exit_ == door_exit::at_once) return die();
   state_ = door_state::emptying;
   retry_at_ = 0;
 }

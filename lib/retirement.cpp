@@ -106,7 +106,7 @@ std::string retire_plan::text() const {
   };
   switch (guarantee) {
     case retire_guarantee::held:
-      said.add("held by somebody else: no loss");
+      said.add("held by somebody else: who waits is served, later ones are his");
       break;
     case retire_guarantee::migrates:
       count(siblings, "sibling").add(" and tcp_migrate_req: no loss");

@@ -105,8 +105,13 @@ result<void> beginnings::take_over() {
   const auto into = std::as_writable_bytes(std::span(&word, 1));
   if (ready <= 0 || sockets::receive(predecessor_.get(), into) != 1 || word != go)
     return fail("hand-over", "the predecessor goes on itself, or has gone", ECONNABORTED);
-  predecessor_.reset();
   return {};
+}
+
+void beginnings::begin_to_serve() {
+  serves_ = true;
+  if (predecessor_) (void)sockets::send(predecessor_.get(), std::as_bytes(std::span(&serving, 1)));
+  predecessor_.reset();
 }
 
 }  // namespace hinge::serve

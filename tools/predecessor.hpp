@@ -23,7 +23,8 @@ inline constexpr const char* handover_variable = "HINGE_HANDOVER";
 /// How long the predecessor's listeners and its last word may take; it has its own patience.
 inline constexpr nanoseconds predecessor_patience = std::chrono::seconds(60);
 
-/// What a successor says when it could serve, and waits for `go`: from then on it does.
+/// What a successor says when it could serve, and waits for `go`. Then it begins, and says
+/// `serving`.
 struct successor_ready {
   static constexpr std::uint32_t expected_mark = 0x31'79'64'72;  // "rdy1"
   std::uint32_t mark = expected_mark;
@@ -31,6 +32,7 @@ struct successor_ready {
   std::int64_t pid = 0;
 };
 inline constexpr char go = 'g';
+inline constexpr char serving = 's';
 
 /// Made once, before there are threads: it takes variables out of the environment.
 class beginnings {
@@ -58,6 +60,10 @@ public:
   /// Tells the predecessor, if there is one, that this process could serve, and waits until it may.
   /// Fails when it may not.
   result<void> take_over();
+  /// Tells it that this process does serve, upon which it stops. There is nothing more that could
+  /// fail.
+  void begin_to_serve();
+  bool serves() const noexcept { return serves_; }
 
 private:
   service_manager::variables said_;
@@ -65,6 +71,7 @@ private:
   unique_fd predecessor_;
   std::vector<given_listener> given_;
   std::uint32_t taken_ = 0;
+  bool serves_ = false;
   std::vector<address> held_;
   std::vector<std::pair<address, path_identity>> paths_;
 };

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -71,11 +72,16 @@ public:
   /// Once. `then` is called when that is done.
   template <class Listening>
   void begin(Listening& of, nanoseconds at_most, held_listeners held, std::function<void()> then) {
-    thread_ = std::thread([this, &of, at_most, held = std::move(held), then = std::move(then)] {
+    const auto all = [this, &of, at_most, held = std::move(held), then = std::move(then)] {
       constexpr nanoseconds enough = std::chrono::seconds(5);
       report_ = retire(of, {.within = std::min(at_most, enough)}, held);
       then();
-    });
+    };
+    try {
+      thread_ = std::thread(all);
+    } catch (const std::system_error&) {
+      all();  // no thread can be had: signals wait so long
+    }
   }
   /// Nothing: it was never begun.
   const std::optional<retire_report>& join() {

@@ -124,13 +124,30 @@ std::vector<hinge::outgoing_listener> outgoing(const hinge::server_base& server,
   return all;
 }
 
-/// The predecessor's Unix paths are this process's from now on. Of a loop or a server.
+/// The predecessor's Unix paths are those of this loop or server from here on, unless the process
+/// ends before it has begun to serve.
 template <class Listening>
-void own_paths(Listening& of, const beginnings& from) {
-  for (const auto& [where, file] : from.paths())
-    for (std::size_t i = 0; i < of.listeners(); ++i)
-      if (of.listener_at(i).local() == where) of.set_path_file(i, file);
-}
+class owned_paths {
+public:
+  owned_paths(Listening& of, const beginnings& from) : of_(of), from_(from) {
+    for (const auto& [where, file] : from_.paths()) own(where, file);
+  }
+  owned_paths(const owned_paths&) = delete;
+  owned_paths& operator=(const owned_paths&) = delete;
+  ~owned_paths() {
+    if (from_.serves()) return;
+    for (const auto& [where, file] : from_.paths()) own(where, {});
+  }
+
+private:
+  void own(const hinge::address& where, const hinge::path_identity& file) {
+    for (std::size_t i = 0; i < of_.listeners(); ++i)
+      if (of_.listener_at(i).local() == where) of_.set_path_file(i, file);
+  }
+
+  Listening& of_;
+  const beginnings& from_;
+};
 
 /// `all`: by a successor; else by a supervisor.
 template <class Listening>
@@ -263,7 +280,7 @@ exit_code serve(const serve_options& options, beginnings& from) {
   {
     signal_watch signals;
     if (const auto may = from.take_over(); !may) return complain(may.error().text());
-    own_paths(loop, from);
+    const owned_paths owned(loop, from);
     std::vector<hinge::outgoing_listener> listeners = outgoing(loop, from, metrics);
     announce(loop, used.name);
     const supervision supervised(
@@ -282,6 +299,7 @@ exit_code serve(const serve_options& options, beginnings& from) {
          .stop = [&] { loop.post([&] { loop.stop(); }); }});
     const watchdog alive(from.manager().watchdog(),
                          [&] { loop.post([&] { (void)from.manager().alive(); }); });
+    from.begin_to_serve();
     tell(from.manager().ready());
     broken = loop.run();
     upgrades = supervised.upgrades();
@@ -337,7 +355,7 @@ exit_code serve_by_threads(const serve_options& options, beginnings& from) {
   const poller_in_use used = poller_of(server.first_poller(), options.backends);
   tell_other_backends(server, used);
   if (const auto may = from.take_over(); !may) return complain(may.error().text());
-  own_paths(server, from);
+  const owned_paths owned(server, from);
   std::vector<hinge::outgoing_listener> listeners = outgoing(server, from);
   announce(server, used.name);
   if (const auto started = server.start(); !started) return complain(started.error().text());
@@ -360,6 +378,7 @@ exit_code serve_by_threads(const serve_options& options, beginnings& from) {
       (void)server.statistics();  // all loops turn
       (void)from.manager().alive();
     });
+    from.begin_to_serve();
     tell(from.manager().ready());
     ended = server.join();
     upgrades = supervised.upgrades();

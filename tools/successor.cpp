@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstring>
 #include <span>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -77,7 +78,12 @@ void successor::begin(std::function<void()> followed) {
     ++report_.attempts;
   }
   if (thread_.joinable()) thread_.join();
-  thread_ = std::thread([this, followed = std::move(followed)] { attempt(followed); });
+  try {
+    thread_ = std::thread([this, followed = std::move(followed)] { attempt(followed); });
+  } catch (const std::system_error& none) {
+    failed(error("upgrade", fmt::format("to {}: a thread: {}", options_.program, none.what()),
+                 none.code().value()));
+  }
 }
 
 bool successor::cancel() {
@@ -99,18 +105,27 @@ upgrade_report successor::report() const {
 void successor::attempt(const std::function<void()>& followed) {
   (void)manager_.reloading();
   const result<pid_t> pid = follow();
+  if (!pid) {
+    failed(pid.error());
+    if (!cancelled()) (void)manager_.ready();
+    return;
+  }
   {
     const std::lock_guard lock(mutex_);
     busy_ = false;
-    if (!pid) {
-      ++report_.failures;
-      report_.last_error = fmt::format("{} {}", pid.error().call(), pid.error().argument());
-    }
   }
-  if (pid) return followed();
-  hinge::print_error("hinge-serve: {} {}; process {} goes on\n", pid.error().call(),
-                     pid.error().argument(), ::getpid());
-  (void)manager_.ready();
+  followed();
+}
+
+void successor::failed(const error& why) {
+  {
+    const std::lock_guard lock(mutex_);
+    busy_ = false;
+    ++report_.failures;
+    report_.last_error = fmt::format("{} {}", why.call(), why.argument());
+  }
+  hinge::print_error("hinge-serve: {} {}; process {} goes on\n", why.call(), why.argument(),
+                     ::getpid());
 }
 
 /// All of it up to the word by which the other one takes over.
@@ -132,14 +147,27 @@ result<pid_t> successor::follow() {
   {
     // Whoever calls it off from here on is told that it is too late.
     const std::lock_guard lock(mutex_);
-    if (!cancelled_ && sockets::send(made.stream.get(), std::as_bytes(std::span(&go, 1))) == 1) {
+    if (!cancelled_ && sockets::send(made.stream.get(), std::as_bytes(std::span(&go, 1))) == 1)
       report_.successor = static_cast<pid_t>(*ready);
-      return report_.successor;
-    }
   }
-  const failure ended = gone(made.pid, kill_and_wait(made.pid));
+  if (report().successor != -1 && serves(made, until)) return static_cast<pid_t>(*ready);
+  const failure ended = gone(made.pid, kill_and_wait(made.pid), "served");
+  const std::lock_guard lock(mutex_);
+  report_.successor = -1;
+  if (cancelled_)
+    return fail("upgrade", fmt::format("to {}: called off", options_.program), ECANCELED);
   (void)manager_.main_process(::getpid());
   return ended;
+}
+
+/// It has begun: this process still accepts, beside it.
+bool successor::serves(const child& of, deadline until) const {
+  pollfd asked{.fd = of.stream.get(), .events = POLLIN, .revents = 0};
+  while (::poll(&asked, 1, look_every_ms) <= 0)
+    if (until.passed(now())) return false;
+  char word = 0;
+  return sockets::receive(of.stream.get(), std::as_writable_bytes(std::span(&word, 1))) == 1 &&
+         word == serving;
 }
 
 result<successor::child> successor::start() const {
@@ -187,7 +215,7 @@ result<std::int64_t> successor::hear(const child& of, deadline until) const {
     }
     if (said.size() == sizeof(successor_ready)) return judge(of, said);
     int status = 0;
-    if (::waitpid(of.pid, &status, WNOHANG) == of.pid) return gone(of.pid, status);
+    if (::waitpid(of.pid, &status, WNOHANG) == of.pid) return gone(of.pid, status, "was ready");
     if (!until.passed(now()) && !cancelled()) continue;
     kill_and_wait(of.pid);
     const double wait = std::chrono::duration<double>(options_.timeout).count();
@@ -214,12 +242,12 @@ result<std::int64_t> successor::judge(const child& of, const std::string& said) 
               fmt::format("to {}: process {} {}: killed", options_.program, of.pid, wrong), EPROTO);
 }
 
-failure successor::gone(pid_t pid, int status) const {
+failure successor::gone(pid_t pid, int status, std::string_view before) const {
   const std::string how = WIFSIGNALED(status)
                               ? fmt::format("was killed by signal {}", WTERMSIG(status))
                               : fmt::format("ended with exit code {}", WEXITSTATUS(status));
   return fail("upgrade",
-              fmt::format("to {}: process {} {} before it was ready", options_.program, pid, how),
+              fmt::format("to {}: process {} {} before it {}", options_.program, pid, how, before),
               ECHILD);
 }
 

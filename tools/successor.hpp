@@ -10,6 +10,7 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -55,11 +56,13 @@ private:
     unique_fd stream;
   };
   void attempt(const std::function<void()>& followed);
+  void failed(const error& why);
   result<pid_t> follow();
   result<child> start() const;
   result<std::int64_t> hear(const child& of, deadline until) const;
   result<std::int64_t> judge(const child& of, const std::string& said) const;
-  failure gone(pid_t pid, int status) const;
+  bool serves(const child& of, deadline until) const;
+  failure gone(pid_t pid, int status, std::string_view before) const;
   bool cancelled() const;
 
   const upgrade_options options_;

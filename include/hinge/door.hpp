@@ -73,9 +73,12 @@ struct door_episode {
 
 /// What a listener that is closed does with who waits in its queue.
 enum class door_exit : std::uint8_t {
-  at_once,         ///< they are reset
-  when_empty,      ///< they are accepted first
-  left_to_others,  ///< somebody else holds the same socket: they are his, and its path stays
+  at_once,     ///< they are reset
+  when_empty,  ///< they are accepted first
+  /// Somebody else holds the same socket, and its path stays. Who waits is accepted first all the
+  /// same: the kernel wakes one of those who wait for him (EPOLLEXCLUSIVE, and each accept of
+  /// io_uring), and that may have been this one.
+  left_to_others,
 };
 /// Called once when a listener that retires is closed, with how many connections it has accepted
 /// since it began to.

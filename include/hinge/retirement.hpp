@@ -21,7 +21,7 @@ struct retire_options {
   /// From the first step on; after that what is left is closed all the same.
   nanoseconds within = std::chrono::seconds(5);
   /// Somebody else holds the same sockets, and accepts on them: a supervisor, or who was given
-  /// them. They go on with him, with all that waits there; a Unix path stays.
+  /// them. They go on with him; a Unix path stays.
   bool held_elsewhere = false;
 };
 

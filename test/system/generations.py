@@ -70,7 +70,7 @@ class Generations:
         self.process = subprocess.Popen(
             [*through, serve.PROGRAM, *(("--listen", *listen.split()) if listen else ()),
              "--backend", serve.BACKEND, "--stats-json", *arguments], stdout=subprocess.PIPE,
-            stderr=self.stderr, text=True, pass_fds=pass_fds,
+            stderr=self.stderr, text=True, pass_fds=pass_fds, start_new_session=True,
             env={**os.environ, **(environment or {})})
         self.pid = self.process.pid
         self.pids = [self.pid]
@@ -131,6 +131,10 @@ class Generations:
     def stop(self, number=signal.SIGTERM):
         """The last statistics of all, when all have ended."""
         os.kill(self.pid, number)
+        return self.stop_after()
+
+    def stop_after(self):
+        """The same of those that have been told."""
         self.reader.join(PATIENCE)  # to the end of what they write
         code = self.process.wait(PATIENCE)
         if code != 0 or self.reader.is_alive():
@@ -143,9 +147,9 @@ class Generations:
         return self
 
     def __exit__(self, *_):
-        for pid in self.pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        # Whoever is left, known or not: as long as one has the pipe the reader waits.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
         self.reader.join(PATIENCE)
         self.process.stdout.close()

@@ -124,6 +124,11 @@ class Upgrade(unittest.TestCase):
                 ("exec " + fewer[0], *fewer[1:]),
             "upgrade to .*: process \\d+ is no hinge-serve that can follow: killed":
                 ("exec " + fewer[0], *(line.replace("0x31796472", "1") for line in fewer[1:])),
+            # Ready, and then it can't.
+            "upgrade to .*: process \\d+ was killed by signal 9 before it served":
+                ("exec " + fewer[0], *(line.replace("q', 0x31796472, 1", "q', 0x31796472, 2")
+                                       .replace("time.sleep(1000)", "stream.recv(1)")
+                                       for line in fewer[1:])),
             # It says why itself: what was given and isn't wanted.
             "upgrade to .*: process \\d+ ended with exit code 1 before it was ready":
                 (f"exec {serve.PROGRAM} --listen 127.0.0.2:0 --backend {serve.BACKEND}",),

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import tempfile
 import threading
@@ -61,6 +62,28 @@ class Inherited(unittest.TestCase):
                     self.assertTrue(os.path.exists(path))
                     with socket.socket(socket.AF_UNIX) as waiting:
                         waiting.connect(path)
+
+    def test_who_waits_is_served_at_the_end(self):
+        """Whether or not somebody still has the socket: here nobody has."""
+        for how in ways():
+            if how and how[-1].startswith("sharded"):
+                continue
+            with self.subTest(how), socket.create_server(("127.0.0.1", 0), backlog=300) as door:
+                with Generations("--accepts-per-turn", "8", *how, listen="",
+                                 **inheriting(door)) as served, contextlib.ExitStack() as stack:
+                    where = door.getsockname()
+                    door.close()
+                    os.kill(served.pid, signal.SIGSTOP)
+                    peers = [stack.enter_context(socket.create_connection(where, PATIENCE))
+                             for _ in range(60)]
+                    for peer in peers:
+                        peer.sendall(b"x")
+                    os.kill(served.pid, signal.SIGTERM)
+                    os.kill(served.pid, signal.SIGCONT)
+                    for peer in peers:
+                        self.assertEqual(peer.recv(1), b"x")
+                        peer.close()
+                    self.assertEqual(served.stop_after()[0]["retired"]["lost"], 0)
 
     def test_by_a_variable_of_its_own(self):
         first, second = (door.fileno() for door in self.doors)

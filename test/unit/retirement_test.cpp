@@ -202,7 +202,7 @@ TEST_CASE("retirement: what somebody else holds is left to him") {
   const retire_report done = at.retired({.held_elsewhere = true}, [&] {
     if (all.size() < 100) connect_some(all, at.at(), 5);
   });
-  CHECK(at.said == "held by somebody else: no loss");
+  CHECK(at.said == "held by somebody else: who waits is served, later ones are his");
   CHECK(done.by == retire_guarantee::held);
   connect_some(all, at.at(), 5);
   CHECK(done.lost == 0);
@@ -210,7 +210,6 @@ TEST_CASE("retirement: what somebody else holds is left to him") {
   std::uint64_t his_own = 0;
   clients accepted;
   while (accepted.emplace_back(::accept4(his.get(), nullptr, nullptr, SOCK_CLOEXEC))) ++his_own;
-  CHECK(done.handed_over != 0);
   CHECK(his_own == done.handed_over + 5);
   CHECK(at.running.counters().accepted + his_own == all.size());
 }
