@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "support/listening.hpp"
+#include "support/masked.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace std::chrono_literals;
@@ -120,6 +121,7 @@ TEST_CASE("retirement: the port is free at once, though accepts were armed") {
 }
 
 TEST_CASE("retirement: without a sibling all who wait are served, and later ones are refused") {
+  need_linux();
   const backend of = GENERATE(from_range(usable_for_retiring()));
   INFO(backend_name(of));
   one_loop at(of, {}, GENERATE(address::loopback(0), address::loopback6(0), address::any6(0)));
@@ -146,6 +148,7 @@ TEST_CASE("retirement: without a sibling all who wait are served, and later ones
 }
 
 TEST_CASE("retirement: with siblings nobody is lost, wherever they stand in the group") {
+  need_linux();
   const backend of = GENERATE(from_range(usable_for_retiring()));
   const bool ours_first = GENERATE(true, false);
   const std::size_t siblings = GENERATE(1, 3);
@@ -281,6 +284,7 @@ TEST_CASE("retirement: a full table holds nothing up when nobody waits") {
 }
 
 TEST_CASE("retirement: what is given up leaves no filter and no program") {
+  need_linux();
   const backend of = GENERATE(from_range(usable_for_retiring()));
   INFO(backend_name(of));
   const bool beside = GENERATE(false, true);
@@ -327,6 +331,7 @@ bool in_own_network(bool migrate, const std::function<void()>& body) {
 }  // namespace
 
 TEST_CASE("retirement: where queued clients migrate, a sibling has them") {
+  need_linux();
   const backend of = GENERATE(from_range(usable_for_retiring()));
   INFO(backend_name(of));
   const bool ran = in_own_network(true, [&] {
@@ -374,6 +379,7 @@ std::unique_ptr<server<any_poller, retiring_echo>> retiring_server(backend of,
 }  // namespace
 
 TEST_CASE("retirement: a server beside a sibling loses nobody, under each policy") {
+  need_linux();
   const backend of = GENERATE(from_range(usable_for_retiring()));
   const accept_policy policy = GENERATE(from_range(retiring_policies));
   if (!does_policy(of, policy)) return;
