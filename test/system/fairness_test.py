@@ -13,7 +13,7 @@ from threads_test import POLICIES, can_do
 LOOPS = 8
 COUNT = sized(800, 8000)
 LEAST_FAIR = 0.95  # Jain's index, of the policies that promise a fair share
-LEAST_FAIR_IN_CROWDS = sized(0.8, 0.95)  # where chance has a hand in it, and there are few
+LEAST_FAIR_IN_CROWDS = sized(0.7, 0.95)  # where chance has a hand in it, and there are few
 
 
 def leaves_nobody_out(policy):
