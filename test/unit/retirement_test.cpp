@@ -112,9 +112,7 @@ TEST_CASE("retirement: the port is free at once, though accepts were armed") {
   one_loop at(of);
   for (int i = 0; i < 3; ++i) at.running.turn(deadline::immediately());
   const retire_report done = at.retired();
-  const instant then = now();
-  CHECK(bind_plainly(at.at()) == 0);
-  CHECK(now() - then < 1'000'000);
+  CHECK(bind_plainly(at.at()) == 0);  // at the first try
   CHECK(done.drained == 0);
   CHECK(done.lost == 0);
   CHECK_FALSE(at.running.listener_at(0));
