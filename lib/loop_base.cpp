@@ -200,7 +200,8 @@ void loop_base::emit_completion_changes(std::uint32_t slot, hot_entry& h) noexce
     h.clear(connection_flag::watching);
     h.set(connection_flag::receiving);
     changes_.add(receive_change(slot, h));
-  } else if (watched && !h.has(connection_flag::sending)) {
+  } else if (watched && (!h.has(connection_flag::sending) || h.has(connection_flag::stuck))) {
+    // A send that is under way tells errors; one that waits for room doesn't tell an end.
     h.set(connection_flag::receiving | connection_flag::watching);
     changes_.add(
         {.subject = subject, .fd = h.fd, .what = operation::receive, .flags = change::watch});

@@ -53,7 +53,9 @@ std::uint32_t server_base::state::room() noexcept {
 }
 
 bool server_base::state::give(const handed_connection& accepted) noexcept {
-  worker* const to = choose();
+  worker* to = choose();
+  // A ring may tell of more than it was asked for, when its listener is let go.
+  if (to == nullptr && make_next()) to = choose();
   if (to == nullptr) return false;
   to->inbox.give(accepted);
   to->given = true;

@@ -289,10 +289,12 @@ template <poller P, handler H>
 
 template <poller P, handler H>
 void loop<P, H>::door_failed(std::size_t index, int code, bool arming) noexcept {
+  [[maybe_unused]] const bool retires = doors_[index].retires();  // and may be shut down by that
   const door_failure failed = accept_failed(index, code, arming);
   const bool began = failed == door_failure::began;
   if constexpr (requires { handler_.on_listener_error(index, code); })
-    if (began || failed == door_failure::died) handler_.on_listener_error(index, code);
+    if (began || (failed == door_failure::died && !retires))
+      handler_.on_listener_error(index, code);
   if ((began || failed == door_failure::paused) &&
       detail::sheds(handler_, index, options_.on_exhaustion))
     doors_.shed_next(index, now_);

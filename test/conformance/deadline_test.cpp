@@ -261,6 +261,29 @@ HINGE_TEST_CASE("deadline: a peer's end that comes in a pause", backends) {
   CHECK(at.base().half_closed() == 0);
 }
 
+HINGE_TEST_CASE("deadline: a peer's end behind a full socket", backends) {
+  loop_options options = untimed;
+  options.half_closed_limit = timeout;
+  options.queue_high_bytes = options.queue_low_bytes = 1024;
+  house at(backend, {.data = echo, .end = [](connection) {}}, options);
+  at.enter();
+  const auto peer = at.take_away(0);
+  const std::string block = pattern(16 * 1024);
+  std::size_t sent = 0;
+  CHECK(at.until(
+      [&] {
+        // No more than fits behind what isn't read, and the end with it.
+        if (at.about(0).data.size() == sent) sent += peer->send(block);
+        return at.counters().read_pauses != 0;
+      },
+      20'000));
+  at.rest();
+  peer->shutdown();
+  CHECK(at.until([&] { return !at.about(0).half_closed.empty(); }));
+  CHECK(at.base().half_closed() == 1);
+  CHECK_FALSE(at.about(0).ended);
+}
+
 HINGE_TEST_CASE("deadline: who closes at the peer's end was never left half-closed", backends) {
   loop_options options = untimed;
   options.half_closed_limit = timeout;
