@@ -7,8 +7,8 @@ import time
 import unittest
 
 import serve
+from policies import POLICIES, can_do
 from serve import Server, echoed, sized
-from threads_test import POLICIES, can_do
 
 LOOPS = 8
 COUNT = sized(800, 8000)

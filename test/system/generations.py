@@ -13,24 +13,14 @@ import threading
 import time
 
 import serve
+from policies import NAMED, can_do
 from serve import PATIENCE, accounted
-
-POLICIES = ["sharded", "sharded_cpu", "shared_fifo", "shared_exclusive", "dispatch",
-            "thread_per_connection"]
-
-
-def can_do(policy):
-    if policy == "shared_fifo":
-        return serve.BACKEND == "uring"
-    if policy in ("sharded", "sharded_cpu") and serve.MASKED:
-        return False
-    return policy != "shared_exclusive" or serve.BACKEND != "uring"
 
 
 def ways():
     """Of one loop, and of two under each policy."""
     yield ()
-    for policy in filter(can_do, POLICIES):
+    for policy in filter(can_do, NAMED):
         yield ("--threads", "64" if policy == "thread_per_connection" else "2", "--policy", policy)
 
 

@@ -14,9 +14,10 @@ import unittest
 
 import own_network
 import serve
-from generations import (Generations, can_do, children_of, descriptors_of, inheriting, until,
+from generations import (Generations, children_of, descriptors_of, inheriting, until,
                          ways)
 from open_load import OpenLoad
+from policies import can_do
 from serve import PATIENCE, echoed, sized
 
 

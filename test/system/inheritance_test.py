@@ -10,7 +10,8 @@ import threading
 import unittest
 
 import serve
-from generations import Generations, can_do, inheriting, until, ways
+from generations import Generations, inheriting, until, ways
+from policies import can_do
 from serve import PATIENCE, echoed
 
 

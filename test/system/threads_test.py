@@ -10,18 +10,8 @@ import tempfile
 import unittest
 
 import serve
+from policies import POLICIES, can_do
 from serve import Server, run
-
-POLICIES = ["automatic", "sharded", "sharded_cpu", "shared_fifo", "shared_exclusive", "dispatch",
-            "thread_per_connection"]
-
-
-def can_do(policy):
-    if policy == "shared_fifo":
-        return serve.BACKEND == "uring"
-    if policy in ("sharded", "sharded_cpu") and serve.MASKED:
-        return False
-    return policy != "shared_exclusive" or serve.BACKEND != "uring"
 
 
 class Policies(unittest.TestCase):
