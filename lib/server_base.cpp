@@ -79,7 +79,7 @@ void* server_base::state::run(void* self) noexcept {
   // What it has given is theirs; nothing more will come.
   if (&mine == &s.accepting)
     for (state::worker& one : s.all_workers())
-      if (one.phase == worker::runs) s.tell(one, s.ending);
+      if (one.phase == worker::runs) s.tell(one, s.ending.value_or(order{}));
   return nullptr;
 }
 

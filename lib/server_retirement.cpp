@@ -11,6 +11,8 @@ retirement server_base::state::retirement_of(std::size_t index,
   const bool shares = !shared.empty();
   const std::lock_guard lock(mutex);
   std::vector<std::vector<loop_door>> sockets;
+  // The loops close theirs, meanwhile.
+  if (ending) return {sockets, how};
   const auto add = [&](worker& one) {
     if (one.loop == nullptr || one.phase != worker::runs) return;
     if (!shares || sockets.empty()) sockets.emplace_back();

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -99,7 +100,7 @@ struct server_base::state {
   std::uint32_t next_worker = 0;
   bool started = false;
   std::vector<listener> shared;  // of which each loop has a duplicate
-  order ending;
+  std::optional<order> ending;  // under the mutex
 
   std::mutex asking;
   std::mutex mutex;

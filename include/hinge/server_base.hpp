@@ -59,8 +59,8 @@ public:
   /// none is left running. Errors: pthread_create with its errno; EINVAL when it has been started,
   /// or isn't open.
   HINGE_API result<void> start() noexcept;
-  /// What retiring can promise now, listener by listener. From start() to drain(); any thread but
-  /// the loops'.
+  /// What retiring can promise now, listener by listener; after drain() or stop() nothing is left
+  /// to retire. From start() on; any thread but the loops'.
   HINGE_API std::vector<retire_plan> plan_retirement(const retire_options& how = {}) const noexcept;
   /// Stops accepting and loses nobody, as far as plan_retirement() says; the loops go on with what
   /// they have. Waits until all listeners, or that one, are closed, and says what became of their

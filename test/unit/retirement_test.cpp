@@ -427,13 +427,16 @@ TEST_CASE("retirement: all listeners of a server, and then their ports are free"
 
 TEST_CASE("retirement: a server that is stopped meanwhile ends all the same") {
   const backend of = GENERATE(from_range(usable_for_retiring()));
-  INFO(backend_name(of));
-  const auto leaving = retiring_server(of, accept_policy::sharded);
+  const accept_policy policy = GENERATE(from_range(retiring_policies));
+  if (!does_policy(of, policy)) return;
+  INFO(backend_name(of) << ' ' << policy_name(policy));
+  const auto leaving = retiring_server(of, policy);
   REQUIRE(leaving->listen(address::loopback(0), shared_port));
   REQUIRE(leaving->start());
   const listener sibling = opened(leaving->listener_at(0).local(), shared_port);
   std::thread apart([&] { (void)leaving->retire({.within = 1s}); });
   leaving->stop();
+  CHECK(leaving->plan_retirement().at(0).sockets == 0);
   CHECK(leaving->join());
   apart.join();
   CHECK_FALSE(leaving->listener_at(0));
