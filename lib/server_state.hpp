@@ -100,7 +100,7 @@ struct server_base::state {
   std::uint32_t next_worker = 0;
   bool started = false;
   std::vector<listener> shared;  // of which each loop has a duplicate
-  std::optional<order> ending;  // under the mutex
+  std::optional<order> ending;   // under the mutex
 
   std::mutex asking;
   std::mutex mutex;
