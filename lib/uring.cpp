@@ -43,9 +43,9 @@ struct uring_poller::state {
   result<void> open(const poller_options& wanted) noexcept;
   int begin(bool only_asks) noexcept;
   bool watch_wake() noexcept;
-  HINGE_HOT inline event* apply(const change& wanted, event* out) noexcept;
+  [[gnu::always_inline]] inline event* apply(const change& wanted, event* out) noexcept;
   event* harvest(event* out, std::uint32_t room) noexcept;
-  HINGE_HOT inline bool completed(const io_uring_cqe& seen, event& out) noexcept;
+  [[gnu::always_inline]] inline bool completed(const io_uring_cqe& seen, event& out) noexcept;
 };
 
 // --- open and close ------------------------------------------------------------------------------

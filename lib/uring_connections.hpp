@@ -20,9 +20,7 @@
 
 namespace hinge {
 
-// Called in one place, once for each change or completion.
-#define HINGE_HOT [[gnu::always_inline]]
-
+// What is always inlined here is called in one place, once for each change or completion.
 class uring_connections {
 public:
   uring_connections(uring_ring& ring, buffer_ring& buffers, uring_receive how) noexcept
@@ -38,7 +36,7 @@ public:
   }
 
   // --- changes: 0 or -errno ------------------------------------------------------------------
-  HINGE_HOT int receive(const change& wanted) noexcept {
+  [[gnu::always_inline]] int receive(const change& wanted) noexcept {
     if (!knows(wanted.subject)) return -ENOSPC;
     bits& h = held(wanted.subject);
     if ((h & holds_receive) != 0) return -EEXIST;
@@ -53,7 +51,7 @@ public:
   bool stop_receive(token subject) noexcept;
   int send(const change& wanted) noexcept;
   /// The bytes go now and whole, or the link to the close breaks.
-  HINGE_HOT int send_last(const change& wanted) noexcept {
+  [[gnu::always_inline]] int send_last(const change& wanted) noexcept {
     if (!knows(wanted.subject)) return -ENOSPC;
     bits& h = held(wanted.subject);
     if ((h & under_way) != 0) return (h & holds_send) != 0 ? -EEXIST : -EBUSY;
@@ -77,7 +75,8 @@ public:
   }
 
   // --- completions: true when `out` is an event -----------------------------------------------
-  HINGE_HOT bool received(token subject, const io_uring_cqe& seen, event& out) noexcept {
+  [[gnu::always_inline]] bool received(token subject, const io_uring_cqe& seen,
+                                       event& out) noexcept {
     bits& h = held(subject);
     const bool more = (seen.flags & IORING_CQE_F_MORE) != 0;
     std::uint16_t buffer = no_buffer;
@@ -101,7 +100,7 @@ public:
            .more = more};
     return true;
   }
-  HINGE_HOT bool sent(token subject, std::int32_t result, event& out) noexcept {
+  [[gnu::always_inline]] bool sent(token subject, std::int32_t result, event& out) noexcept {
     bits& h = held(subject);
     clear(h, holds_send);
     if ((h & holds_detach) != 0) return detached(subject, h, out);
@@ -109,7 +108,7 @@ public:
     return true;
   }
   bool has_room(token subject, const io_uring_cqe& seen, event& out) noexcept;
-  HINGE_HOT bool closed(token subject, std::int32_t result, event& out) noexcept {
+  [[gnu::always_inline]] bool closed(token subject, std::int32_t result, event& out) noexcept {
     // After a send that fell short there is none, or one that says ECANCELED.
     if (result == -ECANCELED) return false;
     held(subject) = 0;
@@ -144,7 +143,7 @@ private:
 
   /// For one answer when that is all that is wanted, so that nothing has to be cancelled; else for
   /// as many as come.
-  HINGE_HOT int arm(const change& wanted, bits& h) noexcept {
+  [[gnu::always_inline]] int arm(const change& wanted, bits& h) noexcept {
     if (polls_ && (h & holds_readable) == 0) return poll_first(wanted, h);
     io_uring_sqe* const request = ring_.next();
     if (request == nullptr) return -EAGAIN;
@@ -158,7 +157,7 @@ private:
     ring_.name(*request, request_name(wanted.subject, uring_request::receive));
     return 0;
   }
-  HINGE_HOT io_uring_sqe* send_request(const change& wanted, int flags) noexcept {
+  [[gnu::always_inline]] io_uring_sqe* send_request(const change& wanted, int flags) noexcept {
     io_uring_sqe* const request = ring_.next();
     io_uring_prep_send(request, wanted.fd, wanted.data, wanted.length, MSG_NOSIGNAL | flags);
     return request;
