@@ -29,6 +29,11 @@ public:
   static any_poller make() noexcept {
     return wrap<Concrete>(new (std::nothrow) Concrete, true);
   }
+  /// The same of one that has options of its own: make(uring_poller({.receive = ...})).
+  template <poller Concrete>
+  static any_poller make(Concrete of) noexcept {
+    return wrap<Concrete>(new (std::nothrow) Concrete(std::move(of)), true);
+  }
   /// Borrows a poller that outlives this object.
   template <poller Concrete>
   static any_poller borrow(Concrete& concrete) noexcept {

@@ -5,6 +5,10 @@
 
 #include "support/readiness_poller.hpp"
 
+#ifdef HINGE_HAVE_URING
+#include <hinge/uring.hpp>
+#endif
+
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -242,6 +246,13 @@ TEST_CASE("each backend that is usable can be had by its name, opened, and woken
     CHECK(poller->limits().peers != nullptr);
   }
 }
+
+#ifdef HINGE_HAVE_URING
+TEST_CASE("a poller keeps the options that it was made with") {
+  any_poller poller = any_poller::make(hinge::uring_poller({.submissions = 64}));
+  if (poller.open({})) CHECK(poller.limits().requests == 64);
+}
+#endif
 
 TEST_CASE("a backend that is not in this build is EINVAL") {
   hinge::result<any_poller> poller = any_poller::of(static_cast<backend>(200));
