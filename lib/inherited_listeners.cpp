@@ -4,6 +4,7 @@
 
 #include "environment.hpp"
 #include "fixed_text.hpp"
+#include "listener_options.hpp"
 #include "sys.hpp"
 
 #include <algorithm>
@@ -106,6 +107,7 @@ result<void> examine(given_listener& one) noexcept {
   const result<address> at = one.datagram ? examine_datagram(fd) : listener::examine(fd);
   if (!at) return refuse(at.error().code(), one.name, ": ", at.error().argument());
   one.local = *at;
+  one.reuse_port = at->is_inet() && shares_port(fd) == 1;
   return {};
 }
 

@@ -103,11 +103,17 @@ result<address> listener::examine(int fd) noexcept {
   return *named;
 }
 
-result<listener> listener::adopt(unique_fd& fd, const listener_options& options) noexcept {
-  const auto named = examine(fd.get());
-  if (!named) return fail(named.error());
+result<address> listener::examine(int fd, const listener_options& options) noexcept {
+  const auto named = examine(fd);
+  if (!named) return named;
   if (const auto fine = check_options(options, *named, listener_source::adopted); !fine)
     return fail(fine.error());
+  return named;
+}
+
+result<listener> listener::adopt(unique_fd& fd, const listener_options& options) noexcept {
+  const auto named = examine(fd.get(), options);
+  if (!named) return fail(named.error());
   if (const auto set = apply_options(fd.get(), options, *named, listener_source::adopted); !set)
     return fail(set.error());
 

@@ -125,6 +125,7 @@ result<given_listener> read_entry(body_reader& body, unique_fd& fd) noexcept {
   given_listener taken{.name = std::string(name),
                        .local = *at,
                        .path_file = head.path_file,
+                       .reuse_port = shares != 0,
                        .held_elsewhere = head.held_elsewhere != 0};
   taken.socket = std::move(fd);
   return taken;

@@ -120,11 +120,9 @@ result<std::size_t> server_base::listen(const address& where, const listener_opt
                                         const door_options& door) noexcept {
   if (!state_ || state_->started)
     return fail("listen", "the server isn't open, or has been started", EINVAL);
-  const bool shards = state_->shards();
-  if (shards && !where.is_inet() && state_->count > 1)
-    return fail("listen", "a Unix socket can't be sharded", EOPNOTSUPP);
+  if (result<void> fine = may_listen(where, 1, true, door); !fine) return fail(fine);
   listener_options of_first = options;
-  of_first.reuse_port = options.reuse_port || (shards && state_->count > 1);
+  of_first.reuse_port = options.reuse_port || opens_groups();
   result<listener> opened = listener::open(where, of_first);
   if (!opened) return fail(opened);
   std::vector<listener> one;
@@ -153,12 +151,36 @@ result<std::size_t> server_base::listen(std::vector<listener> given,
   return first;
 }
 
-result<std::size_t> server_base::state::listen_apart(listener opened,
-                                                     const door_options& door) noexcept {
+result<void> server_base::may_listen(const address& where, std::size_t sockets, bool reuse_port,
+                                     const door_options& door) const noexcept {
+  const state& s = *state_;
+  return s.shards()          ? s.check_group(where, sockets, reuse_port)
+         : s.accepts_apart() ? s.check_door(door)
+                             : result<void>();
+}
+
+bool server_base::opens_groups() const noexcept { return state_->shards() && state_->count > 1; }
+
+result<void> server_base::state::check_group(const address& at, std::size_t given,
+                                             bool reuse_port) const noexcept {
+  if (wanted_beside(given) == given) return {};
+  if (!at.is_inet()) return fail("listen", "a Unix socket can't be sharded", EOPNOTSUPP);
+  if (!reuse_port)
+    return fail("listen", "sharded, and what was given has no SO_REUSEPORT", EOPNOTSUPP);
+  return {};
+}
+
+result<void> server_base::state::check_door(const door_options& door) const noexcept {
   if (door.max_connections != 0)
     return fail("listen", "max_connections of a listener isn't counted across loops", EOPNOTSUPP);
   if (door.max_pending != 0)
     return fail("listen", "max_pending of a listener isn't counted across loops", EOPNOTSUPP);
+  return {};
+}
+
+result<std::size_t> server_base::state::listen_apart(listener opened,
+                                                     const door_options& door) noexcept {
+  if (result<void> fine = check_door(door); !fine) return fail(fine);
   result<std::size_t> index = accepting.loop->listen(std::move(opened));
   if (index) accepting.loop->set_door(*index, door);
   return index;
@@ -176,12 +198,11 @@ result<std::size_t> server_base::state::listen_shared(listener opened,
   return distribute(std::move(one_each), door);
 }
 
-/// As many rounds as it takes to give all of them to somebody; in a round each loop gets one.
 result<std::size_t> server_base::state::listen_sharded(std::vector<listener> given,
                                                        listener_options options,
                                                        const door_options& door) noexcept {
-  const std::size_t rounds = (given.size() + count - 1) / count;
-  if (result<void> opened = open_more(given, rounds * count, options); !opened) return fail(opened);
+  if (result<void> opened = open_more(given, wanted_beside(given.size()), options); !opened)
+    return fail(opened);
   if (policy == accept_policy::sharded_cpu && !this->options.by_incoming_cpu && count > 1) {
     const int failed = steer_by_cpu(given.front().fd(), cpus, count);
     if (failed < 0) return fail("setsockopt", "SO_ATTACH_REUSEPORT_CBPF", -failed);
@@ -199,10 +220,8 @@ result<std::size_t> server_base::state::listen_sharded(std::vector<listener> giv
 result<void> server_base::state::open_more(std::vector<listener>& group, std::size_t wanted,
                                            const listener_options& options) noexcept {
   const address at = group.front().local();
-  if (wanted > group.size() && !at.is_inet())
-    return fail("listen", "a Unix socket can't be sharded", EOPNOTSUPP);
-  if (wanted > group.size() && shares_port(group.front().fd()) != 1)
-    return fail("listen", "sharded, and what was given has no SO_REUSEPORT", EOPNOTSUPP);
+  const bool shares = at.is_inet() && shares_port(group.front().fd()) == 1;
+  if (result<void> fine = check_group(at, group.size(), shares); !fine) return fine;
   listener_options mine = options;
   mine.reuse_port = true;
   while (group.size() < wanted) {

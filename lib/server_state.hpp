@@ -66,6 +66,13 @@ struct server_base::state {
   bool shards() const noexcept {
     return policy == accept_policy::sharded || policy == accept_policy::sharded_cpu;
   }
+  /// All that are wanted where so many were given: as many rounds as it takes to give them to
+  /// somebody; in a round each loop gets one.
+  std::size_t wanted_beside(std::size_t given) const noexcept {
+    return (given + count - 1) / count * count;
+  }
+  result<void> check_group(const address& at, std::size_t given, bool reuse_port) const noexcept;
+  result<void> check_door(const door_options& door) const noexcept;
   const loop_base& who_listens() const noexcept {
     return accepts_apart() ? *accepting.loop : *workers[0].loop;
   }

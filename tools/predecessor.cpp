@@ -30,7 +30,25 @@ result<unique_fd> stream_to_predecessor() {
   return unique_fd(fd);
 }
 
+/// Without what open() alone can do.
+listener_options for_given(listener_options how) {
+  how.reuse_port = false;
+  how.unix_mode.reset();
+  how.remove_stale_path = false;
+  return how;
+}
+
 }  // namespace
+
+result<std::vector<listener>> place::take() {
+  std::vector<listener> all = std::move(own);
+  for (given_listener& one : given) {
+    result<listener> adopted = std::move(one).adopt(for_given(how));
+    if (!adopted) return fail(adopted);
+    all.push_back(std::move(*adopted));
+  }
+  return all;
+}
 
 result<beginnings> beginnings::take() {
   beginnings made;
@@ -59,23 +77,45 @@ std::vector<address> beginnings::addresses() const {
   return all;
 }
 
-result<std::vector<listener>> beginnings::listeners_at(const address& where, bool metrics,
-                                                       const serve_options& options) {
-  listener_options how = metrics ? listener_options() : door_for(where, options);
-  // These are what open() alone can do.
-  how.reuse_port = false;
-  how.unix_mode.reset();
-  how.remove_stale_path = false;
-  std::vector<listener> all;
-  for (given_listener& one : take_listeners(given_, where, metrics ? served_name : metrics_name)) {
+result<std::vector<place>> beginnings::places(const serve_options& options, bool group,
+                                              const listen_check& check) {
+  std::vector<place> all;
+  const auto add = [&](const address& where, place wanted) -> result<void> {
+    wanted.how.reuse_port = wanted.how.reuse_port || group;
+    result<place> found = place_at(where, std::move(wanted), check);
+    if (!found) return fail(found);
+    all.push_back(std::move(*found));
+    return {};
+  };
+  for (const address& where : options.listen)
+    if (auto added = add(where, {.how = door_for(where, options)}); !added) return fail(added);
+  if (options.metrics)
+    if (auto added = add(*options.metrics, {.how = {}, .metrics = true}); !added)
+      return fail(added);
+  if (auto all_fit = all_taken(); !all_fit) return fail(all_fit);
+  return all;
+}
+
+result<place> beginnings::place_at(const address& where, place wanted, const listen_check& check) {
+  wanted.given = take_listeners(given_, where, wanted.metrics ? served_name : metrics_name);
+  if (wanted.given.empty()) {
+    if (auto fine = check(where, 1, true); !fine) return fail(fine);
+    result<listener> opened = listener::open(where, wanted.how);
+    if (!opened) return fail(opened);
+    wanted.own.push_back(std::move(*opened));
+    return wanted;
+  }
+  const given_listener& first = wanted.given.front();
+  if (auto fine = check(first.local, wanted.given.size(), first.reuse_port); !fine)
+    return fail(fine);
+  for (const given_listener& one : wanted.given) {
+    if (auto fine = listener::examine(one.socket.get(), for_given(wanted.how)); !fine)
+      return fail(fine);
     if (one.path_file != path_identity{}) paths_.emplace_back(one.local, one.path_file);
     if (one.held_elsewhere) held_.push_back(one.local);
-    result<listener> adopted = std::move(one).adopt(how);
-    if (!adopted) return fail(adopted);
-    all.push_back(std::move(*adopted));
   }
-  taken_ += static_cast<std::uint32_t>(all.size());
-  return all;
+  taken_ += static_cast<std::uint32_t>(wanted.given.size());
+  return wanted;
 }
 
 result<void> beginnings::all_taken() const {

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -34,6 +35,21 @@ struct successor_ready {
 inline constexpr char go = 'g';
 inline constexpr char serving = 's';
 
+/// Where it is to listen, and on what.
+struct place {
+  listener_options how;
+  bool metrics = false;
+  std::vector<given_listener> given = {};  ///< untouched until they are adopted
+  std::vector<listener> own = {};          ///< or one that nobody else has
+
+  /// What it listens on from here on, with these options.
+  result<std::vector<listener>> take();
+};
+
+/// What a server would refuse at that address, of so many sockets that have SO_REUSEPORT or not.
+using listen_check =
+    std::function<result<void>(const address& where, std::size_t sockets, bool reuse_port)>;
+
 /// Made once, before there are threads: it takes variables out of the environment.
 class beginnings {
 public:
@@ -46,11 +62,11 @@ public:
 
   /// Without --listen: where what was given listens.
   std::vector<address> addresses() const;
-  /// Those given that are at that address; or none, and it is to be opened.
-  result<std::vector<listener>> listeners_at(const address& where, bool metrics,
-                                             const serve_options& options);
-  /// Fails when something was given that nobody has asked for.
-  result<void> all_taken() const;
+  /// Where all options say, the metrics' last: what was given there, looked at and no more, or what
+  /// is opened, as one of a group where `group` says so. Fails when something was given that nobody
+  /// has asked for, or that can't be served so.
+  result<std::vector<place>> places(const serve_options& options, bool group,
+                                    const listen_check& check);
   /// How many were given at each path, to be owned at last: address and file.
   const std::vector<std::pair<address, path_identity>>& paths() const noexcept { return paths_; }
 
@@ -66,6 +82,9 @@ public:
   bool serves() const noexcept { return serves_; }
 
 private:
+  result<place> place_at(const address& where, place wanted, const listen_check& check);
+  result<void> all_taken() const;
+
   service_manager::variables said_;
   service_manager manager_;
   unique_fd predecessor_;

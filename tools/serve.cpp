@@ -66,39 +66,29 @@ std::string why_not_open(const hinge::any_poller& poller, const serve_options& o
       options.limits.head_room);
 }
 
-/// On what was given at that address, or else opened. The index of the first.
-hinge::result<std::size_t> listen_at(hinge::loop_base& loop, const hinge::address& where,
-                                     bool metrics, const serve_options& options, beginnings& from) {
-  auto given = from.listeners_at(where, metrics, options);
-  if (!given) return hinge::fail(given);
-  const hinge::listener_options how =
-      metrics ? hinge::listener_options() : door_for(where, options);
-  if (given->empty()) return loop.listen(where, how);
-  const std::size_t first = loop.listeners();
-  for (hinge::listener& one : *given)
-    if (const auto index = loop.listen(std::move(one)); !index) return index;
-  return first;
-}
-
-hinge::result<void> listen(hinge::loop_base& loop, const serve_options& options, beginnings& from) {
-  for (const hinge::address& where : options.listen) {
-    const auto first = listen_at(loop, where, false, options, from);
-    if (!first) return hinge::fail(first);
-    for (std::size_t i = *first; i < loop.listeners(); ++i) loop.set_door(i, options.admission);
+/// Nothing is done to what was given before the predecessor has said that it may be.
+hinge::result<void> listen(hinge::loop_base& loop, std::vector<place> all,
+                           const hinge::door_options& door) {
+  for (place& each : all) {
+    auto listeners = each.take();
+    if (!listeners) return hinge::fail(listeners);
+    for (hinge::listener& one : *listeners) {
+      const auto index = loop.listen(std::move(one));
+      if (!index) return hinge::fail(index);
+      if (!each.metrics) loop.set_door(*index, door);
+    }
   }
   return {};
 }
 
 /// Of a server: the same.
-hinge::result<void> listen(hinge::server_base& server, const serve_options& options,
-                           beginnings& from) {
-  for (const hinge::address& where : options.listen) {
-    auto given = from.listeners_at(where, false, options);
-    if (!given) return hinge::fail(given);
-    const hinge::listener_options how = door_for(where, options);
-    const auto first = given->empty() ? server.listen(where, how, options.admission)
-                                      : server.listen(std::move(*given), how, options.admission);
-    if (!first) return hinge::fail(first);
+hinge::result<void> listen(hinge::server_base& server, std::vector<place> all,
+                           const hinge::door_options& door) {
+  for (place& each : all) {
+    auto listeners = each.take();
+    if (!listeners) return hinge::fail(listeners);
+    if (const auto first = server.listen(std::move(*listeners), each.how, door); !first)
+      return hinge::fail(first);
   }
   return {};
 }
@@ -240,18 +230,15 @@ std::string metrics_of(hinge::loop_base& loop, std::string_view backend) {
   return text;
 }
 
-/// One listener more, which is open to everybody who reaches it. Its index, or no listener's.
+/// The last listener, which is open to everybody who reaches it. Its index.
 template <class Loop>
-hinge::result<std::size_t> add_metrics(Loop& loop, const serve_options& options,
-                                       std::string_view backend, beginnings& from) {
-  const auto index = listen_at(loop, *options.metrics, true, options, from);
-  if (!index) return index;
-  loop.handler().metrics_listener = *index;
+std::size_t serve_metrics(Loop& loop, std::string_view backend) {
+  loop.handler().metrics_listener = loop.listeners() - 1;
   loop.handler().site = {
       .target = "/metrics",
       .type = hinge::prometheus_content_type,
       .page = [&loop, name = std::string(backend)] { return metrics_of(loop, name); }};
-  return index;
+  return loop.handler().metrics_listener;
 }
 
 template <class Protocol>
@@ -262,16 +249,9 @@ exit_code serve(const serve_options& options, beginnings& from) {
   loop.handler().loop = &loop;
   if (const auto opened = loop.open(options.limits); !opened)
     return complain(why_not_open(loop.poller(), options, opened.error()));
-  if (const auto listening = listen(loop, options, from); !listening)
-    return complain(listening.error().text());
+  auto places = from.places(options, false, [](const auto&...) { return hinge::result<void>(); });
+  if (!places) return complain(places.error().text());
   const poller_in_use used = poller_of(loop.poller(), options.backends);
-  std::optional<std::size_t> metrics;
-  if constexpr (requires { loop.handler().metrics_listener; }) {
-    const auto added = add_metrics(loop, options, used.name, from);
-    if (!added) return complain(added.error().text());
-    metrics = *added;
-  }
-  if (const auto all = from.all_taken(); !all) return complain(all.error().text());
 
   const hinge::nanoseconds drain_wait = drain_wait_of(options);
   int broken = 0;
@@ -280,6 +260,11 @@ exit_code serve(const serve_options& options, beginnings& from) {
   {
     signal_watch signals;
     if (const auto may = from.take_over(); !may) return complain(may.error().text());
+    if (const auto listening = listen(loop, *std::move(places), options.admission); !listening)
+      return complain(listening.error().text());
+    std::optional<std::size_t> metrics;
+    if constexpr (requires { loop.handler().metrics_listener; })
+      metrics = serve_metrics(loop, used.name);
     const owned_paths owned(loop, from);
     std::vector<hinge::outgoing_listener> listeners = outgoing(loop, from, metrics);
     announce(loop, used.name);
@@ -340,10 +325,14 @@ exit_code serve_by_threads(const serve_options& options, beginnings& from) {
     return complain(fmt::format("--policy {}: {}", hinge::policy_name(how.policy), reason.text()));
   };
   if (const auto opened = server.open(how); !opened) return refused(opened.error());
-  if (const auto listening = listen(server, options, from); !listening)
-    return listening.error().code() == EOPNOTSUPP ? refused(listening.error())
-                                                  : complain(listening.error().text());
-  if (const auto all = from.all_taken(); !all) return complain(all.error().text());
+  auto places =
+      from.places(options, server.opens_groups(),
+                  [&](const hinge::address& where, std::size_t sockets, bool reuse_port) {
+                    return server.may_listen(where, sockets, reuse_port, options.admission);
+                  });
+  if (!places)
+    return places.error().code() == EOPNOTSUPP ? refused(places.error())
+                                               : complain(places.error().text());
   if constexpr (requires(Protocol & p) { p.loop; }) {
     const bool apart = server.policy() == hinge::accept_policy::dispatch ||
                        server.policy() == hinge::accept_policy::thread_per_connection;
@@ -355,6 +344,8 @@ exit_code serve_by_threads(const serve_options& options, beginnings& from) {
   const poller_in_use used = poller_of(server.first_poller(), options.backends);
   tell_other_backends(server, used);
   if (const auto may = from.take_over(); !may) return complain(may.error().text());
+  if (const auto listening = listen(server, *std::move(places), options.admission); !listening)
+    return complain(listening.error().text());
   const owned_paths owned(server, from);
   std::vector<hinge::outgoing_listener> listeners = outgoing(server, from);
   announce(server, used.name);

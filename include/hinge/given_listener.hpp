@@ -22,6 +22,7 @@ struct given_listener {
   address local = {};            ///< where it listens
   path_identity path_file = {};  ///< of a Unix path that goes over to this process, too
   bool datagram = false;         ///< bound, and no stream: not for listener::adopt()
+  bool reuse_port = false;       ///< it has SO_REUSEPORT: others may be opened beside it
   /// Whoever gave it goes on holding it (a supervisor): its closing here loses nobody, and what is
   /// done to the socket is done to his. For retire_options::held_elsewhere.
   bool held_elsewhere = false;

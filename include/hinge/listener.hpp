@@ -119,8 +119,10 @@ public:
   HINGE_API static result<listener> adopt(unique_fd& fd,
                                           const listener_options& options = {}) noexcept;
 
-  /// The checks of adopt() alone: where it listens, or why it can't be adopted.
+  /// The checks of adopt() alone, which touch nothing: where it listens, or why it can't be adopted,
+  /// or not with these options.
   HINGE_API static result<address> examine(int fd) noexcept;
+  HINGE_API static result<address> examine(int fd, const listener_options& options) noexcept;
 
   int fd() const noexcept { return fd_.get(); }
   explicit operator bool() const noexcept { return bool(fd_); }

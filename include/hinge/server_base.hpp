@@ -43,6 +43,12 @@ public:
   HINGE_API result<std::size_t> listen(std::vector<listener> given,
                                        const listener_options& options = {},
                                        const door_options& door = {}) noexcept;
+  /// What that would refuse, before anything is done to them: `sockets` at one address, which have
+  /// SO_REUSEPORT or not. After open().
+  HINGE_API result<void> may_listen(const address& where, std::size_t sockets, bool reuse_port,
+                                    const door_options& door = {}) const noexcept;
+  /// Whether several loops have a socket each, which listen() opens with reuse_port. After open().
+  HINGE_API bool opens_groups() const noexcept;
   /// Each socket that it listens on, with its index; loop by loop where each has its own.
   /// What a successor is given. Before start(), or after join().
   HINGE_API void each_listener(

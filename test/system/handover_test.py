@@ -21,6 +21,17 @@ from policies import can_do
 from serve import PATIENCE, echoed, sized
 
 
+def state_of(door):
+    """What a successor could change of it, and how many listen beside it."""
+    facts = door.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in file][1:]
+    port = f":{door.getsockname()[1]:04X}"
+    return {"backlog": int.from_bytes(facts[28:32], sys.byteorder),  # tcpi_sacked
+            "defer_accept": door.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT),
+            "beside": sum(row[1].endswith(port) and row[3] == "0A" for row in rows)}
+
+
 class Upgrade(unittest.TestCase):
     def setUp(self):
         self.folder = self.enterContext(tempfile.TemporaryDirectory())
@@ -157,6 +168,47 @@ class Upgrade(unittest.TestCase):
                 found = served.stop()
                 self.assertEqual(found[0]["upgrades"]["failures"], len(attempts))
                 os.unlink(path)
+
+    @serve.needs_linux
+    def test_until_it_may_a_successor_changes_nothing(self):
+        """A real one that has said that it is ready, and is not let go on: the sockets are as they
+        were, and as many."""
+        path = self.program("import os, signal, socket, subprocess, sys, time",
+                            "old = socket.socket(fileno=int(os.environ['HINGE_HANDOVER']))",
+                            "said, fds, *_ = socket.recv_fds(old, 1 << 16, 253)",
+                            "near, far = socket.socketpair()",
+                            "os.environ['HINGE_HANDOVER'] = str(far.fileno())",
+                            "young = subprocess.Popen(sys.argv[1].split() + ['--backlog', '7',",
+                            "    '--defer-accept', '9s'], pass_fds=[far.fileno()])",
+                            "socket.send_fds(near, [said], fds)",
+                            "near.recv(16, socket.MSG_WAITALL)",
+                            "young.kill()",
+                            "young.wait()",
+                            "sys.exit(3)", interpreter=sys.executable)
+        for how in ways():
+            with self.subTest(how), socket.socket() as door:
+                door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                door.bind(("127.0.0.1", 0))
+                door.listen(300)
+                young = [serve.PROGRAM, "--backend", serve.BACKEND, "--listen",
+                         "%s:%d" % door.getsockname(), *(word.replace("2", "4") for word in how)]
+                script = self.program_with(path, " ".join(young))
+                with Generations(f"--upgrade={script}", "--backlog", "200", *how, listen="",
+                                 **inheriting(door)) as served:
+                    before = state_of(door)
+                    self.assertEqual(before["backlog"], 200)
+                    self.check_failure(served, "upgrade to .*: process \\d+ ended with exit code 3 "
+                                               "before it was ready")
+                    self.assertEqual(state_of(door), before)
+                    served.stop()
+
+    def program_with(self, path, argument):
+        """It, and what it is told in place of what its predecessor tells it."""
+        told = os.path.join(self.folder, "told")
+        with open(told, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\nexec {path} '{argument}'\n")
+        os.chmod(told, 0o755)
+        return told
 
     def test_an_attempt_is_called_off_by_an_end(self):
         path = self.program("exec sleep 1000")
