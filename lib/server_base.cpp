@@ -56,6 +56,7 @@ result<void> server_base::state::begin(worker& one) noexcept {
   int failed = pthread_attr_init(&how);
   if (failed != 0) return fail("pthread_attr_init", "", failed);
   if (one.cpu >= 0) failed = pin_to(how, one.cpu);
+  if (winding_down) wind_down(one);  // a thread that comes late (thread_per_connection)
   if (failed == 0) {
     one.phase = worker::runs;  // before it does
     failed = pthread_create(&one.thread, &how, run, &one);
@@ -96,6 +97,18 @@ result<void> server_base::join() noexcept {
   wait_for(s.accepting);
   for (state::worker& one : s.all_workers()) wait_for(one);
   return ended;
+}
+
+void server_base::wind_down() noexcept {
+  state& s = *state_;
+  const std::lock_guard lock(s.mutex);
+  s.winding_down = true;
+  for (state::worker& one : s.all_workers())
+    if (one.phase == state::worker::runs) s.wind_down(one);
+}
+
+void server_base::state::wind_down(worker& one) noexcept {
+  one.loop->post([&one] { one.of->server.wind_down_loop(one.index); });
 }
 
 void server_base::drain(nanoseconds timeout) noexcept { state_->end({.timeout = timeout}); }

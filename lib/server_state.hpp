@@ -81,6 +81,7 @@ struct server_base::state {
 
   result<void> begin(worker& one) noexcept;
   static void* run(void* self) noexcept;
+  void wind_down(worker& one) noexcept;
   void end(const order& how) noexcept;
   void tell(worker& one, const order& how) noexcept;
   retirement retirement_of(std::size_t index, const retire_options& how) noexcept;
@@ -106,6 +107,7 @@ struct server_base::state {
   worker accepting;
   std::uint32_t next_worker = 0;
   bool started = false;
+  bool winding_down = false;     // under the mutex
   std::vector<listener> shared;  // of which each loop has a duplicate
   std::optional<order> ending;   // under the mutex
 

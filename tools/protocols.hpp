@@ -88,7 +88,7 @@ struct discard : public protocol {
   void on_data(connection, std::span<std::byte>) const {}
 };
 
-/// One fixed page; see http.hpp. While the loop drains, connections between two requests are
+/// One fixed page; see http.hpp. While the loop winds down, connections between two requests are
 /// closed, the others after their next answer.
 class web : public protocol {
 public:
@@ -115,7 +115,7 @@ protected:
     answers_.clear();
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     const http::outcome then =
-        state.session.receive(text, answers_, of != nullptr || peer.loop().stopping(), of);
+        state.session.receive(text, answers_, of != nullptr || peer.loop().winding_down(), of);
     const auto all = std::as_bytes(std::span(answers_));
     if (then == http::outcome::finish ? !peer.finish(all) : !all.empty() && !peer.send(all)) {
       peer.abort();

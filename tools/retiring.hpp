@@ -69,13 +69,15 @@ public:
   retiring(const retiring&) = delete;
   retiring& operator=(const retiring&) = delete;
 
-  /// Once. `then` is called when that is done.
+  /// Once. `then` is called when that is done, with what is left of `at_most`.
   template <class Listening>
-  void begin(Listening& of, nanoseconds at_most, held_listeners held, std::function<void()> then) {
+  void begin(Listening& of, nanoseconds at_most, held_listeners held,
+             std::function<void(nanoseconds left)> then) {
     const auto all = [this, &of, at_most, held = std::move(held), then = std::move(then)] {
       constexpr nanoseconds enough = std::chrono::seconds(5);
+      const instant began = now();
       report_ = retire(of, {.within = std::min(at_most, enough)}, held);
-      then();
+      then(std::max(at_most - nanoseconds(now() - began), nanoseconds(0)));
     };
     try {
       thread_ = std::thread(all);

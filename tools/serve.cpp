@@ -241,6 +241,41 @@ std::size_t serve_metrics(Loop& loop, std::string_view backend) {
   return loop.handler().metrics_listener;
 }
 
+/// Of one loop; who is idle ends at once, since there may be no room for those who wait.
+template <class Loop>
+reactions reactions_of(Loop& loop, const serve_options& options, const beginnings& from,
+                       const poller_in_use& used, retiring& leaving) {
+  return {.print_statistics =
+              [&](const auto& seen) {
+                loop.post([&, seen] {
+                  print_line(statistics_of(hinge::telemetry(loop), used, {}, seen));
+                });
+              },
+          .retire =
+              [&](bool held) {
+                loop.post([&] { loop.wind_down(); });
+                leaving.begin(loop, drain_wait_of(options), held_in(loop, from, held),
+                              [&](hinge::nanoseconds left) {
+                                loop.post([&loop, left] { loop.drain(left); });
+                              });
+              },
+          .stop = [&] { loop.post([&] { loop.stop(); }); }};
+}
+
+/// Of several.
+reactions reactions_of_loops(hinge::server_base& server, const serve_options& options,
+                             const beginnings& from, const poller_in_use& used, retiring& leaving) {
+  return {.print_statistics =
+              [&](const auto& seen) { print_line(statistics_of(server, used, {}, seen)); },
+          .retire =
+              [&](bool held) {
+                server.wind_down();
+                leaving.begin(server, drain_wait_of(options), held_in(server, from, held),
+                              [&](hinge::nanoseconds left) { server.drain(left); });
+              },
+          .stop = [&] { server.stop(); }};
+}
+
 template <class Protocol>
 exit_code serve(const serve_options& options, beginnings& from) {
   hinge::result<hinge::any_poller> poller = hinge::any_poller::of(options.backends);
@@ -253,7 +288,6 @@ exit_code serve(const serve_options& options, beginnings& from) {
   if (!places) return complain(places.error().text());
   const poller_in_use used = poller_of(loop.poller(), options.backends);
 
-  const hinge::nanoseconds drain_wait = drain_wait_of(options);
   int broken = 0;
   retiring leaving;
   std::optional<upgrade_report> upgrades;
@@ -268,20 +302,8 @@ exit_code serve(const serve_options& options, beginnings& from) {
     const owned_paths owned(loop, from);
     std::vector<hinge::outgoing_listener> listeners = outgoing(loop, from, metrics);
     announce(loop, used.name);
-    const supervision supervised(
-        signals, options, from, std::move(listeners),
-        {.print_statistics =
-             [&](const auto& seen) {
-               loop.post([&, seen] {
-                 print_line(statistics_of(hinge::telemetry(loop), used, {}, seen));
-               });
-             },
-         .retire =
-             [&](bool held) {
-               leaving.begin(loop, drain_wait, held_in(loop, from, held),
-                             [&] { loop.post([&] { loop.drain(drain_wait); }); });
-             },
-         .stop = [&] { loop.post([&] { loop.stop(); }); }});
+    const supervision supervised(signals, options, from, std::move(listeners),
+                                 reactions_of(loop, options, from, used, leaving));
     const watchdog alive(from.manager().watchdog(),
                          [&] { loop.post([&] { (void)from.manager().alive(); }); });
     from.begin_to_serve();
@@ -350,21 +372,12 @@ exit_code serve_by_threads(const serve_options& options, beginnings& from) {
   std::vector<hinge::outgoing_listener> listeners = outgoing(server, from);
   announce(server, used.name);
   if (const auto started = server.start(); !started) return complain(started.error().text());
-  const hinge::nanoseconds wait = drain_wait_of(options);
   retiring leaving;
   std::optional<upgrade_report> upgrades;
   hinge::result<void> ended;
   {
-    const supervision supervised(
-        signals, options, from, std::move(listeners),
-        {.print_statistics =
-             [&](const auto& seen) { print_line(statistics_of(server, used, {}, seen)); },
-         .retire =
-             [&](bool held) {
-               leaving.begin(server, wait, held_in(server, from, held),
-                             [&] { server.drain(wait); });
-             },
-         .stop = [&] { server.stop(); }});
+    const supervision supervised(signals, options, from, std::move(listeners),
+                                 reactions_of_loops(server, options, from, used, leaving));
     const watchdog alive(from.manager().watchdog(), [&] {
       (void)server.statistics();  // all loops turn
       (void)from.manager().alive();

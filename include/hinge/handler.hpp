@@ -98,7 +98,8 @@ void tell_recovered(H& handler, door_table& doors, instant now) noexcept {
 /// - on_writable(connection): the queue had passed queue_high_bytes and is below queue_low_bytes.
 /// - on_close(connection, close_cause): exactly once for each connection; the handle can still be
 ///   asked for everything, but operations return false.
-/// - on_drain(connection): the loop is draining; finish soon.
+/// - on_drain(connection): the loop winds down or drains, and each may tell it; finish soon. Who
+///   comes later isn't told of a wind_down(): loop_base::winding_down() is true.
 /// - on_listener_error(std::size_t listener, int code): accepting on it paused for lack of
 ///   descriptors or memory (once an episode), or ended for good; code is -errno.
 /// - on_listener_recovered(std::size_t listener, const door_episode&): that episode is over, since

@@ -119,8 +119,8 @@ public:
   HINGE_API static result<listener> adopt(unique_fd& fd,
                                           const listener_options& options = {}) noexcept;
 
-  /// The checks of adopt() alone, which touch nothing: where it listens, or why it can't be adopted,
-  /// or not with these options.
+  /// The checks of adopt() alone, which touch nothing: where it listens, or why it can't be
+  /// adopted, or not with these options.
   HINGE_API static result<address> examine(int fd) noexcept;
   HINGE_API static result<address> examine(int fd, const listener_options& options) noexcept;
 

@@ -47,6 +47,9 @@ public:
   /// Returns how many events there were, or -errno when the poller broke.
   int turn(deadline until = deadline::never()) noexcept { return turn_inline(until); }
 
+  /// Calls on_drain for each open connection right here, and goes on; winding_down() from then on.
+  /// So there is room for those who wait while its listeners retire.
+  void wind_down() noexcept;
   /// Stops accepting, closes the listeners, and calls on_drain for each open connection right here;
   /// what is open after `timeout` (0: at once) is closed with cause `drain`. Then run() returns.
   void drain(nanoseconds timeout) noexcept;
@@ -331,14 +334,20 @@ void loop<P, H>::woken() noexcept {
 }
 
 template <poller P, handler H>
+void loop<P, H>::wind_down() noexcept {
+  winding_down_ = true;
+  if constexpr (requires { handler_.on_drain(connection{}); })
+    for (std::uint32_t slot = 0; slot < table_.touched(); ++slot)
+      if (table_.hot(slot).state == connection_state::open) handler_.on_drain(handle(slot));
+}
+
+template <poller P, handler H>
 void loop<P, H>::drain(nanoseconds timeout) noexcept {
   if (stopping_) return;
   stopping_ = watchful_ = attention_ = true;
   stop_until_ = deadline::after(now_, timeout);
   close_doors();
-  if constexpr (requires { handler_.on_drain(connection{}); })
-    for (std::uint32_t slot = 0; slot < table_.touched(); ++slot)
-      if (table_.hot(slot).state == connection_state::open) handler_.on_drain(handle(slot));
+  wind_down();
 }
 
 template <poller P, handler H>

@@ -30,13 +30,11 @@
 #include <thread>
 
 namespace hinge {
-
 class connection;
 
 class loop_base {
 public:
   static constexpr std::size_t max_listeners = door_table::most;
-
   loop_base(const loop_base&) = delete;
   loop_base& operator=(const loop_base&) = delete;
 
@@ -86,6 +84,8 @@ public:
   std::uint32_t half_closed() const noexcept { return half_closed_.size(); }
   HINGE_API std::optional<half_closed_connection> oldest_half_closed() const noexcept;
   bool stopping() const noexcept { return stopping_; }
+  /// Connections are to end soon: since wind_down(), or because it stops.
+  bool winding_down() const noexcept { return winding_down_ || stopping_; }
   /// Stopped, and nothing is left.
   bool finished() const noexcept { return emptied() && (!completes_ || changes_.all().empty()); }
 
@@ -318,8 +318,7 @@ protected:
   instant now_ = 0;
   bool attention_ = false;
   bool timed_ = false;  // a deadline is armed, or a connection young
-  bool completes_ = false;
-  bool stopping_ = false;
+  bool completes_ = false, stopping_ = false, winding_down_ = false;
   bool watchful_ = false;  // stopping_, gated_, it measures, a listener recovers, reserve is lent
   bool gated_ = false;     // a listener or the loop limits whom it lets in
   bool doors_paused_ = false;       // because the table is full

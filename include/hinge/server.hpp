@@ -80,6 +80,7 @@ private:
   }
   int run_loop(std::uint32_t index) noexcept override { return at(index)->run(); }
   int turn_acceptor(deadline until) noexcept override { return acceptor_->turn(until); }
+  void wind_down_loop(std::uint32_t index) noexcept override { at(index)->wind_down(); }
   void drain_loop(std::uint32_t index, nanoseconds timeout) noexcept override {
     at(index)->drain(timeout);
   }

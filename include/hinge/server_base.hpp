@@ -74,6 +74,9 @@ public:
   HINGE_API retire_report retire(const retire_options& how = {}) noexcept;
   HINGE_API retire_report retire(std::size_t index, const retire_options& how = {}) noexcept;
 
+  /// Each loop tells its connections to end soon (loop::wind_down), and goes on: before retire(),
+  /// so that those who wait have room. From start() on; any thread.
+  HINGE_API void wind_down() noexcept;
   /// Stops accepting, and lets what is open end within `timeout` (loop::drain). Any thread.
   HINGE_API void drain(nanoseconds timeout) noexcept;
   /// Closes everything at once (loop_base::stop). Any thread.
@@ -110,6 +113,7 @@ protected:
   /// loop::run. 0 or -errno.
   virtual int run_loop(std::uint32_t index) noexcept = 0;
   virtual int turn_acceptor(deadline until) noexcept = 0;
+  virtual void wind_down_loop(std::uint32_t index) noexcept = 0;
   virtual void drain_loop(std::uint32_t index, nanoseconds timeout) noexcept = 0;
 
 private:

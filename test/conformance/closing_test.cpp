@@ -7,6 +7,7 @@
 
 using namespace hinge;
 using namespace hinge::test;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -46,6 +47,26 @@ HINGE_TEST_CASE("closing: there has to be room for those who wait", backends) {
   if (!closed_door(at)) CHECK(at.handle(16).close());
   REQUIRE(at.until([&] { return closed_door(at); }));
   CHECK(at.counters().shed == 0);
+}
+
+HINGE_TEST_CASE("closing: a loop that winds down makes room for those who wait", backends) {
+  house at(backend, {.drain = [](connection c) { c.close(); }}, {.max_connections = 4});
+  for (int i = 0; i < 8; ++i) at.connect();
+  REQUIRE(at.until([&] { return at.notes().all.size() == 4; }));
+  at.base().close_listener(0, door_exit::when_empty);
+  at.rest();
+  CHECK_FALSE(at.base().winding_down());
+  at.running->wind_down();
+  CHECK(at.base().winding_down());
+  REQUIRE(at.until([&] { return at.counters().accepted == 8; }));
+  CHECK(at.base().open_connections() == 4);
+  // Those who came later weren't told; a drain tells them.
+  CHECK_FALSE(at.about(4).draining);
+  at.running->drain(1h);
+  CHECK(at.about(4).draining);
+  CHECK(at.until([&] { return at.base().finished(); }, 50));
+  CHECK(at.counters().shed == 0);
+  for (const heard& each : at.notes().all) CHECK(each.cause == close_cause::local_close);
 }
 
 HINGE_TEST_CASE("closing: without descriptors it waits, and doesn't spin", backends) {

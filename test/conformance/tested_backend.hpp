@@ -35,6 +35,7 @@ public:
   virtual result<void> open(const loop_options& options) = 0;
   virtual int turn(deadline until = deadline::never()) = 0;
   virtual int run() = 0;
+  virtual void wind_down() = 0;
   virtual void drain(nanoseconds timeout) = 0;
   virtual note_taker& handler() = 0;
   virtual loop_base& base() = 0;
@@ -92,6 +93,7 @@ public:
   result<void> open(const loop_options& options) override { return loop_.open(options); }
   int turn(deadline until) override { return loop_.turn(until); }
   int run() override { return loop_.run(); }
+  void wind_down() override { loop_.wind_down(); }
   void drain(nanoseconds timeout) override { loop_.drain(timeout); }
   note_taker& handler() override { return loop_.handler(); }
   loop_base& base() override { return loop_; }

@@ -7,6 +7,7 @@ restart_test.py HINGE_SERVE BACKEND OPEN_LOOP
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -152,6 +153,42 @@ class Alone(unittest.TestCase):
                     self.assertEqual(found["retired"]["by"], "puts_off")
                     self.assertRegex(plan[0][1], r"^no sibling: \d+ queued clients? will be "
                                                  r"served, later ones refused$")
+
+    def test_idle_connections_make_room(self):
+        """A full table of persistent connections, and others in the queue: all are answered."""
+        for policy in filter(can_do, POLICIES):
+            with self.subTest(policy), \
+                    Server("--max-connections", "2", *threads_for(policy), protocol="http",
+                           stderr=None) as server:
+                clients = [server.connect() for _ in range(16)]
+                for one in clients:
+                    one.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                poll = select.poll()
+                for one in clients:
+                    poll.register(one, select.POLLIN)
+                self.assertTrue(poll.poll(1000 * serve.PATIENCE))  # some are answered, and stay
+                server.send_signal(signal.SIGTERM)
+                for one in clients:
+                    self.assertEqual(serve.receive_all(one).count(b"200 OK"), 1)
+                    one.close()
+                found = server.wait()
+                self.assertEqual(found["accepted"], 16)
+                self.assertEqual(found["retired"]["lost"], 0)
+
+    def test_an_end_takes_one_drain_timeout(self):
+        """Though neither the retirement nor the drain comes to its end before its time."""
+        for policy in (POLICIES[0], POLICIES[-2]):
+            with self.subTest(policy), \
+                    Server("--max-connections", "1", "--drain-timeout", "3s", *threads_for(policy),
+                           stderr=None) as server:
+                clients = [server.connect() for _ in range(8)]
+                server.until(lambda found: found["open"])
+                begun = time.monotonic()
+                found = server.stop()
+                self.assertEqual(found["closed"]["drain"], found["accepted"] - found["shed"])
+                self.assertLess(time.monotonic() - begun, 5.5)
+                for one in clients:
+                    one.close()
 
     def test_a_unix_socket(self):
         with tempfile.TemporaryDirectory() as folder:
