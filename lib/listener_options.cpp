@@ -194,14 +194,21 @@ result<void> apply_options(int fd, const listener_options& options, const addres
   return {};
 }
 
-int shares_port(int fd) noexcept {
-#define HINGE_OPTION(level, constant) level, constant
-  int shares = 0;
-  socklen_t length = sizeof shares;
-  const int code = sys::getsockopt(fd, HINGE_REUSE_PORT, &shares, &length);
-#undef HINGE_OPTION
-  return code < 0 ? code : shares != 0;
+namespace {
+
+int is_set(int fd, int level, int option) noexcept {
+  int value = 0;
+  socklen_t length = sizeof value;
+  const int code = sys::getsockopt(fd, level, option, &value, &length);
+  return code < 0 ? code : value != 0;
 }
+
+}  // namespace
+
+#define HINGE_OPTION(level, constant) level, constant
+int shares_port(int fd) noexcept { return is_set(fd, HINGE_REUSE_PORT); }
+#undef HINGE_OPTION
+int takes_ipv6_alone(int fd) noexcept { return is_set(fd, IPPROTO_IPV6, IPV6_V6ONLY); }
 
 int read_setting(const char* path) noexcept {
   const unique_fd file(sys::open(path, O_RDONLY | O_CLOEXEC));

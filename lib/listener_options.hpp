@@ -17,6 +17,8 @@ result<void> apply_options(int fd, const listener_options& options, const addres
 
 /// Whether a socket has what listener_options::reuse_port asks for: 1, 0, or -errno.
 int shares_port(int fd) noexcept;
+/// The same of listener_options::v6_only, of an IPv6 socket.
+int takes_ipv6_alone(int fd) noexcept;
 
 /// The number that a file below /proc/sys holds; -errno when it can't be read.
 int read_setting(const char* path) noexcept;

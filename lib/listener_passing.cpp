@@ -18,7 +18,7 @@
 namespace hinge {
 namespace {
 
-constexpr std::uint32_t mark = 0x31'65'67'68;  // "hge1"
+constexpr std::uint32_t mark = 0x32'65'67'68;  // "hge2"
 
 struct message_head {
   std::uint32_t mark = hinge::mark;
@@ -29,7 +29,7 @@ struct message_head {
 
 struct entry_head {
   path_identity path_file;
-  std::uint8_t reuse_port = 0;
+  std::uint8_t options = 0;
   std::uint8_t held_elsewhere = 0;
   std::uint8_t name_bytes = 0;
   std::uint8_t address_bytes = 0;
@@ -39,6 +39,18 @@ constexpr std::size_t longest_body =
 
 constexpr const char* sending = "send listeners";
 constexpr const char* receiving = "receive listeners";
+
+// Of entry_head::options.
+constexpr int shares = 1;
+constexpr int ipv6_alone = 2;
+
+/// Or -errno.
+int options_of(int fd, const address& at) noexcept {
+  const int first = at.is_inet() ? shares_port(fd) : 0;
+  const int second = at.family() == family::ipv6 ? takes_ipv6_alone(fd) : 0;
+  return std::min({first, second, 0}) < 0 ? std::min(first, second)
+                                          : first * shares + second * ipv6_alone;
+}
 
 template <class Head>
 void append(std::string& to, const Head& head) {
@@ -54,12 +66,12 @@ result<void> append_entry(std::string& to, const outgoing_listener& one) noexcep
   if (!is_listener_name(one.name)) return refuse(" has a name that can't be one", EINVAL);
   const result<address> at = listener::examine(one.fd);
   if (!at) return fail(at);
-  const int shares = at->is_inet() ? shares_port(one.fd) : 0;
-  if (shares < 0) return refuse(": SO_REUSEPORT", -shares);
+  const int options = options_of(one.fd, *at);
+  if (options < 0) return refuse(": its options", -options);
   std::array<std::byte, address::kernel_capacity> name;
   const std::size_t length = at->to_kernel(name);
   append(to, entry_head{.path_file = one.path_file,
-                        .reuse_port = static_cast<std::uint8_t>(shares),
+                        .options = static_cast<std::uint8_t>(options),
                         .held_elsewhere = one.held_elsewhere,
                         .name_bytes = static_cast<std::uint8_t>(one.name.size()),
                         .address_bytes = static_cast<std::uint8_t>(length)});
@@ -119,13 +131,16 @@ result<given_listener> read_entry(body_reader& body, unique_fd& fd) noexcept {
     return fail(receiving, text.view(), at.error().code());
   }
   if (*at != told) return refuse(": is not where it was announced, ", told, EADDRNOTAVAIL);
-  const int shares = at->is_inet() ? shares_port(fd.get()) : 0;
-  if (shares != head.reuse_port)
+  const int options = options_of(fd.get(), *at);
+  if (options < 0) return refuse(": its options, ", told, -options);
+  if (((options ^ head.options) & shares) != 0)
     return refuse(": SO_REUSEPORT is not as announced, ", told, EADDRNOTAVAIL);
+  if (options != head.options)
+    return refuse(": IPV6_V6ONLY is not as announced, ", told, EADDRNOTAVAIL);
   given_listener taken{.name = std::string(name),
                        .local = *at,
                        .path_file = head.path_file,
-                       .reuse_port = shares != 0,
+                       .reuse_port = (options & shares) != 0,
                        .held_elsewhere = head.held_elsewhere != 0};
   taken.socket = std::move(fd);
   return taken;

@@ -87,8 +87,11 @@ void successor::begin(std::function<void()> followed) {
 }
 
 bool successor::cancel() {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   cancelled_ = true;
+  // Whoever is about to close the listeners waits no longer than that takes.
+  if (sending_ >= 0) ::shutdown(sending_, SHUT_RDWR);
+  sent_.wait(lock, [this] { return sending_ < 0; });
   return report_.successor == -1;
 }
 
@@ -134,7 +137,7 @@ result<pid_t> successor::follow() {
   result<child> started = start();
   if (!started) return fail(started);
   const child made = std::move(*started);
-  const result<void> sent = send_listeners(made.stream.get(), listeners_, options_.timeout);
+  const result<void> sent = send_to(made);
   // Whom it couldn't be sent to has ended, and says why by that.
   if (!sent && sent.error().code() != EPIPE && sent.error().code() != ECONNRESET) {
     kill_and_wait(made.pid);
@@ -158,6 +161,20 @@ result<pid_t> successor::follow() {
     return fail("upgrade", fmt::format("to {}: called off", options_.program), ECANCELED);
   (void)manager_.main_process(::getpid());
   return ended;
+}
+
+/// What is called off in the midst of it is as if the other end had gone.
+result<void> successor::send_to(const child& made) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (cancelled_) return fail("upgrade", "called off", EPIPE);
+    sending_ = made.stream.get();
+  }
+  result<void> sent = send_listeners(made.stream.get(), listeners_, options_.timeout);
+  const std::lock_guard lock(mutex_);
+  sending_ = -1;
+  sent_.notify_all();
+  return sent;
 }
 
 /// It has begun: this process still accepts, beside it.

@@ -6,6 +6,7 @@
 #include <hinge/listener_passing.hpp>
 #include <hinge/service_manager.hpp>
 
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -33,7 +34,8 @@ struct upgrade_report {
 /// serves until the other one is ready; an attempt that fails changes nothing.
 class successor {
 public:
-  /// `listeners` stay open as long as attempts are made. `manager` outlives this object.
+  /// `listeners` stay open until cancel() has returned, or the successor serves. `manager` outlives
+  /// this object.
   successor(const upgrade_options& options, std::vector<outgoing_listener> listeners,
             const service_manager& manager, const service_manager::variables& of_manager,
             const sigset_t& signals);
@@ -45,8 +47,8 @@ public:
   /// and this one is to accept no more. Nothing while an attempt goes on, or one has succeeded. One
   /// thread.
   void begin(std::function<void()> followed);
-  /// The running attempt fails, and there is no further one. False: it is too late, the other
-  /// process serves. Any thread.
+  /// The running attempt fails, and there is no further one: none uses the listeners any more.
+  /// False: it is too late, the other process serves. Any thread.
   bool cancel();
   upgrade_report report() const;
 
@@ -63,6 +65,7 @@ private:
   result<std::int64_t> judge(const child& of, const std::string& said) const;
   bool serves(const child& of, deadline until) const;
   failure gone(pid_t pid, int status, std::string_view before) const;
+  result<void> send_to(const child& made);
   bool cancelled() const;
 
   const upgrade_options options_;
@@ -72,6 +75,8 @@ private:
   sigset_t signals_;
   std::thread thread_;
   mutable std::mutex mutex_;
+  std::condition_variable sent_;
+  int sending_ = -1;  // the stream on which the listeners are under way
   bool busy_ = false;
   bool cancelled_ = false;
   upgrade_report report_;

@@ -31,19 +31,20 @@ struct outgoing_listener {
   bool held_elsewhere = false;   ///< told to the receiver: a third one has the socket, too
 };
 
-/// Sends all of them, or none is taken by the receiver. Waits up to `patience` in all for room. Any
-/// thread; one at a time on a stream. Errors name what is wrong: EPROTOTYPE, no Unix stream; EPERM,
-/// the peer is neither this user nor root; EINVAL, a name or a socket that doesn't listen; E2BIG,
-/// over most_passed; ETIMEDOUT; EPIPE, the peer has gone; ETOOMANYREFS, more on their way than the
-/// limit of descriptors (without CAP_SYS_RESOURCE).
+/// Sends all of them, or none is taken by the receiver. Waits up to `patience` in all for room, and
+/// no longer than until somebody shuts the stream down (shutdown(2)). Any thread; one at a time on
+/// a stream. Errors name what is wrong: EPROTOTYPE, no Unix stream; EPERM, the peer is neither this
+/// user nor root; EINVAL, a name or a socket that doesn't listen; E2BIG, over most_passed;
+/// ETIMEDOUT; EPIPE, the peer has gone; ETOOMANYREFS, more on their way than the limit of
+/// descriptors (without CAP_SYS_RESOURCE).
 HINGE_API result<void> send_listeners(int stream, std::span<const outgoing_listener> all,
                                       nanoseconds patience) noexcept;
 
 /// Receives what one send_listeners() has sent, in its order; perhaps none. Each must be a
-/// listening stream socket, at the address and with the SO_REUSEPORT that were announced. Waits up
-/// to `patience` in all. On failure nothing that has come stays open. Errors besides those above:
-/// EPROTO, it isn't said in this protocol; ECONNRESET, the stream ended before the last; EMFILE,
-/// some did not fit below this process's limit of descriptors.
+/// listening stream socket, at the address and with the SO_REUSEPORT and IPV6_V6ONLY that were
+/// announced. Waits up to `patience` in all. On failure nothing that has come stays open. Errors
+/// besides those above: EPROTO, it isn't said in this protocol; ECONNRESET, the stream ended before
+/// the last; EMFILE, some did not fit below this process's limit of descriptors.
 HINGE_API result<std::vector<given_listener>> receive_listeners(int stream,
                                                                 nanoseconds patience) noexcept;
 

@@ -5,6 +5,7 @@
 #include "support/temporary_folder.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -216,6 +217,24 @@ TEST_CASE("what arrives is checked, and nothing of it stays open") {
   check("web: is not where it was announced, " + one.local().text(),
         [&](auto&, int& fd) { fd = other.fd(); });
   check("web: SO_REUSEPORT is not as announced", [](auto& text, int&) { text[32] ^= 1; });
+  check("web: IPV6_V6ONLY is not as announced", [](auto& text, int&) { text[32] ^= 2; });
+}
+
+TEST_CASE("a hand-over that waits for room ends when its stream is shut down") {
+  const two_ends pair;
+  const int small = 1;
+  REQUIRE(::setsockopt(pair.here.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0);
+  const listener one = opened(address::loopback(0));
+  const std::vector<outgoing_listener> many(5 * hinge::passed_at_once, {one.fd(), "web"});
+  std::thread off([&] {
+    pollfd came{.fd = pair.there.get(), .events = POLLIN, .revents = 0};
+    CHECK(::poll(&came, 1, 30'000) == 1);
+    ::shutdown(pair.here.get(), SHUT_RDWR);
+  });
+  const auto sent = send_listeners(pair.here.get(), many, 1h);
+  off.join();
+  REQUIRE_FALSE(sent);
+  CHECK(sent.error().code() == EPIPE);
 }
 
 TEST_CASE("descriptors that don't fit below the limit are an error, and all are closed") {
