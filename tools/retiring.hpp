@@ -38,27 +38,14 @@ inline retire_report retire(loop_base& loop, retire_options how, const held_list
   return run_all(all);
 }
 
-/// Its listeners one after the other, if they aren't all alike.
 inline retire_report retire(server_base& server, retire_options how, const held_listeners& held) {
-  std::size_t held_ones = 0;
+  std::vector<retire_options> of_each;
   for (std::size_t i = 0; i < server.listeners(); ++i) {
     how.held_elsewhere = held(i);
-    held_ones += how.held_elsewhere;
-    tell_plan(server.listener_at(i).local(), server.plan_retirement(how)[i]);
+    of_each.push_back(how);
+    tell_plan(server.listener_at(i).local(), server.plan_retirement(i, how));
   }
-  if (held_ones == 0 || held_ones == server.listeners()) return server.retire(how);
-  retire_report sum;
-  for (std::size_t i = 0; i < server.listeners(); ++i) {
-    how.held_elsewhere = held(i);
-    const retire_report one = server.retire(i, how);
-    sum.by = std::max(sum.by, one.by);
-    sum.steered += one.steered;
-    sum.drained += one.drained;
-    sum.handed_over += one.handed_over;
-    sum.lost += one.lost;
-    sum.took += one.took;
-  }
-  return sum;
+  return server.retire(of_each);
 }
 
 /// Of a loop or a server, which outlives it.

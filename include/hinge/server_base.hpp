@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -68,10 +69,14 @@ public:
   /// What retiring can promise now, listener by listener; after drain() or stop() nothing is left
   /// to retire. From start() on; any thread but the loops'.
   HINGE_API std::vector<retire_plan> plan_retirement(const retire_options& how = {}) const noexcept;
+  HINGE_API retire_plan plan_retirement(std::size_t index,
+                                        const retire_options& how = {}) const noexcept;
   /// Stops accepting and loses nobody, as far as plan_retirement() says; the loops go on with what
   /// they have. Waits until all listeners, or that one, are closed, and says what became of their
   /// clients, all together. From start() to join(), once at a time; any thread but the loops'.
   HINGE_API retire_report retire(const retire_options& how = {}) noexcept;
+  /// The same, each listener in its own way.
+  HINGE_API retire_report retire(std::span<const retire_options> of_each) noexcept;
   HINGE_API retire_report retire(std::size_t index, const retire_options& how = {}) noexcept;
 
   /// Each loop tells its connections to end soon (loop::wind_down), and goes on: before retire(),
