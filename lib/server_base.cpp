@@ -161,7 +161,14 @@ void server_base::state::answer(worker& one) noexcept {
   if (std::exchange(one.asked, false) && --unanswered == 0) answered.notify_all();
 }
 
-server_statistics server_base::statistics() const noexcept {
+/// It may answer yet, when somebody else has asked.
+void server_base::state::give_up(worker& one) noexcept {
+  if (!std::exchange(one.asked, false)) return;
+  --unanswered;
+  one.told.late = true;
+}
+
+server_statistics server_base::statistics(nanoseconds patience) const noexcept {
   state& s = *state_;
   const std::lock_guard one_at_a_time(s.asking);
   std::unique_lock lock(s.mutex);
@@ -170,14 +177,25 @@ server_statistics server_base::statistics() const noexcept {
     if (one.phase != state::worker::runs) return s.answer(one);
     one.asked = true;
     ++s.unanswered;
+    if (std::exchange(one.under_way, true)) return;
     one.loop->post([&one, &s] {
       const std::lock_guard inner(s.mutex);
+      one.under_way = false;
       if (one.asked) s.answer(one);
     });
   };
   for (state::worker& one : s.all_workers()) ask(one);
   if (s.accepts_apart()) ask(s.accepting);
-  s.answered.wait(lock, [&] { return s.unanswered == 0; });
+  const deadline until = deadline::after(now(), patience);
+  while (s.unanswered != 0 && !until.passed(now())) {
+    if (until.is_never()) {
+      s.answered.wait(lock);
+    } else {
+      s.answered.wait_for(lock, nanoseconds(until.when() - now()));
+    }
+  }
+  for (state::worker& one : s.all_workers()) s.give_up(one);
+  s.give_up(s.accepting);
   return s.gathered();
 }
 
@@ -188,8 +206,10 @@ server_statistics server_base::state::gathered() noexcept {
     if (one.loop == nullptr) continue;
     all.loops.push_back(one.told);
     accepted.push_back(one.told.counters.accepted);
+    all.late += one.told.late;
   }
   all.acceptor = accepting.told.counters;
+  all.late += accepting.told.late;
   all.fairness = fairness_of(accepted);
   return all;
 }

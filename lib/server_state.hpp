@@ -36,6 +36,7 @@ struct server_base::state {
     // From here on under the mutex, once it runs.
     phase_type phase = idle;
     bool asked = false;
+    bool under_way = false;  // the question; where the loop hangs there is one, and no more
     int broken = 0;
     loop_statistics told;
   };
@@ -87,6 +88,7 @@ struct server_base::state {
   retirement retirement_of(std::size_t index, const retire_options& how) noexcept;
   retire_report retire(std::size_t first, std::span<const retire_options> of_each) noexcept;
   void answer(worker& one) noexcept;
+  void give_up(worker& one) noexcept;
   server_statistics gathered() noexcept;
 
   // --- the thread that accepts for the others ------------------------------------------------

@@ -104,12 +104,14 @@ std::string statistics_of(const telemetry& seen, const poller_in_use& poller,
 std::string statistics_of(const server_base& server, const poller_in_use& poller,
                           const std::optional<retire_report>& retired,
                           const std::optional<upgrade_report>& upgrades) {
-  const server_statistics seen = server.statistics();
+  const server_statistics seen = server.statistics(loop_patience);
   json loops = json::array();
   for (const loop_statistics& one : seen.loops)
     loops.push_back({{"accepted", one.counters.accepted},
                      {"open", one.open_connections},
                      {"turns", one.counters.turns},
+                     {"accept_misses", one.counters.accept_misses},
+                     {"late", one.late},
                      {"backend", one.backend},
                      {"cpu", one.cpu < 0 ? json() : json(one.cpu)}});
   return with_counters(

@@ -94,9 +94,9 @@ public:
   /// The same in each loop's thread, with the loop's index.
   HINGE_API void post_all(const std::function<void(std::uint32_t)>& task) noexcept;
 
-  /// As it is now: each loop copies its own between two turns, and is waited for. Any thread but
-  /// the loops' own.
-  HINGE_API server_statistics statistics() const noexcept;
+  /// As it is now: each loop copies its own between two turns, and is waited for, all of them
+  /// together at most so long. Any thread but the loops' own.
+  HINGE_API server_statistics statistics(nanoseconds patience = nanoseconds::max()) const noexcept;
 
 protected:
   HINGE_API server_base() noexcept;

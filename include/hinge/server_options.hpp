@@ -35,6 +35,8 @@ struct loop_statistics {
   /// What its poller has become: where rings are short, the first loops may have one, and the
   /// others not. A literal.
   std::string_view backend;
+  /// It hasn't answered in time, and the rest is what it told before.
+  bool late = false;
 };
 
 /// Of all loops, and one by one.
@@ -43,6 +45,7 @@ struct server_statistics {
   /// dispatch, thread_per_connection: what the accepting thread has shed or turned away, and its
   /// turns; what it gave to the loops counts as accepted by them.
   loop_counters acceptor;
+  std::uint32_t late = 0;  ///< how many haven't answered in time, the accepting one included
   /// Jain's index of the connections that each loop has accepted: 1 when all had the same number,
   /// 1/N when one had them all. 1 before the first.
   double fairness = 1;

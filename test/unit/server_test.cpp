@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <future>
 #include <numeric>
 #include <span>
 #include <string>
@@ -289,6 +290,30 @@ TEST_CASE("posted tasks run in each loop's thread") {
   CHECK(ran[0] == 1);
   CHECK(ran[1] == 2);
   CHECK(ran[2] == 1);
+}
+
+TEST_CASE("a loop that hangs is waited for no longer than was said, and the others are told") {
+  const accept_policy policy = GENERATE(accept_policy::automatic, accept_policy::dispatch);
+  house_of_loops house(usable().front());
+  REQUIRE(house.open(policy));
+  REQUIRE(house.server.listen(address::loopback(0)));
+  REQUIRE(house.server.start());
+  const address at = house.server.listener_at(0).local();
+  for (const unique_fd& one : clients(6, at)) CHECK(answer(one.get()).ends_with('x'));
+  const std::uint64_t before = house.server.statistics().total().accepted;
+  CHECK(before == 6);
+  std::promise<void> go_on;
+  house.server.post(1, [hangs = go_on.get_future().share()] { hangs.wait(); });
+  for (int i = 0; i < 3; ++i) {
+    const server_statistics seen = house.server.statistics(5ms);
+    CHECK(seen.loops[1].late);
+    CHECK(seen.late >= 1);
+    CHECK(seen.total().accepted == before);
+  }
+  go_on.set_value();
+  const server_statistics seen = house.server.statistics();
+  CHECK(seen.late == 0);
+  CHECK_FALSE(seen.loops[1].late);
 }
 
 TEST_CASE("fairness: one for equal shares, 1/N for one who has all") {
