@@ -13,6 +13,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "print_error.hpp"
+
 namespace hinge::serve {
 namespace {
 
@@ -28,6 +30,14 @@ result<unique_fd> stream_to_predecessor() {
     return fail(handover_variable, said, EINVAL);
   if (::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return fail(handover_variable, said, errno);
   return unique_fd(fd);
+}
+
+/// As far as what the environment says of it can be followed; the rest is told, and ignored.
+service_manager manager_of(const service_manager::variables& said) {
+  const result<service_manager> all = service_manager::of(said);
+  if (all) return *all;
+  hinge::print_error("hinge-serve: {}; ignored\n", all.error().text());
+  return service_manager::of({.notify_socket = said.notify_socket}).value_or(service_manager());
 }
 
 /// Without what open() alone can do.
@@ -57,9 +67,7 @@ result<beginnings> beginnings::take() {
   result<unique_fd> stream = stream_to_predecessor();
   if (!stream) return fail(stream);
   made.predecessor_ = std::move(*stream);
-  const result<service_manager> manager = service_manager::of(made.said_);
-  if (!manager) return fail(manager);
-  made.manager_ = *manager;
+  made.manager_ = manager_of(made.said_);
   result<std::vector<given_listener>> given =
       made.predecessor_ ? receive_listeners(made.predecessor_.get(), predecessor_patience)
                         : inherited_listeners(listeners);

@@ -56,14 +56,24 @@ void print_line(const std::string& text) {
   }
 }
 
-/// In the words of the command line.
+/// In the words of the command line; empty: it says nothing of that.
+std::string told_by_options(const serve_options& options, const hinge::error& reason) {
+  if (reason.argument().starts_with("head_room"))
+    return fmt::format(
+        "--max-connections: not given, and the limit of descriptors leaves none for connections: "
+        "{} are kept for other things",
+        options.limits.head_room);
+  if (reason.argument().find("accept_sharing::") != std::string_view::npos)
+    return fmt::format("--policy {}: not by this --backend ({}): {}",
+                       hinge::policy_name(options.threads.policy), reason.call(),
+                       hinge::errno_name(reason.code()));
+  return {};
+}
+
 std::string why_not_open(const hinge::any_poller& poller, const serve_options& options,
                          const hinge::error& reason) {
-  if (!reason.argument().starts_with("head_room")) return hinge::why_not_open(poller, reason);
-  return fmt::format(
-      "--max-connections: not given, and the limit of descriptors leaves none for connections: {} "
-      "are kept for other things",
-      options.limits.head_room);
+  std::string told = told_by_options(options, reason);
+  return told.empty() ? hinge::why_not_open(poller, reason) : told;
 }
 
 /// Nothing is done to what was given before the predecessor has said that it may be.
@@ -167,6 +177,8 @@ public:
   }
   ~supervision() { signals_.end(); }
 
+  /// By a successor: the manager hears of that one from here on.
+  bool is_followed() const { return successor_ && successor_->report().successor != -1; }
   std::optional<upgrade_report> upgrades() const {
     return successor_ ? std::optional(successor_->report()) : std::nullopt;
   }
@@ -180,7 +192,7 @@ private:
       successor_->begin([this] { followed(); });
     } else if (!stopping_.exchange(true)) {
       const bool held = successor_ && !successor_->cancel();
-      (void)manager_.stopping();
+      if (!held) (void)manager_.stopping();
       how_.retire(held);
     } else {
       how_.stop();
@@ -304,8 +316,9 @@ exit_code serve(const serve_options& options, beginnings& from) {
     announce(loop, used.name);
     const supervision supervised(signals, options, from, std::move(listeners),
                                  reactions_of(loop, options, from, used, leaving));
-    const watchdog alive(from.manager().watchdog(),
-                         [&] { loop.post([&] { (void)from.manager().alive(); }); });
+    const watchdog alive(from.manager().watchdog(), [&] {
+      if (!supervised.is_followed()) loop.post([&] { (void)from.manager().alive(); });
+    });
     from.begin_to_serve();
     tell(from.manager().ready());
     broken = loop.run();
@@ -344,6 +357,8 @@ exit_code serve_by_threads(const serve_options& options, beginnings& from) {
   hinge::server_options how = options.threads;
   how.loop = options.limits;
   const auto refused = [&](const hinge::error& reason) {
+    const std::string told = told_by_options(options, reason);
+    if (!told.empty()) return complain(told);
     return complain(fmt::format("--policy {}: {}", hinge::policy_name(how.policy), reason.text()));
   };
   if (const auto opened = server.open(how); !opened) return refused(opened.error());
@@ -379,8 +394,9 @@ exit_code serve_by_threads(const serve_options& options, beginnings& from) {
     const supervision supervised(signals, options, from, std::move(listeners),
                                  reactions_of_loops(server, options, from, used, leaving));
     const watchdog alive(from.manager().watchdog(), [&] {
-      (void)server.statistics();  // all loops turn
-      (void)from.manager().alive();
+      // All loops turn.
+      if (!supervised.is_followed() && server.statistics(loop_patience).late == 0)
+        (void)from.manager().alive();
     });
     from.begin_to_serve();
     tell(from.manager().ready());

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import struct
 import tempfile
 import threading
 import unittest
@@ -176,6 +177,58 @@ class Inherited(unittest.TestCase):
                 with contextlib.suppress(TimeoutError):
                     while True:
                         self.assertEqual(manager.recv(1000), b"WATCHDOG=1")
+                manager.settimeout(PATIENCE)
+
+    def test_a_manager_that_can_not_be_told_is_told_of_and_ignored(self):
+        manager, environment = self.notified()
+        with Generations(environment={"NOTIFY_SOCKET": "vsock:2:1234"}) as served:
+            self.assertIn("NOTIFY_SOCKET=vsock:2:1234: EAFNOSUPPORT", served.said())
+            self.assertIn("; ignored\n", served.said())
+            with served.connect() as peer:
+                self.assertTrue(echoed(peer))
+            served.stop()
+        with Generations(environment={**environment, "WATCHDOG_USEC": "0"}) as served:
+            self.assertRegex(served.said(), "WATCHDOG_USEC or WATCHDOG_PID is no number.*; ignored")
+            self.assertEqual(manager.recv(1000), b"READY=1")
+            served.stop()
+            self.assertEqual(manager.recv(1000), b"STOPPING=1")
+
+    def test_who_is_followed_says_no_more_that_it_is_alive(self):
+        """Though it still serves whom it has: the manager's question is meant for the other one."""
+        manager, environment = self.notified()
+        manager.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        environment["WATCHDOG_USEC"] = "20000"
+
+        def heard():
+            """A message, and whose it is."""
+            text, control, *_ = manager.recvmsg(1000, socket.CMSG_SPACE(12))
+            return text, struct.unpack("3i", control[0][2])[0]
+        for how in ((), ("--threads", "2")):
+            with self.subTest(how), Generations("--upgrade", "--drain-timeout", "1m", *how,
+                                                environment=environment) as served:
+                first = served.pid
+                with served.connect() as peer:
+                    self.assertTrue(echoed(peer))
+                    os.kill(first, signal.SIGUSR2)
+                    while (said := heard())[0] != b"READY=1" or said[1] == first:
+                        pass
+                    served.pid = said[1]
+                    # What was on its way; and then no more of the first one.
+                    said = [heard() for _ in range(20)]
+                    self.assertEqual(said[10:], [(b"WATCHDOG=1", served.pid)] * 10)
+                    self.assertTrue(echoed(peer))
+                    # The service doesn't stop when the first one does.
+                    os.kill(first, signal.SIGTERM)
+                    until(lambda: served.ended, "the end of the first")
+                said = [heard() for _ in range(10)]
+                self.assertEqual(said, [(b"WATCHDOG=1", served.pid)] * 10)
+                served.stop()
+                while heard()[0] != b"STOPPING=1":
+                    pass
+                manager.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while heard():
+                        pass
                 manager.settimeout(PATIENCE)
 
     def test_the_manager_follows_an_upgrade(self):
