@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
 
 #include "server_state.hpp"
 
@@ -13,12 +14,15 @@ namespace {
 
 /// As long as no thread can be had: a loop's first back-off.
 constexpr nanoseconds between_tries = std::chrono::milliseconds(100);
+/// Whether somebody has room, once this thread's loop has ended.
+constexpr nanoseconds between_looks = std::chrono::milliseconds(1);
 
 }  // namespace
 
 /// What was given to a loop that has broken.
 server_base::state::~state() {
   handed_connection left;
+  while (accepting.inbox.take(left)) sockets::close_unchecked(left.fd);
   for (worker& one : all_workers())
     while (one.inbox.take(left)) sockets::close_unchecked(left.fd);
 }
@@ -27,6 +31,7 @@ int server_base::state::accept_for_loops() noexcept {
   loop_base& mine = *accepting.loop;
   while (!mine.finished()) {
     deadline until = deadline::never();
+    give_waiting();
     std::uint32_t left = room();
     if (left == 0) {
       if (!make_next()) until = deadline::after(now(), between_tries);
@@ -36,12 +41,30 @@ int server_base::state::accept_for_loops() noexcept {
     }
     mine.accept_at_most(std::min(left, options.loop.accepts_per_turn));
     if (const int turned = server.turn_acceptor(until); turned < 0) return turned;
-    for (worker& one : all_workers()) {
-      if (!std::exchange(one.given, false)) continue;
-      one.loop->wake();
-    }
+    wake_those_given();
   }
+  give_the_rest();
   return 0;
+}
+
+/// Those who had been accepted before a drain, and have to wait, are served in its time.
+void server_base::state::give_the_rest() noexcept {
+  const instant began = now();
+  std::unique_lock lock(mutex);
+  while (accepting.inbox.load() != 0) {
+    const order how = ending.value_or(order{.at_once = true});
+    if (how.at_once || deadline::after(began, how.timeout).passed(now())) return;
+    lock.unlock();
+    give_waiting();
+    wake_those_given();
+    lock.lock();
+    answered.wait_for(lock, between_looks);
+  }
+}
+
+void server_base::state::wake_those_given() noexcept {
+  for (worker& one : all_workers())
+    if (std::exchange(one.given, false)) one.loop->wake();
 }
 
 /// Connections that the loops have room for.
@@ -53,13 +76,24 @@ std::uint32_t server_base::state::room() noexcept {
 }
 
 bool server_base::state::give(const handed_connection& accepted) noexcept {
-  worker* to = choose();
-  // A ring may tell of more than it was asked for, when its listener is let go.
-  if (to == nullptr && make_next()) to = choose();
-  if (to == nullptr) return false;
-  to->inbox.give(accepted);
-  to->given = true;
+  if (accepting.inbox.load() >= accepting.inbox.capacity()) return false;
+  accepting.inbox.give(accepted);
+  give_waiting();
   return true;
+}
+
+/// A ring may tell of more than it was asked for, when its listener is let go: they wait.
+void server_base::state::give_waiting() noexcept {
+  handed_connection next;
+  while (accepting.inbox.load() != 0) {
+    worker* to = choose();
+    if (to == nullptr && make_next()) to = choose();
+    if (to == nullptr) return;
+    (void)accepting.inbox.take(next);
+    accepting.inbox.ended();
+    to->inbox.give(next);
+    to->given = true;
+  }
 }
 
 /// Who has the fewest; of equals, the one behind the last that was chosen.

@@ -90,6 +90,8 @@ result<void> server_base::state::open_with(accept_policy which, const char* why)
   if (accepts_apart()) {
     loop_options only_accepts = options.loop;
     only_accepts.max_connections = only_accepts.accepts_per_turn;
+    if (!accepting.inbox.open(4 * only_accepts.events_per_turn))
+      return fail("open server", "memory for connections on their way", ENOMEM);
     if (result<void> opened = open_one(accepting, only_accepts); !opened) return opened;
     const auto give = [](void* self, const handed_connection& accepted) noexcept {
       return static_cast<state*>(self)->give(accepted);

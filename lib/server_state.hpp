@@ -29,8 +29,8 @@ struct server_base::state {
     loop_base* loop = nullptr;  // null: not made yet (thread_per_connection)
     int cpu = -1;
     std::string_view backend;
-    connection_inbox inbox;
-    bool given = false;  // to be woken; the accepting thread's
+    connection_inbox inbox;  // of the accepting thread: those that nobody has room for yet
+    bool given = false;      // to be woken; the accepting thread's
     pthread_t thread = {};
     bool joinable = false;
     // From here on under the mutex, once it runs.
@@ -95,6 +95,9 @@ struct server_base::state {
   int accept_for_loops() noexcept;
   std::uint32_t room() noexcept;
   bool give(const handed_connection& accepted) noexcept;
+  void give_waiting() noexcept;
+  void give_the_rest() noexcept;
+  void wake_those_given() noexcept;
   worker* choose() noexcept;
   bool make_next() noexcept;
 
