@@ -8,7 +8,6 @@
 #include <mutex>
 #include <utility>
 
-#include "fixed_text.hpp"
 #include "listener_queue.hpp"
 #include "socket_group.hpp"
 #include "steering.hpp"
@@ -48,6 +47,7 @@ struct retirement::state {
   ~state();
 
   void look() noexcept;
+  bool take_descriptors() noexcept;
   void begin() noexcept;
   void find() noexcept;
   void steer() noexcept;
@@ -79,6 +79,7 @@ struct retirement::state {
   std::uint32_t place = 0;              // that is looked at
   phase now_is = phase::fresh;
   bool forced = false;
+  bool lacking = false;  // descriptors, to look with; there may be some later
   instant began = 0;
   instant settling_since = 0;
   unsigned looks = 0;
@@ -89,43 +90,6 @@ struct retirement::state {
 };
 
 // --- the plan --------------------------------------------------------------------------------
-
-std::string_view guarantee_name(retire_guarantee which) noexcept {
-  constexpr std::string_view names[] = {"held", "migrates", "steers", "puts_off", "empties"};
-  return names[static_cast<std::size_t>(which)];
-}
-
-std::string retire_plan::text() const {
-  fixed_text<160> said;
-  const auto count = [&](std::uint32_t how_many, std::string_view what) -> text_writer& {
-    return said.add(how_many, ' ', what, how_many == 1 ? "" : "s");
-  };
-  const auto served = [&] {
-    queued ? count(*queued, "queued client") : said.add("queued clients");
-    said.add(" will be served, ");
-  };
-  switch (guarantee) {
-    case retire_guarantee::held:
-      said.add("held by somebody else: who waits is served, later ones are his");
-      break;
-    case retire_guarantee::migrates:
-      count(siblings, "sibling").add(" and tcp_migrate_req: no loss");
-      break;
-    case retire_guarantee::steers:
-      count(siblings, "sibling").add(": no loss");
-      break;
-    case retire_guarantee::puts_off:
-      said.add(siblings_known ? "no sibling: " : "siblings can't be known: ");
-      served();
-      said.add("later ones refused");
-      break;
-    case retire_guarantee::empties:
-      served();
-      said.add("who comes as it closes may be reset");
-      break;
-  }
-  return std::string(said.view());
-}
 
 retirement::state::state(std::vector<std::vector<loop_door>> doors,
                          const retire_options& chosen) noexcept
@@ -139,22 +103,32 @@ retirement::state::state(std::vector<std::vector<loop_door>> doors,
     if (opened.tcp()) plan.queued = plan.queued.value_or(0) + opened.waiting().value_or(0);
     sockets.push_back({.doors = std::move(of_one),
                        .number = sockets.size(),
-                       .fd = unique_fd(sys::fcntl(opened.fd(), F_DUPFD_CLOEXEC, 0)),
+                       .fd = {},
                        .place = static_cast<std::uint32_t>(sockets.size())});
   }
   plan.sockets = static_cast<std::uint32_t>(sockets.size());
   look();
 }
 
+/// Duplicates of all sockets; false: they can't be had.
+bool retirement::state::take_descriptors() noexcept {
+  for (socket& one : sockets) {
+    const int fd = one.doors.front().loop->listener_at(one.doors.front().listener).fd();
+    if (!one.fd) one.fd.reset(sys::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    if (!one.fd) return false;
+  }
+  return true;
+}
+
 void retirement::state::look() noexcept {
+  lacking = !take_descriptors();
   if (options.held_elsewhere) {
     plan.guarantee = retire_guarantee::held;
     return;
   }
-  const bool have_all =
-      std::ranges::all_of(sockets, [](const socket& one) { return bool(one.fd); });
-  if (sockets.empty() || !have_all || !at.is_inet()) return;
-  const int size = group_size(sockets.front().fd.get(), at);
+  if (sockets.empty() || !at.is_inet()) return;
+  const int size = lacking ? -EMFILE : group_size(sockets.front().fd.get(), at);
+  lacking = size == -EMFILE || size == -ENFILE;
   plan.siblings_known = size >= 0;
   if (size > static_cast<int>(plan.sockets))
     plan.siblings = static_cast<std::uint32_t>(size) - plan.sockets;
@@ -167,7 +141,8 @@ void retirement::state::look() noexcept {
 // --- the steps -------------------------------------------------------------------------------
 
 void retirement::state::begin() noexcept {
-  began = now();
+  // Nothing can be done to a socket by nothing.
+  if (!take_descriptors() && !options.held_elsewhere) plan.guarantee = retire_guarantee::empties;
   report.by = plan.guarantee;
   for (const socket& of : sockets)
     for (const loop_door& one : of.doors)
@@ -371,9 +346,13 @@ std::vector<int> retirement::state::descriptors() const noexcept {
 }
 
 bool retirement::state::step() noexcept {
+  if (now_is == phase::fresh && began == 0) began = now();
   const deadline end = deadline::after(began, options.within);
   if (now_is == phase::fresh) {
-    begin();
+    if (lacking) look();
+    if (!lacking || options.held_elsewhere ||
+        deadline::after(began, options.within / 4).passed(now()))
+      begin();
   } else if (!forced && now_is != phase::done && end.passed(now())) {
     force();
   } else if (now_is == phase::finding) {
