@@ -287,22 +287,36 @@ class Restarts(unittest.TestCase):
                 self.assertEqual(served.said(), "")
 
     def test_by_inheritance(self):
-        restarts, seconds, rate = sized((5, 3.0, 300), (20, 60.0, 2000))
-        with socket.create_server(("127.0.0.1", 0), backlog=4096) as door, \
-                contextlib.ExitStack() as stack:
-            ended = []
-            living = []
+        for how in ways():
+            restarts, seconds, rate = sized((5 if not how else 2, 2.0 if not how else 1.0, 300),
+                                            (20, 60.0, 2000))
+            # Few, so that not all that have been accepted find a thread at once.
+            how = tuple(word.replace("64", "4") for word in how)
+            # One for each loop, where each has its own (ReusePort= of systemd's).
+            doors = 2 if how and how[-1].startswith("sharded") else 1
+            with self.subTest(how), contextlib.ExitStack() as stack:
+                group = [stack.enter_context(socket.socket()) for _ in range(doors)]
+                for door in group:
+                    if doors > 1:
+                        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                    door.bind(group[0].getsockname() if door is not group[0] else ("127.0.0.1", 0))
+                    door.listen(4096)
+                self.check_inheritance(group, how, restarts, rate, seconds, stack)
 
-            def restart():
-                """As a supervisor does: first the end, then the next."""
-                if living:
-                    ended.extend(living.pop().stop())
-                living.append(stack.enter_context(Generations(listen="", **inheriting(door))))
-            restart()
-            count = self.check(restart, restarts, door.getsockname(), rate, seconds)
-            ended.extend(living.pop().stop())
-            self.assertEqual(len(ended), restarts + 1)
-            self.assertEqual(sum(one["accepted"] for one in ended), count)
+    def check_inheritance(self, doors, how, restarts, rate, seconds, stack):
+        ended = []
+        living = []
+
+        def restart():
+            """As a supervisor does: first the end, then the next."""
+            if living:
+                ended.extend(living.pop().stop())
+            living.append(stack.enter_context(Generations(*how, listen="", **inheriting(*doors))))
+        restart()
+        count = self.check(restart, restarts, doors[0].getsockname(), rate, seconds)
+        ended.extend(living.pop().stop())
+        self.assertEqual(len(ended), restarts + 1)
+        self.assertEqual(sum(one["accepted"] for one in ended), count)
 
 
 if __name__ == "__main__":
