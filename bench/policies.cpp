@@ -38,6 +38,8 @@ struct arguments {
   std::uint32_t connections = 200;  // of each client
   nanoseconds work = std::chrono::microseconds(200);
   nanoseconds slow = milliseconds(20);
+  std::optional<backend> only_backend;
+  std::optional<accept_policy> only_policy;
 };
 
 /// Works for a while, says one byte, and goes; as a handler that asks something slow would.
@@ -115,6 +117,7 @@ std::string shares(const hinge::server_statistics& seen) {
 
 void compare(const arguments& given, backend of) {
   for (const accept_policy policy : policies) {
+    if (given.only_policy.value_or(policy) != policy) continue;
     arguments quick = given;
     quick.work = {};
     const auto plain = measure(quick, of, policy, {});
@@ -128,6 +131,13 @@ void compare(const arguments& given, backend of) {
                ms(*slowed) / ms(*even), shares(slowed->seen));
     std::fflush(stdout);
   }
+}
+
+/// What a name stands for.
+template <class Which>
+Which known(const std::optional<Which>& found, const std::string& name) {
+  if (!found) throw hinge::units::unit_error(name + ": there is none of that name");
+  return *found;
 }
 
 }  // namespace
@@ -150,6 +160,12 @@ int main(int argc, char** argv) {
               [&](const auto& text) { given.work = unit::parse_duration(text); });
   line.option("--slow", "T", "the same, of the slow loop (20ms)",
               [&](const auto& text) { given.slow = unit::parse_duration(text); });
+  line.option("--backend", "NAME", "that one alone", [&](const auto& text) {
+    given.only_backend = known(hinge::backend_named(text), text);
+  });
+  line.option("--policy", "NAME", "that one alone", [&](const auto& text) {
+    given.only_policy = known(hinge::policy_named(text), text);
+  });
   try {
     if (const auto ended = line.parse(argc, argv)) return *ended;
     fmt::print("{} loops, {} clients with {} connections each, one after the other\n\n",
@@ -160,7 +176,8 @@ int main(int argc, char** argv) {
         "|---|---|---|---|---|---|---|---|---|\n");
     const hinge::backend_choice report = hinge::backend_report();
     for (const auto& one : report.candidates())
-      if (one.usable) compare(given, one.which);
+      if (one.usable && given.only_backend.value_or(one.which) == one.which)
+        compare(given, one.which);
   } catch (const std::exception& wrong) {
     fmt::print(stderr, "hinge-policies: {}\n", wrong.what());
     return 3;
