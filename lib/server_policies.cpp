@@ -7,6 +7,7 @@
 
 #include "listener_options.hpp"
 #include "server_state.hpp"
+#include "socket_group.hpp"
 #include "steering.hpp"
 #include "sys.hpp"
 
@@ -205,10 +206,8 @@ result<std::size_t> server_base::state::listen_sharded(std::vector<listener> giv
                                                        const door_options& door) noexcept {
   if (result<void> opened = open_more(given, wanted_beside(given.size()), options); !opened)
     return fail(opened);
-  if (policy == accept_policy::sharded_cpu && !this->options.by_incoming_cpu && count > 1) {
-    const int failed = steer_by_cpu(given.front().fd(), cpus, count);
-    if (failed < 0) return fail("setsockopt", "SO_ATTACH_REUSEPORT_CBPF", -failed);
-  }
+  if (policy == accept_policy::sharded_cpu)
+    if (result<void> steered = steer(given); !steered) return fail(steered);
   const std::size_t first = who_listens().listeners();
   for (auto next = given.begin(); next != given.end(); next += count) {
     std::vector<listener> one_each(std::make_move_iterator(next),
@@ -231,10 +230,25 @@ result<void> server_base::state::open_more(std::vector<listener>& group, std::si
     if (!opened) return fail(opened);
     group.push_back(std::move(*opened));
   }
-  if (policy != accept_policy::sharded_cpu || !this->options.by_incoming_cpu) return {};
-  for (std::size_t i = 0; i < group.size(); ++i)
-    if (const int failed = prefer_cpu(group[i].fd(), workers[i % count].cpu); failed < 0)
-      return fail("setsockopt", "SO_INCOMING_CPU", -failed);
+  return {};
+}
+
+/// By both ways: a program is the group's, and gone with the first sibling that retires, and what
+/// the option says stays with each socket. A program that came beside others' sockets would name
+/// theirs.
+result<void> server_base::state::steer(const std::vector<listener>& group) noexcept {
+  const bool by_option = options.by_incoming_cpu;
+  if (by_option || count <= cpus.size())  // of one more than CPUs the option knows nothing
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      const int failed = prefer_cpu(group[i].fd(), workers[i % count].cpu);
+      if (failed < 0 && by_option) return fail("setsockopt", "SO_INCOMING_CPU", -failed);
+    }
+  const int fd = group.front().fd();
+  if (by_option || count == 1 ||
+      group_size(fd, group.front().local()) > static_cast<int>(group.size()))
+    return {};
+  const int failed = steer_by_cpu(fd, cpus, count);
+  if (failed < 0) return fail("setsockopt", "SO_ATTACH_REUSEPORT_CBPF", -failed);
   return {};
 }
 

@@ -60,6 +60,7 @@ struct server_base::state {
   result<std::size_t> listen_apart(listener opened, const door_options& door) noexcept;
   result<void> open_more(std::vector<listener>& group, std::size_t wanted,
                          const listener_options& options) noexcept;
+  result<void> steer(const std::vector<listener>& group) noexcept;
   bool accepts_apart() const noexcept {
     return policy == accept_policy::dispatch || policy == accept_policy::thread_per_connection;
   }

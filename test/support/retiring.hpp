@@ -22,8 +22,6 @@ struct retiring_echo {
   void on_data(connection c, std::span<std::byte> bytes) noexcept { c.send(bytes); }
 };
 
-using clients = std::vector<unique_fd>;
-
 inline std::vector<backend> usable_for_retiring() {
   std::vector<backend> all;
   const backend_choice report = backend_report();
@@ -34,7 +32,7 @@ inline std::vector<backend> usable_for_retiring() {
 
 inline const listener_options shared_port = {.backlog = 256, .reuse_port = true};
 
-inline void connect_some(clients& all, const address& at, std::size_t count) {
+inline void connect_some(std::vector<unique_fd>& all, const address& at, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) all.push_back(connected(at));
 }
 
@@ -43,7 +41,7 @@ inline bool is_reset(const unique_fd& client) {
   return ::recv(client.get(), &byte, 1, MSG_DONTWAIT) <= 0 && errno == ECONNRESET;
 }
 
-inline std::size_t reset_ones(const clients& all) {
+inline std::size_t reset_ones(const std::vector<unique_fd>& all) {
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   return static_cast<std::size_t>(std::ranges::count_if(all, is_reset));
 }

@@ -41,6 +41,7 @@ using namespace std::chrono_literals;
 namespace hinge::test {
 namespace {
 
+using clients = std::vector<unique_fd>;
 using retiring_loop = loop<any_poller, retiring_echo>;
 /// A loop with a listener, in the test's own thread.
 struct one_loop {

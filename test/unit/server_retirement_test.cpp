@@ -7,13 +7,15 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/generators/catch_generators_range.hpp>
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "support/by_cpu.hpp"
+#include "support/house_of_loops.hpp"
 #include "support/listening.hpp"
 #include "support/masked.hpp"
 #include "support/retiring.hpp"
@@ -22,17 +24,6 @@ using namespace std::chrono_literals;
 
 namespace hinge::test {
 namespace {
-
-constexpr std::array retiring_policies = {
-    accept_policy::sharded,     accept_policy::sharded_cpu,
-    accept_policy::shared_fifo, accept_policy::shared_exclusive,
-    accept_policy::dispatch,    accept_policy::thread_per_connection,
-};
-
-bool does_policy(backend of, accept_policy policy) {
-  if (policy == accept_policy::shared_fifo) return of == backend::io_uring;
-  return policy != accept_policy::shared_exclusive || of != backend::io_uring;
-}
 
 /// Has it running with two loops.
 std::unique_ptr<server<any_poller, retiring_echo>> retiring_server(backend of,
@@ -48,9 +39,9 @@ std::unique_ptr<server<any_poller, retiring_echo>> retiring_server(backend of,
 
 TEST_CASE("retirement: a server beside a sibling loses nobody, under each policy") {
   need_linux();
-  const backend of = GENERATE(from_range(usable_for_retiring()));
-  const accept_policy policy = GENERATE(from_range(retiring_policies));
-  if (!does_policy(of, policy)) return;
+  const backend of = GENERATE(from_range(usable()));
+  const accept_policy policy = GENERATE(from_range(every_policy));
+  if (!can_do(of, policy)) return;
   INFO(backend_name(of) << ' ' << policy_name(policy));
   const leak_check nothing_leaks;
   const auto leaving = retiring_server(of, policy);
@@ -58,7 +49,7 @@ TEST_CASE("retirement: a server beside a sibling loses nobody, under each policy
   REQUIRE(leaving->start());
   const address at = leaving->listener_at(0).local();
   const listener sibling = opened(at, shared_port);
-  clients all;
+  std::vector<unique_fd> all;
   connect_some(all, at, 20);
   const std::vector<retire_plan> plans = leaving->plan_retirement();
   REQUIRE(plans.size() == 1);
@@ -79,9 +70,9 @@ TEST_CASE("retirement: a server beside a sibling loses nobody, under each policy
 }
 
 TEST_CASE("retirement: all listeners of a server, and then their ports are free") {
-  const backend of = GENERATE(from_range(usable_for_retiring()));
-  const accept_policy policy = GENERATE(from_range(retiring_policies));
-  if (!does_policy(of, policy)) return;
+  const backend of = GENERATE(from_range(usable()));
+  const accept_policy policy = GENERATE(from_range(every_policy));
+  if (!can_do(of, policy)) return;
   INFO(backend_name(of) << ' ' << policy_name(policy));
   const auto leaving = retiring_server(of, policy);
   REQUIRE(leaving->listen(address::loopback(0)));
@@ -96,9 +87,9 @@ TEST_CASE("retirement: all listeners of a server, and then their ports are free"
 }
 
 TEST_CASE("retirement: a server that is stopped meanwhile ends all the same") {
-  const backend of = GENERATE(from_range(usable_for_retiring()));
-  const accept_policy policy = GENERATE(from_range(retiring_policies));
-  if (!does_policy(of, policy)) return;
+  const backend of = GENERATE(from_range(usable()));
+  const accept_policy policy = GENERATE(from_range(every_policy));
+  if (!can_do(of, policy)) return;
   INFO(backend_name(of) << ' ' << policy_name(policy));
   const auto leaving = retiring_server(of, policy);
   REQUIRE(leaving->listen(address::loopback(0), shared_port));
@@ -111,5 +102,48 @@ TEST_CASE("retirement: a server that is stopped meanwhile ends all the same") {
   apart.join();
   CHECK_FALSE(leaving->listener_at(0));
 }
+
+#ifdef SO_INCOMING_CPU
+TEST_CASE("retirement: sharded_cpu goes on by CPU when its sibling has left, and when one comes") {
+  need_linux();
+  const std::vector<int> cpus = cpus_of_this_thread();
+  if (cpus.size() < 2) SKIP("one CPU alone");
+  const auto made = [&](const address& at) {
+    auto one = std::make_unique<server<any_poller, tells_cpu>>(
+        [](std::uint32_t index) { return tells_cpu{index}; },
+        [] { return *any_poller::of(backend::epoll); });
+    REQUIRE(one->open({.loops = static_cast<std::uint32_t>(cpus.size()),
+                       .policy = accept_policy::sharded_cpu,
+                       .loop = {.max_connections = 256}}));
+    REQUIRE(one->listen(at, shared_port));
+    REQUIRE(one->start());
+    return one;
+  };
+  // Which loop of `by` serves whom its CPU receives; nobody else does.
+  const auto served_by_cpu = [&](auto& by) {
+    const std::uint64_t before = by.statistics().total().accepted;
+    for (const int cpu : cpus) {
+      const pinned here(cpu);
+      for (const unique_fd& one : clients(20, by.listener_at(0).local())) {
+        const std::string said = answer(one.get());
+        REQUIRE(said.size() == 2);
+        CHECK(said[1] == cpu);
+        CHECK(cpus[static_cast<std::size_t>(said[0])] == cpu);
+      }
+    }
+    CHECK(by.statistics().total().accepted == before + 20 * cpus.size());
+  };
+  const auto first = made(address::loopback(0));
+  const auto second = made(first->listener_at(0).local());
+  // The program is the first one's, and names its sockets.
+  served_by_cpu(*first);
+  CHECK(first->retire().by == retire_guarantee::steers);
+  // Linux 6.2: the kernel's own choice heeds SO_INCOMING_CPU.
+  served_by_cpu(*second);
+  const auto third = made(second->listener_at(0).local());
+  CHECK(second->retire().lost == 0);
+  served_by_cpu(*third);
+}
+#endif
 
 }  // namespace hinge::test

@@ -7,7 +7,6 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/generators/catch_generators_range.hpp>
 
-#include <sched.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -23,6 +22,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/by_cpu.hpp"
 #include "support/house_of_loops.hpp"
 #include "support/listening.hpp"
 #include "support/sized.hpp"
@@ -179,41 +179,10 @@ TEST_CASE("a server that doesn't open leaves nothing") {
 }
 
 #ifdef SO_INCOMING_CPU
-/// Has this thread run on one CPU alone; as before in the end.
-struct pinned {
-  explicit pinned(int cpu) {
-    REQUIRE(::sched_getaffinity(0, sizeof before, &before) == 0);
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(static_cast<unsigned>(cpu), &one);
-    REQUIRE(::sched_setaffinity(0, sizeof one, &one) == 0);
-  }
-  pinned(const pinned&) = delete;
-  pinned& operator=(const pinned&) = delete;
-  ~pinned() { ::sched_setaffinity(0, sizeof before, &before); }
-  cpu_set_t before;
-};
-
-/// Answers with its loop's number and the CPU that received the connection.
-struct tells_cpu {
-  std::uint32_t index = 0;
-  void on_data(connection c, std::span<std::byte>) noexcept {
-    int cpu = -1;
-    socklen_t length = sizeof cpu;
-    ::getsockopt(c.fd(), SOL_SOCKET, SO_INCOMING_CPU, &cpu, &length);
-    const std::array said = {static_cast<std::byte>(index), static_cast<std::byte>(cpu)};
-    c.send(said);
-  }
-};
-
 TEST_CASE("sharded_cpu: a connection is served on the CPU that received it") {
   const bool by_option = GENERATE(false, true);
   const std::uint32_t loops = GENERATE(1, 2, 3, 5);
-  cpu_set_t mine;
-  REQUIRE(::sched_getaffinity(0, sizeof mine, &mine) == 0);
-  std::vector<int> cpus;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-    if (CPU_ISSET(cpu, &mine)) cpus.push_back(cpu);
+  const std::vector<int> cpus = cpus_of_this_thread();
   // Of a loop more than CPUs SO_INCOMING_CPU knows nothing.
   if (by_option && loops > cpus.size()) return;
   server<any_poller, tells_cpu> tested([](std::uint32_t index) { return tells_cpu{index}; },
