@@ -29,7 +29,7 @@ def one_by_one(server):
 
 
 def with_gaps(server):
-    for _ in range(COUNT // 8):
+    for _ in range(sized(COUNT // 8, COUNT)):
         with server.connect() as peer:
             assert echoed(peer)
         time.sleep(0.002)
