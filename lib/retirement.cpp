@@ -35,10 +35,15 @@ struct retirement::state {
     bool told = false;  // its doors are to be closed
   };
   /// What the loops say, from their threads.
+  struct request {
+    unique_fd made;
+    bool asked = false;
+  };
   struct answers {
     std::mutex mutex;
     std::condition_variable changed;
-    std::vector<std::size_t> open;  // doors of each socket
+    std::vector<std::size_t> open;    // doors of each socket
+    std::vector<request> duplicates;  // of each socket
     std::uint64_t drained = 0;
   };
   enum class phase : std::uint8_t { fresh, finding, settling, closing, done };
@@ -47,7 +52,8 @@ struct retirement::state {
   ~state();
 
   void look() noexcept;
-  bool take_descriptors() noexcept;
+  bool have_descriptors() const noexcept;
+  void ask_for_descriptors() noexcept;
   void begin() noexcept;
   void find() noexcept;
   void steer() noexcept;
@@ -100,33 +106,43 @@ retirement::state::state(std::vector<std::vector<loop_door>> doors,
     if (!opened) continue;
     at = opened.local();
     heard->open.push_back(of_one.size());
+    heard->duplicates.emplace_back();
     if (opened.tcp()) plan.queued = plan.queued.value_or(0) + opened.waiting().value_or(0);
     sockets.push_back({.doors = std::move(of_one),
                        .number = sockets.size(),
-                       .fd = {},
+                       .fd = unique_fd(sys::fcntl(opened.fd(), F_DUPFD_CLOEXEC, 0)),
                        .place = static_cast<std::uint32_t>(sockets.size())});
   }
   plan.sockets = static_cast<std::uint32_t>(sockets.size());
   look();
 }
 
-/// Duplicates of all sockets; false: they can't be had.
-bool retirement::state::take_descriptors() noexcept {
+bool retirement::state::have_descriptors() const noexcept {
+  return std::ranges::all_of(sockets, [](const socket& one) { return bool(one.fd); });
+}
+
+/// Of the loops' threads, where a listener can't be closed meanwhile. They answer soon.
+void retirement::state::ask_for_descriptors() noexcept {
+  const std::lock_guard lock(heard->mutex);
   for (socket& one : sockets) {
-    const int fd = one.doors.front().loop->listener_at(one.doors.front().listener).fd();
-    if (!one.fd) one.fd.reset(sys::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-    if (!one.fd) return false;
+    if (one.fd) continue;
+    request& mine = heard->duplicates[one.number];
+    one.fd = std::move(mine.made);
+    if (one.fd || std::exchange(mine.asked, true)) continue;
+    one.doors.front().loop->post([door = one.doors.front(), number = one.number, told = heard] {
+      const int fd = door.loop->listener_at(door.listener).fd();
+      const std::lock_guard inner(told->mutex);
+      request& its = told->duplicates[number];
+      its.made.reset(fd < 0 ? fd : sys::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+      its.asked = false;
+    });
   }
-  return true;
 }
 
 void retirement::state::look() noexcept {
-  lacking = !take_descriptors();
-  if (options.held_elsewhere) {
-    plan.guarantee = retire_guarantee::held;
-    return;
-  }
-  if (sockets.empty() || !at.is_inet()) return;
+  if (options.held_elsewhere) plan.guarantee = retire_guarantee::held;
+  if (options.held_elsewhere || sockets.empty() || !at.is_inet()) return;
+  lacking = !have_descriptors();
   const int size = lacking ? -EMFILE : group_size(sockets.front().fd.get(), at);
   lacking = size == -EMFILE || size == -ENFILE;
   plan.siblings_known = size >= 0;
@@ -142,7 +158,7 @@ void retirement::state::look() noexcept {
 
 void retirement::state::begin() noexcept {
   // Nothing can be done to a socket by nothing.
-  if (!take_descriptors() && !options.held_elsewhere) plan.guarantee = retire_guarantee::empties;
+  if (!have_descriptors() && !options.held_elsewhere) plan.guarantee = retire_guarantee::empties;
   report.by = plan.guarantee;
   for (const socket& of : sockets)
     for (const loop_door& one : of.doors)
@@ -349,10 +365,11 @@ bool retirement::state::step() noexcept {
   if (now_is == phase::fresh && began == 0) began = now();
   const deadline end = deadline::after(began, options.within);
   if (now_is == phase::fresh) {
-    if (lacking) look();
-    if (!lacking || options.held_elsewhere ||
-        deadline::after(began, options.within / 4).passed(now()))
-      begin();
+    if (lacking) {
+      ask_for_descriptors();
+      look();
+    }
+    if (!lacking || deadline::after(began, options.within / 4).passed(now())) begin();
   } else if (!forced && now_is != phase::done && end.passed(now())) {
     force();
   } else if (now_is == phase::finding) {
