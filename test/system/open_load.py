@@ -61,11 +61,16 @@ class OpenLoad:
 
     def _begin(self, when):
         self.begun += 1
-        peer = socket.socket(self.family)
+        try:
+            peer = socket.socket(self.family)
+        except OSError as wrong:  # the server is far behind
+            self.outcomes[errno.errorcode[wrong.errno]] += 1
+            return
         peer.setblocking(False)
         code = peer.connect_ex(self.where)
         if code not in (0, errno.EINPROGRESS):
-            return self._end(peer, errno.errorcode[code])
+            self._end(peer, errno.errorcode[code])
+            return
         self.open[peer.fileno()] = [peer, when, False]
         self.poll.register(peer.fileno(), select.EPOLLIN | select.EPOLLOUT)
 
