@@ -10,7 +10,7 @@ namespace hinge {
 
 std::vector<int> usable_cpus() noexcept {
   std::vector<int> all;
-#ifdef HINGE_HAVE_SCHED_GETAFFINITY
+#ifdef HINGE_HAVE_CPU_SETS
   cpu_set_t mask;
   if (sched_getaffinity(0, sizeof mask, &mask) == 0)
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
@@ -23,7 +23,7 @@ std::vector<int> usable_cpus() noexcept {
 }
 
 int pin_to([[maybe_unused]] pthread_attr_t& thread, [[maybe_unused]] int cpu) noexcept {
-#ifdef HINGE_HAVE_SCHED_GETAFFINITY
+#ifdef HINGE_HAVE_CPU_SETS
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(static_cast<unsigned>(cpu), &one);
