@@ -11,10 +11,15 @@
 
 namespace hinge {
 
-/// Connections that wait in the queue of a listening TCP socket, or -errno where TCP_INFO isn't as
-/// Linux fills it.
+/// Connections that wait in the queue of a listening TCP socket, or -errno where the system doesn't
+/// tell.
 inline int waiting_on([[maybe_unused]] int fd) noexcept {
-#ifdef HINGE_HAVE_TCPI_UNACKED
+#if defined SO_LISTENQLEN  // FreeBSD
+  int waiting = 0;
+  socklen_t length = sizeof waiting;
+  const int failed = sys::getsockopt(fd, SOL_SOCKET, SO_LISTENQLEN, &waiting, &length);
+  return failed < 0 ? failed : waiting;
+#elif defined HINGE_HAVE_TCPI_UNACKED  // as Linux fills it
   tcp_info info;
   socklen_t length = offsetof(tcp_info, tcpi_unacked) + sizeof info.tcpi_unacked;
   const int failed = sys::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
