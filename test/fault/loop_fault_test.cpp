@@ -3,6 +3,7 @@
 // no leak, no hang, no spin, exact accounts, and the next client is served.
 #include "conformance/backends.hpp"
 #include "fault/served_run.hpp"
+#include "support/masked.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -64,10 +65,10 @@ fault_plan on_readiness(std::string_view name) {
                         {call_id::sendmsg, {ECONNRESET, EPIPE, EINTR, ENOBUFS, ENOMEM}},
                         {call_id::shutdown, {ENOTCONN, ENOBUFS}},
                         {call_id::close, {EINTR, EIO, ENOSPC, EDQUOT}},
-                        {call_id::setsockopt, {ENOPROTOOPT, ENOMEM}},
-                        {call_id::getsockopt, {ENOPROTOOPT, ENOBUFS}}},
+                        {call_id::setsockopt, {ENOPROTOOPT, ENOMEM}}},
       .several = {},
   };
+  if (tells_queue) plan.while_serving.push_back({call_id::getsockopt, {ENOPROTOOPT, ENOBUFS}});
   for (const int code : {EMFILE, ECONNABORTED, EPERM})
     for (const std::uint64_t nth : {1, 2, 3})
       plan.several.push_back({call_that_accepts, code, nth, 3});

@@ -4,7 +4,8 @@
 // takes its place elsewhere has a double here. Tests themselves see the headers as they are
 // (HINGE_UNMASKED).
 //
-// HINGE_MASK_EPOLL masks too what the epoll backend needs.
+// HINGE_MASK_EPOLL masks too what the epoll backend needs, /proc among it; FreeBSD's options that
+// tell of a listener's queue are there then.
 #pragma once
 #ifdef HINGE_UNMASKED
 #define HINGE_MASKED
@@ -16,10 +17,15 @@
 #define pipe2 masked_pipe2
 #define ppoll masked_ppoll
 #define prctl masked_prctl
+#define pthread_attr_setaffinity_np masked_pthread_attr_setaffinity_np
 #define recvmmsg masked_recvmmsg
+#define sched_getaffinity masked_sched_getaffinity
 #define sched_setaffinity masked_sched_setaffinity
 #define sendmmsg masked_sendmmsg
 #define strerrorname_np masked_strerrorname_np
+#define tcp_info masked_tcp_info
+#define ucred masked_ucred
+#define MSG_CMSG_CLOEXEC MASKED_MSG_CMSG_CLOEXEC
 #define SOCK_CLOEXEC MASKED_SOCK_CLOEXEC
 #define SOCK_NONBLOCK MASKED_SOCK_NONBLOCK
 #define MSG_MORE MASKED_MSG_MORE
@@ -36,6 +42,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -56,10 +63,15 @@
 #undef pipe2
 #undef ppoll
 #undef prctl
+#undef pthread_attr_setaffinity_np
 #undef recvmmsg
+#undef sched_getaffinity
 #undef sched_setaffinity
 #undef sendmmsg
 #undef strerrorname_np
+#undef tcp_info
+#undef ucred
+#undef MSG_CMSG_CLOEXEC
 #undef SOCK_CLOEXEC
 #undef SOCK_NONBLOCK
 #undef MSG_MORE
@@ -71,16 +83,33 @@
 #undef eventfd
 #endif
 
+// For the doubles.
+enum {
+  MASKED_SO_COOKIE = SO_COOKIE,
+  MASKED_SO_PEERCRED = SO_PEERCRED,
+  MASKED_TCP_INFO = TCP_INFO,
+  MASKED_TCP_KEEPIDLE = TCP_KEEPIDLE
+};
+
+#undef CPU_SETSIZE
+#undef ENONET
 #undef ENOSR
 #undef IP_BIND_ADDRESS_NO_PORT
 #undef IP_FREEBIND
 #undef SO_ATTACH_REUSEPORT_CBPF
 #undef SO_BINDTODEVICE
+#undef SO_COOKIE
 #undef SO_DETACH_REUSEPORT_BPF
 #undef SO_INCOMING_CPU
 #undef SO_MARK
+#undef SO_MEMINFO
+#undef SO_PEERCRED
 #undef TCP_DEFER_ACCEPT
 #undef TCP_FASTOPEN
+#undef TCP_INFO
+#undef TCP_KEEPCNT
+#undef TCP_KEEPIDLE
+#undef TCP_KEEPINTVL
 #undef TCP_USER_TIMEOUT
 #undef UNIX_PATH_MAX
 

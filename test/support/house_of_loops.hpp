@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "support/listening.hpp"
+#include "support/masked.hpp"
 
 namespace hinge::test {
 
@@ -73,6 +74,7 @@ inline std::vector<unique_fd> clients(std::size_t count, const address& at) {
 
 inline bool can_do(backend of, accept_policy policy) {
   if (policy == accept_policy::shared_fifo) return of == backend::io_uring;
+  if (policy == accept_policy::sharded_cpu) return !masked;
   return policy != accept_policy::shared_exclusive || of != backend::io_uring;
 }
 

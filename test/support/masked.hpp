@@ -13,6 +13,14 @@ inline constexpr bool masked = true;
 inline constexpr bool masked = false;
 #endif
 
+/// Whether the system tells of a TCP listener's queue: the masked build without epoll has FreeBSD's
+/// options for it.
+#ifdef HINGE_MASK_EPOLL
+inline constexpr bool tells_queue = true;
+#else
+inline constexpr bool tells_queue = !masked;
+#endif
+
 /// Bytes of the longest name of a Unix socket.
 inline constexpr std::size_t longest_unix_name = masked ? 103 : 107;
 

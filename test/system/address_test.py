@@ -120,6 +120,7 @@ class Families(unittest.TestCase):
         self.assertEqual(found["accepted"], 3)
         self.assertEqual([one["address"] for one in found["listeners"]], server.addresses)
 
+    @unittest.skipUnless(serve.TELLS_QUEUE, "this system doesn't tell it")
     def test_the_backlog_in_force(self):
         with Server("--backlog", "1000000000") as server:
             self.assertTrue(server.greetings[0].endswith(

@@ -10,6 +10,6 @@ POLICIES = ["automatic", *NAMED]
 def can_do(policy):
     if policy == "shared_fifo":
         return serve.BACKEND == "uring"
-    if policy in ("sharded", "sharded_cpu") and serve.MASKED:
+    if policy == "sharded_cpu" and serve.MASKED:
         return False
     return policy != "shared_exclusive" or serve.BACKEND != "uring"

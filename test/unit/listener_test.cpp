@@ -125,7 +125,9 @@ TEST_CASE("asked and effective backlog are told") {
     for (const int asked : {1, 7, 1'000'000}) {
       const listener made = opened(at, {.backlog = asked});
       CHECK(made.asked_backlog() == asked);
-      CHECK(made.effective_backlog() == std::min(asked, somaxconn()));
+      // Of a Unix socket Linux doesn't tell it: it is the least of two numbers that are known.
+      const bool told = tells_queue && (at.is_inet() || !masked);
+      CHECK(made.effective_backlog() == (told ? std::min(asked, somaxconn()) : -1));
     }
   }
 }
@@ -149,7 +151,7 @@ TEST_CASE("close, release and move") {
   CHECK(first.fd() == -1);  // NOLINT: moved from means empty
   CHECK(second.fd() == fd);
   CHECK(second.local() == at);
-  CHECK(second.effective_backlog() > 0);
+  CHECK(second.asked_backlog() == 4096);
 
   listener third = opened(here);
   const int other = third.fd();
@@ -243,8 +245,8 @@ TEST_CASE("accepted connections have the listener's options") {
       .no_delay = true,
       .keepalive = true,
       .keepalive_idle_s = 11,
-      .keepalive_interval_s = 12,
-      .keepalive_count = 13,
+      .keepalive_interval_s = masked ? 0 : 12,
+      .keepalive_count = masked ? 0 : 13,
       .user_timeout_ms = masked ? 0 : 14'000,
       .send_buffer_bytes = 20'000,
       .receive_buffer_bytes = 30'000,
@@ -256,9 +258,11 @@ TEST_CASE("accepted connections have the listener's options") {
     CHECK(option(fd, IPPROTO_TCP, TCP_NODELAY) == 1);
     CHECK(option(fd, SOL_SOCKET, SO_KEEPALIVE) == 1);
     CHECK(option(fd, IPPROTO_TCP, TCP_KEEPIDLE) == 11);
-    CHECK(option(fd, IPPROTO_TCP, TCP_KEEPINTVL) == 12);
-    CHECK(option(fd, IPPROTO_TCP, TCP_KEEPCNT) == 13);
-    if (!masked) CHECK(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT) == 14'000);
+    if (!masked) {
+      CHECK(option(fd, IPPROTO_TCP, TCP_KEEPINTVL) == 12);
+      CHECK(option(fd, IPPROTO_TCP, TCP_KEEPCNT) == 13);
+      CHECK(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT) == 14'000);
+    }
     CHECK(option(fd, SOL_SOCKET, SO_SNDBUF) == 40'000);  // the kernel doubles it
     CHECK(option(fd, SOL_SOCKET, SO_RCVBUF) == 60'000);
   }
@@ -396,8 +400,8 @@ TEST_CASE("a value that can't be is refused by name") {
   if (!masked)
     CHECK(refusal(here, {.incoming_cpu = -2}) ==
           "listener_options incoming_cpu=-2 on 127.0.0.1:0: EINVAL: Invalid argument");
-  CHECK(refusal(here, {.keepalive_count = 1'000}) ==
-        "setsockopt TCP_KEEPCNT=1000 on 127.0.0.1:0: EINVAL: Invalid argument");
+  CHECK(refusal(here, {.keepalive_idle_s = 1'000'000}) ==
+        "setsockopt TCP_KEEPIDLE=1000000 on 127.0.0.1:0: EINVAL: Invalid argument");
 }
 
 TEST_CASE("what the system hasn't is refused by name") {
@@ -409,6 +413,8 @@ TEST_CASE("what the system hasn't is refused by name") {
   };
   refused("defer_accept_s=1", {.defer_accept_s = 1});
   refused("fast_open_queue=1", {.fast_open_queue = 1});
+  refused("keepalive_interval_s=1", {.keepalive_interval_s = 1});
+  refused("keepalive_count=1", {.keepalive_count = 1});
   refused("user_timeout_ms=1", {.user_timeout_ms = 1});
   refused("incoming_cpu=0", {.incoming_cpu = 0});
   refused("free_bind=1", {.free_bind = true});

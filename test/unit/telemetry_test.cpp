@@ -221,7 +221,7 @@ TEST_CASE("The queue of a TCP listener, and the most that waited in it") {
     const telemetry seen(tested);
     CHECK(seen.listeners()[0].waiting == 3);
     CHECK(seen.listeners()[0].most_waiting == 3);
-    CHECK(seen.listeners()[0].drops == 0);
+    if (!masked) CHECK(seen.listeners()[0].drops == 0);
     CHECK(seen.listeners()[0].asked_backlog == 8);
     CHECK(seen.listeners()[0].where == where);
   }
@@ -265,7 +265,7 @@ TEST_CASE("What the system doesn't tell is absent, and not zero") {
 }
 
 TEST_CASE("Drops of a listener are those of its own full queue") {
-  needs_queue_facts();
+  hinge::test::need_linux();
   const hinge::listener full = opened(address::loopback(0), {.backlog = 1});
   const hinge::listener other = opened(address::loopback(0), {.backlog = 1});
   const auto clients = connect(full.local(), 6);
