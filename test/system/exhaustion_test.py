@@ -60,29 +60,43 @@ class Exhaustion(unittest.TestCase):
     def attempts(self, found):
         return found["accepted"] + found["accept_exhausted"] + found["accept_retries"]
 
+    def answers(self, peers, seconds):
+        """The times that they take, some twenty a second."""
+        times = []
+        end = time.monotonic() + seconds
+        while (begin := time.monotonic()) < end:
+            self.assertTrue(echoed(peers[len(times) % len(peers)]))
+            times.append(time.monotonic() - begin)
+            time.sleep(0.05)
+        return times
+
+    def quiet_p99(self):
+        """Of a server with descriptors enough: the machine may be busy with other things."""
+        with self.server() as server, contextlib.ExitStack() as stack:
+            peers = [stack.enter_context(server.connect()) for _ in range(50)]
+            return p99(self.answers(peers, sized(0.3, 5)))
+
     def test_it_costs_next_to_nothing_and_the_others_are_served(self):
+        quiet = self.quiet_p99()
         with self.server() as server, contextlib.ExitStack() as stack:
             served, waiting = self.crowd(server, stack)
             before, cpu_before = server.statistics(), server.cpu_seconds()
-            times = []
-            end = time.monotonic() + SECONDS
-            while (begin := time.monotonic()) < end:
-                self.assertTrue(echoed(served[len(times) % len(served)]))
-                times.append(time.monotonic() - begin)
-                time.sleep(0.05)
+            times = self.answers(served, SECONDS)
             found, cpu = server.statistics(), server.cpu_seconds() - cpu_before
             rate = (self.attempts(found) - self.attempts(before)) / SECONDS
             print(f"{SECONDS} s: {cpu * 1000:.1f} ms of CPU, {rate:.1f} attempts a second; "
                   f"{len(times)} answers, p99 {p99(times) * 1000:.2f} ms", file=sys.stderr)
             self.assertLessEqual(cpu, MOST_CPU)
             self.assertLessEqual(rate, MOST_ATTEMPTS)
-            self.assertLessEqual(p99(times), sized(0.5, 0.005))
             self.assertEqual(found["accepted"], before["accepted"])
             self.assertEqual(found["open"], len(served))
             for peer in waiting:
                 peer.settimeout(0)
                 with self.assertRaises(BlockingIOError):
                     peer.recv(1)
+        quiet = max(quiet, self.quiet_p99())
+        print(f"quiet p99 {quiet * 1000:.2f} ms", file=sys.stderr)
+        self.assertLessEqual(p99(times), max(2 * quiet, sized(0.5, 0.005)))
 
     def test_no_turn_is_made_again_and_again(self):
         with self.server() as server, contextlib.ExitStack() as stack:
@@ -111,7 +125,8 @@ class Exhaustion(unittest.TestCase):
             self.assertLessEqual(count, MOST_CALLS)
 
     def test_freed_descriptors_are_used_at_once(self):
-        """By an event: who asks now and then has the back-off's second to wait by then."""
+        """By an event: who asks now and then has the back-off's second to wait by then. Each of
+        three times in the soak; else most of them, since other tests run beside."""
         with self.server() as server, contextlib.ExitStack() as stack:
             served, waiting = self.crowd(server, stack)
             times = []
@@ -135,7 +150,7 @@ class Exhaustion(unittest.TestCase):
                 waiting += [stack.enter_context(server.connect()) for _ in range(more)]
             print(f"{FREED} freed: {', '.join(f'{one * 1000:.0f} ms' for one in times)}",
                   file=sys.stderr)
-            self.assertLessEqual(statistics.median(times), SOON)
+            self.assertLessEqual(sized(statistics.median, max)(times), SOON)
 
     def test_a_loop_that_only_tries_again_spins(self):
         """That these figures tell the one from the other."""
