@@ -61,6 +61,39 @@ bool answered(const unique_fd& client) {
   return sockets::receive(client.get(), room) == 1;
 }
 
+/// What a ring of that size has to say of one multishot accept while `waiting` clients come, when
+/// nobody asks again.
+struct accept_story {
+  std::uint32_t accepted = 0;
+  std::uint32_t errors = 0;
+  bool goes_on = true;
+};
+
+accept_story accept_once(std::uint32_t waiting) {
+  io_uring ring;
+  io_uring_params terms{};
+  terms.flags = IORING_SETUP_CQSIZE;
+  terms.cq_entries = entries;
+  REQUIRE(io_uring_queue_init_params(entries, &ring, &terms) == 0);
+  accept_story found;
+  {
+    const listener at = opened(address::loopback(0), {.backlog = static_cast<int>(waiting)});
+    io_uring_prep_multishot_accept(io_uring_get_sqe(&ring), at.fd(), nullptr, nullptr, 0);
+    REQUIRE(io_uring_submit(&ring) == 1);
+    std::vector<unique_fd> crowd;
+    while (crowd.size() < waiting) crowd.push_back(connected(at.local()));
+    __kernel_timespec patience{.tv_sec = 0, .tv_nsec = 100'000'000};
+    for (io_uring_cqe* told; io_uring_wait_cqe_timeout(&ring, &told, &patience) == 0;) {
+      const unique_fd taken(told->res);
+      ++(taken ? found.accepted : found.errors);
+      found.goes_on = (told->flags & IORING_CQE_F_MORE) != 0;
+      io_uring_cqe_seen(&ring, told);
+    }
+  }
+  io_uring_queue_exit(&ring);
+  return found;
+}
+
 void serve_in_crowds(const uring_options& options,
                      accept_sharing accepting = accept_sharing::alone) {
   const small_rings all;
@@ -98,4 +131,12 @@ TEST_CASE("full ring: 16 completions, 10,000 clients in crowds") {
   SECTION("armed") { serve_in_crowds({}); }
   SECTION("polls first") { serve_in_crowds({.receive = uring_receive::poll_first}); }
   SECTION("accepts one") { serve_in_crowds({}, accept_sharing::first_come); }
+}
+
+TEST_CASE("full ring: who waits for an error to ask again accepts no more") {
+  if (const result<void> usable = uring_verdict(); !usable) SKIP(usable.error().text());
+  const accept_story found = accept_once(at_once);
+  CHECK(found.accepted < at_once);
+  CHECK(found.errors == 0);
+  CHECK(!found.goes_on);
 }
