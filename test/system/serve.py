@@ -153,6 +153,10 @@ class Server:
     def cpu_seconds(self):
         return cpu_seconds(self.process.pid)
 
+    def waited_seconds(self):
+        """Of this test and the server, the time that the machine had for others."""
+        return waited_seconds(os.getpid()) + waited_seconds(self.process.pid)
+
     def statistics(self):
         """As of now, by SIGUSR1."""
         self.send_signal(signal.SIGUSR1)
@@ -221,13 +225,23 @@ class Server:
             self.kill()
 
 
-def cpu_seconds(process):
-    """The processor's time that all threads of a process have had, those of io_uring too."""
+def scheduled(process, field):
+    """Seconds, of all threads of a process, those of io_uring too (its schedstat files)."""
     total = 0
     for thread in os.listdir(f"/proc/{process}/task"):
         with open(f"/proc/{process}/task/{thread}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
+            total += int(file.read().split()[field])
     return total / 1e9
+
+
+def cpu_seconds(process):
+    """The processor's time that it has had."""
+    return scheduled(process, 0)
+
+
+def waited_seconds(process):
+    """The time for which it could have run, and others on this machine did."""
+    return scheduled(process, 1)
 
 
 def p99(times):
