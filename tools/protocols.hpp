@@ -138,37 +138,14 @@ private:
   std::string answers_;  // of the running on_data
 };
 
-/// Another protocol, and on one listener the loop's figures for Prometheus.
-template <class Protocol>
-class with_metrics : public Protocol {
-  // Its own answers, and what it does with them.
-  struct page : public web {
-    using web::answer;
-    using web::end_idle;
-  };
-  static constexpr bool is_web = std::is_base_of_v<web, Protocol>;
-
+/// With --metrics: whatever is asked for, one page.
+class page_protocol : public web {
 public:
-  using payload = web::payload;  // also of a protocol that has none
-
-  std::size_t metrics_listener = 0;
   http::site site;
 
   void on_data(connection peer, std::span<std::byte> bytes) {
-    if (peer.listener() != metrics_listener) return Protocol::on_data(peer, bytes);
-    page_.answer(peer, peer.template payload<payload>(), bytes, &site);
+    answer(peer, peer.payload<payload>(), bytes, &site);
   }
-  void on_end(connection peer) const {
-    if constexpr (requires(Protocol & p) { p.on_end(peer); }) return Protocol::on_end(peer);
-    peer.close();
-  }
-  void on_drain(connection peer) const {
-    if (is_web || peer.listener() == metrics_listener)
-      page::end_idle(peer, peer.template payload<payload>());
-  }
-
-private:
-  page page_;
 };
 
 }  // namespace hinge::serve

@@ -1,7 +1,6 @@
 // hinge-serve: echo, discard or a small page of HTTP on the addresses that it is told.
 #include <hinge/any_poller.hpp>
 #include <hinge/loop.hpp>
-#include <hinge/prometheus.hpp>
 #include <hinge/server.hpp>
 #include <hinge/telemetry.hpp>
 
@@ -10,6 +9,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -20,6 +20,7 @@
 #include <fmt/format.h>
 
 #include "backend_option.hpp"
+#include "metrics_page.hpp"
 #include "output.hpp"
 #include "predecessor.hpp"
 #include "print_error.hpp"
@@ -85,7 +86,7 @@ hinge::result<void> listen(hinge::loop_base& loop, std::vector<place> all,
     for (hinge::listener& one : *listeners) {
       const auto index = loop.listen(std::move(one));
       if (!index) return hinge::fail(index);
-      if (!each.metrics) loop.set_door(*index, door);
+      loop.set_door(*index, door);
     }
   }
   return {};
@@ -105,12 +106,11 @@ hinge::result<void> listen(hinge::server_base& server, std::vector<place> all,
 
 /// What a successor is given, while these listen.
 std::vector<hinge::outgoing_listener> outgoing(const hinge::loop_base& loop, const beginnings& from,
-                                               std::optional<std::size_t> metrics) {
+                                               std::string_view name = served_name) {
   std::vector<hinge::outgoing_listener> all;
   for (std::size_t i = 0; i < loop.listeners(); ++i) {
     const hinge::listener& one = loop.listener_at(i);
-    all.push_back({one.fd(), i == metrics ? metrics_name : served_name, one.path_file(),
-                   from.held(one.local())});
+    all.push_back({one.fd(), name, one.path_file(), from.held(one.local())});
   }
   return all;
 }
@@ -233,30 +233,11 @@ hinge::nanoseconds drain_wait_of(const serve_options& options) {
   return wait.count() == 0 ? hinge::nanoseconds::max() : wait;
 }
 
-/// The snapshot as text; the room grows until it fits.
-std::string metrics_of(hinge::loop_base& loop, std::string_view backend) {
-  hinge::telemetry seen(loop);
-  seen.backend = backend;
-  std::string text(hinge::prometheus_text(seen, {}), '\0');
-  hinge::prometheus_text(seen, text);
-  return text;
-}
-
-/// The last listener, which is open to everybody who reaches it. Its index.
+/// Of one loop; who is idle ends at once, since there may be no room for those who wait. The page is
+/// there to the end, but where somebody else has its sockets.
 template <class Loop>
-std::size_t serve_metrics(Loop& loop, std::string_view backend) {
-  loop.handler().metrics_listener = loop.listeners() - 1;
-  loop.handler().site = {
-      .target = "/metrics",
-      .type = hinge::prometheus_content_type,
-      .page = [&loop, name = std::string(backend)] { return metrics_of(loop, name); }};
-  return loop.handler().metrics_listener;
-}
-
-/// Of one loop; who is idle ends at once, since there may be no room for those who wait.
-template <class Loop>
-reactions reactions_of(Loop& loop, const serve_options& options, const beginnings& from,
-                       const poller_in_use& used, retiring& leaving) {
+reactions reactions_of(Loop& loop, std::optional<metrics_page>& page, const serve_options& options,
+                       const beginnings& from, const poller_in_use& used, retiring& leaving) {
   return {.print_statistics =
               [&](const auto& seen) {
                 loop.post([&, seen] {
@@ -265,6 +246,7 @@ reactions reactions_of(Loop& loop, const serve_options& options, const beginning
               },
           .retire =
               [&](bool held) {
+                if (page) page->leave(held_in(page->loop(), from, held));
                 loop.post([&] { loop.wind_down(); });
                 leaving.begin(loop, drain_wait_of(options), held_in(loop, from, held),
                               [&](hinge::nanoseconds left) {
@@ -299,6 +281,15 @@ exit_code serve(const serve_options& options, beginnings& from) {
   auto places = from.places(options, false, [](const auto&...) { return hinge::result<void>(); });
   if (!places) return complain(places.error().text());
   const poller_in_use used = poller_of(loop.poller(), options.backends);
+  std::optional<metrics_page> page;
+  std::vector<place> of_page;
+  if (options.metrics) {
+    of_page.push_back(std::move(places->back()));
+    places->pop_back();
+    page.emplace(loop, used.name);
+    if (const auto opened = page->open(options.backends); !opened)
+      return complain(opened.error().text());
+  }
 
   int broken = 0;
   retiring leaving;
@@ -308,20 +299,28 @@ exit_code serve(const serve_options& options, beginnings& from) {
     if (const auto may = from.take_over(); !may) return complain(may.error().text());
     if (const auto listening = listen(loop, *std::move(places), options.admission); !listening)
       return complain(listening.error().text());
-    std::optional<std::size_t> metrics;
-    if constexpr (requires { loop.handler().metrics_listener; })
-      metrics = serve_metrics(loop, used.name);
     const owned_paths owned(loop, from);
-    std::vector<hinge::outgoing_listener> listeners = outgoing(loop, from, metrics);
+    std::vector<hinge::outgoing_listener> listeners = outgoing(loop, from);
     announce(loop, used.name);
+    std::optional<owned_paths<hinge::loop_base>> owned_by_page;
+    if (page) {
+      if (const auto listening = listen(page->loop(), std::move(of_page), {}); !listening)
+        return complain(listening.error().text());
+      owned_by_page.emplace(page->loop(), from);
+      std::ranges::move(outgoing(page->loop(), from, metrics_name), std::back_inserter(listeners));
+      announce(page->loop(), page->backend());
+    }
     const supervision supervised(signals, options, from, std::move(listeners),
-                                 reactions_of(loop, options, from, used, leaving));
+                                 reactions_of(loop, page, options, from, used, leaving));
     const watchdog alive(from.manager().watchdog(), [&] {
       if (!supervised.is_followed()) loop.post([&] { (void)from.manager().alive(); });
     });
+    if (page)
+      if (const auto started = page->start(); !started) return complain(started.error().text());
     from.begin_to_serve();
     tell(from.manager().ready());
     broken = loop.run();
+    if (page) page->end();
     upgrades = supervised.upgrades();
   }
   const std::optional<hinge::retire_report>& retired = leaving.join();
@@ -411,8 +410,7 @@ exit_code serve_by_threads(const serve_options& options, beginnings& from) {
 template <class Protocol>
 exit_code serve_protocol(const serve_options& options, beginnings& from) {
   if (options.by_threads) return serve_by_threads<Protocol>(options, from);
-  return options.metrics ? serve<with_metrics<Protocol>>(options, from)
-                         : serve<Protocol>(options, from);
+  return serve<Protocol>(options, from);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """hinge-serve --metrics, with curl, and with parsers of Prometheus where they are."""
 
+import contextlib
 import re
 import shutil
 import signal
@@ -68,12 +69,12 @@ class Metrics(unittest.TestCase):
                 self.fetch(server)
                 with server.connect() as peer:
                     peer.sendall(b"hello")
-                    server.until(lambda found: found["bytes_in"] > 5)
+                    server.until(lambda found: found["bytes_in"] == 5)
                     found = self.figures(server)
                     address = server.addresses[0]
                     own = f'{{listener="0",address="{address}"}}'
-                    self.assertEqual(found["hinge_connections"], 2)  # and the one that asks
-                    self.assertEqual(found["hinge_accepted_total"], 3)
+                    self.assertEqual(found["hinge_connections"], 1)  # without the one that asks
+                    self.assertEqual(found["hinge_accepted_total"], 1)
                     self.assertEqual(found["hinge_listener_accepted_total" + own], 1)
                     self.assertEqual(found["hinge_listener_accepting" + own], 1)
                     self.assertGreater(found["hinge_working_seconds_total"], 0)
@@ -99,6 +100,45 @@ class Metrics(unittest.TestCase):
     def test_it_is_not_limited_as_the_service_is(self):
         with self.server("--deny", "127.0.0.0/8") as server:
             self.assertIn("hinge_accepted_total", self.fetch(server)[0])
+
+    def check_in_a_crowd(self, *arguments, descriptors, places):
+        """Each place is taken, and a hundred wait."""
+        with contextlib.ExitStack() as stack, \
+                self.server(*arguments, descriptors=descriptors) as server:
+            for _ in range(places + 100):
+                stack.enter_context(server.connect())
+            self.fetch(server)
+            server.until(lambda found: found["open"] == places and found["full_pauses"] > 0)
+            found = self.figures(server)
+            self.assertEqual(found["hinge_connections"], places)
+            self.assertEqual(found["hinge_connections_limit"], places)
+            self.assertEqual(found["hinge_accept_exhausted_total"], 0)
+
+    def test_it_answers_when_every_place_is_taken(self):
+        self.check_in_a_crowd("--max-connections", "8", descriptors=1024, places=8)
+
+    def test_it_answers_when_no_descriptor_is_left_for_others(self):
+        if serve.BACKEND == "uring":
+            self.skipTest("a ring has descriptors of those who wait, too")
+        self.check_in_a_crowd(descriptors=256, places=192)
+
+    def test_descriptors_are_kept_for_it(self):
+        with self.assertRaisesRegex(AssertionError, "64 are kept for it"):
+            self.server("--max-connections", "193", descriptors=256).kill()
+
+    def test_it_answers_while_the_server_drains(self):
+        with self.server("--drain-timeout", "30s") as server:
+            self.fetch(server)
+            with server.connect() as peer:
+                self.assertTrue(echoed(peer))
+                server.drain()
+                self.assertEqual(self.figures(server)["hinge_stopping"], 1)
+            server.wait()
+
+    def test_not_of_several_loops(self):
+        code, _, said = serve.run("--listen", "127.0.0.1:0", "--threads", "2", "--metrics", "0")
+        self.assertEqual(code, 2)
+        self.assertIn("--metrics: of one loop", said)
 
     def test_it_ends_with_the_server(self):
         with self.server() as server:
