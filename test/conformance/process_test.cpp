@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -192,6 +193,8 @@ HINGE_TEST_CASE("process: signals that interrupt each call a thousand times a se
       std::this_thread::sleep_for(std::chrono::milliseconds(come % 8));
     }
     const int returned = server.end();
+    std::printf("%u signals, %u connections, %u answers\n", static_cast<unsigned>(ticks),
+                static_cast<unsigned>(come), static_cast<unsigned>(served));
     CHECK(returned == 0);
     CHECK(served == 20 * come);
     CHECK(ticks > 100);
@@ -226,6 +229,7 @@ HINGE_TEST_CASE("process: a child sees no descriptor of the loop, whenever it is
   const std::string before = descriptors_of_child();
   REQUIRE(before != "");
   busy_server server(backend);
+  const int children = sized(50, 1000);
   std::uint64_t served = 0;
   std::vector<std::string> others;
   {
@@ -233,13 +237,14 @@ HINGE_TEST_CASE("process: a child sees no descriptor of the loop, whenever it is
     crowd other(server.at());
     const unique_fd kept = connect_to(server.at());
     served += is_answered(kept, "hello");
-    for (int i = sized(50, 1000); i != 0; --i) {
+    for (int i = children; i != 0; --i) {
       const std::string seen = descriptors_of_child();
       if (seen != before) others.push_back(seen);
     }
     served += one.end() + other.end();
   }
   const int returned = server.end();
+  std::printf("%d children, beside %u clients\n", children, static_cast<unsigned>(served));
   CHECK(returned == 0);
   CHECK(others == std::vector<std::string>());
   CHECK(served > 100);

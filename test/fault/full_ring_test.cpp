@@ -13,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -115,6 +116,7 @@ void serve_in_crowds(const uring_options& options,
     answers += static_cast<std::uint32_t>(std::count_if(crowd.begin(), crowd.end(), answered));
   }
   const loop_counters& counted = server.counters();
+  std::printf("%u clients, %u turns\n", clients, static_cast<unsigned>(counted.turns));
   CHECK(answers == clients);
   CHECK(counted.accepted == clients);
   CHECK(counted.closed_total() == clients);
@@ -136,6 +138,7 @@ TEST_CASE("full ring: 16 completions, 10,000 clients in crowds") {
 TEST_CASE("full ring: who waits for an error to ask again accepts no more") {
   if (const result<void> usable = uring_verdict(); !usable) SKIP(usable.error().text());
   const accept_story found = accept_once(at_once);
+  std::printf("asked once: %u of %u accepted\n", found.accepted, at_once);
   CHECK(found.accepted < at_once);
   CHECK(found.errors == 0);
   CHECK(!found.goes_on);

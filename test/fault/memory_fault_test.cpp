@@ -24,6 +24,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -212,6 +213,9 @@ void fail_each_request() {
       refused_opens += !found.opened;
       lost += found.cut_off;
     }
+    std::printf("%s: %d requests for memory, %d opens refused, %d connections cut off\n",
+                for_good ? "for good" : "once", static_cast<int>(nth - 1),
+                static_cast<int>(refused_opens), static_cast<int>(lost));
     CHECK(nth < 1000);
     // Both have come to pass: that it didn't open, and that it opened and lost somebody.
     CHECK(refused_opens > 5);
