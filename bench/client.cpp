@@ -3,7 +3,6 @@
 #include <hinge/backend.hpp>
 #include <hinge/socket.hpp>
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -28,8 +27,10 @@ constexpr std::uint64_t one_segment = 512;  // what fits into one packet on any 
 constexpr nanoseconds first_rest = std::chrono::milliseconds(10);
 constexpr std::uint32_t most_doublings = 7;  // 10 ms to 1.28 s
 constexpr nanoseconds unix_queue_rest = std::chrono::milliseconds(1);
+constexpr nanoseconds a_millisecond = std::chrono::milliseconds(1);
 constexpr nanoseconds longest_wait = std::chrono::milliseconds(100);  // until `stop` is looked at
-constexpr std::uint64_t least_failures_to_give_up = 3;
+constexpr std::size_t least_failures_to_give_up = 3;
+constexpr std::size_t most_failures_to_give_up = 64;
 
 nanoseconds thread_cpu() noexcept {
   timespec used;
@@ -45,65 +46,12 @@ any_poller readiness_poller() {
   throw std::runtime_error("this build has no readiness backend");
 }
 
-error_kind kind_of(int code) noexcept {
-  switch (code) {
-    case ECONNREFUSED:
-    case ENOENT:
-      return error_kind::refused;
-    case ECONNRESET:
-    case EPIPE:
-    case ECONNABORTED:
-      return error_kind::reset;
-    case ETIMEDOUT:
-      return error_kind::timed_out;
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case ENETDOWN:
-      return error_kind::unreachable;
-    case EMFILE:
-    case ENFILE:
-      return error_kind::no_descriptor;
-    case EADDRNOTAVAIL:
-    case EADDRINUSE:
-      return error_kind::no_port;
-    default:
-      return error_kind::other;
-  }
-}
-
 // BSD and macOS say ENOTCONN of a connection that is still being made.
 bool not_yet(int code) noexcept { return sockets::would_block(code) || code == -ENOTCONN; }
 
 }  // namespace
 
-client_sources::client_sources(const address& target, std::uint32_t connections) {
-  if (target.family() != family::ipv4 || !target.is_loopback()) return;
-  // 127.1.0.1 to 127.1.249.250: a thousandth of the ports of each at the usual 28,232.
-  const std::size_t wanted = std::clamp<std::size_t>(connections / 250, 16, 1000);
-  for (std::uint32_t i = 0; i < wanted; ++i) {
-    inet_name one = address::loopback(0).inet();
-    one.ip = {127, 1, static_cast<std::uint8_t>(i / 250), static_cast<std::uint8_t>(i % 250 + 1)};
-    addresses_.push_back(one);
-  }
-  // Elsewhere than on Linux an address of 127.0.0.0/8 has to be configured first.
-  const unique_fd probe(sockets::open_stream(family::ipv4));
-  if (sockets::bind(probe.get(), address::from(addresses_[0])) == -EADDRNOTAVAIL)
-    addresses_.clear();
-}
-
-int client_sources::bind_next(int fd) noexcept {
-  if (addresses_.empty()) return 0;
-  next_ = (next_ + 1) % addresses_.size();
-#ifdef IP_BIND_ADDRESS_NO_PORT
-  // The port is picked by connect(2), when the whole 4-tuple is known: 28,232 for each destination.
-  const int on = 1;
-  setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-#endif
-  return sockets::bind(fd, address::from(addresses_[next_]));
-}
-
-client::client(const load_options& options, std::uint32_t connections,
-               const std::atomic<bool>& stop)
+client::client(const load_options& options, client_share share, const std::atomic<bool>& stop)
     : options_(options),
       stop_(stop),
       sources_(options.target, options.connections),
@@ -111,11 +59,22 @@ client::client(const load_options& options, std::uint32_t connections,
       events_(events_per_turn),
       pattern_(2 * pattern_period),
       buffer_(std::clamp<std::uint64_t>(options.bytes, 1, pattern_period)),
-      connections_(connections) {
-  const auto opened = poller_.open({.connections = connections});
+      connections_(share.connections) {
+  const auto opened = poller_.open({.connections = share.connections + 1});
   if (!opened) throw std::runtime_error(opened.error().text());
   changes_.reserve(changes_per_turn);
-  std::mt19937 random(connections);
+  if (options.rate > 0) {
+    schedule_.emplace(options.arrivals, options.rate / share.threads,
+                      static_cast<double>(share.index) / share.threads, share.index);
+    if (poller_.name() == backend_name(backend::epoll)) timer_.emplace();
+    if (timer_ && timer_->fd() < 0) timer_.reset();
+  }
+  if (timer_) {
+    changes_.push_back({.subject = token(role::connection, share.connections, 0),
+                        .fd = timer_->fd(),
+                        .what = operation::receive});
+  }
+  std::mt19937 random(share.connections);
   for (std::size_t i = 0; i < pattern_period; ++i) {
     pattern_[i] = pattern_[i + pattern_period] = static_cast<std::byte>(random() >> 24);
   }
@@ -135,6 +94,7 @@ void client::prepare() {
   clock_ = now();
   phase_end_ = clock_ + options_.timeout.count();
   while (prepared_ < connections_.size() && clock_ < phase_end_ && !over()) {
+    prepare_some();
     turn();
     if (prepared_ > seen) phase_end_ = clock_ + options_.timeout.count();
     seen = prepared_;
@@ -143,18 +103,50 @@ void client::prepare() {
 }
 
 void client::measure() {
-  started_ = 0;
-  run_until(now() + options_.warmup.count());
+  for (const connection& one : connections_) {
+    if (one.now == state::idle) idle_.push_back(index_of(one));
+  }
+  const instant start = now();
+  if (open_loop()) {
+    schedule_->start(start);
+    counted_from_ = start + options_.warmup.count();
+  }
+  run_until(start + options_.warmup.count());
   measuring_ = true;
   if (!over()) {
     const nanoseconds cpu = thread_cpu();
-    const instant begin = now();
-    run_until(begin + options_.duration.count());
-    result_.elapsed = nanoseconds(now() - begin);
+    const instant begin = open_loop() ? counted_from_ : now();
+    const instant end = begin + options_.duration.count();
+    if (open_loop()) schedule_->end(end);
+    run_until(end);
+    instant ended = now();
+    if (open_loop()) {
+      finish();
+      ended = std::max(std::min(ended, end), last_completed_);
+    }
+    result_.elapsed = nanoseconds(std::max(ended - begin, instant{0}));
     result_.client_cpu = thread_cpu() - cpu;
   }
-  result_.unfinished = under_way_;
+  result_.unfinished += under_way_;
   result_.interrupted = stop_.load(std::memory_order_relaxed);
+}
+
+// What was to begin is begun and waited for, within the timeout.
+void client::finish() {
+  const auto all_ended = [&] {
+    return under_way_ == 0 && resting_.empty() && schedule_->next() == arrivals::never;
+  };
+  phase_end_ = now() + options_.timeout.count();
+  while (clock_ < phase_end_ && !all_ended() && !over()) turn();
+  result_.unfinished = schedule_->take_all(now());
+  for (const connection& one : connections_) {
+    if (one.now == state::resting && one.started != 0) ++result_.unfinished;
+  }
+}
+
+// Whether what becomes of the operation is of the measured time.
+bool client::counts(const connection& one) const noexcept {
+  return measuring_ && one.intended >= counted_from_;
 }
 
 bool client::over() const noexcept {
@@ -171,34 +163,58 @@ void client::run_until(instant end) {
 // late.
 
 void client::turn() {
-  start_some();
+  if (!preparing_) start_some();
   collect_changes();
   turn_terms terms{.until = wait_until(), .now = now()};
   const int count = poller_.turn(changes_, events_, terms);
+  changes_.clear();
   if (count < 0) throw std::runtime_error(error("turn", poller_.name(), -count).text());
   clock_ = terms.now;
   for (int i = 0; i < count; ++i) on_event(events_[static_cast<std::size_t>(i)]);
   wake_rested();
   expire();
   result_.nothing_answers =
-      answers_ == 0 &&
-      failures_ >= std::max<std::uint64_t>(connections_.size(), least_failures_to_give_up);
+      answers_ == 0 && failures_ >= std::clamp(connections_.size(), least_failures_to_give_up,
+                                               most_failures_to_give_up);
+}
+
+void client::prepare_some() {
+  const std::uint32_t room = preparing_at_once - std::min(under_way_, preparing_at_once);
+  const std::size_t end = std::min<std::size_t>(connections_.size(), started_ + room);
+  while (started_ < end) begin(connections_[started_++], now());
 }
 
 void client::start_some() {
-  const std::uint32_t room =
-      preparing_ ? preparing_at_once - std::min(under_way_, preparing_at_once) : starts_per_turn;
-  const std::size_t end = std::min<std::size_t>(connections_.size(), started_ + room);
-  while (started_ < end) {
-    connection& one = connections_[started_++];
-    if (one.now == state::idle) begin(one);
+  instant at = now();
+  for (std::uint32_t i = 0; i < starts_per_turn && !idle_.empty(); ++i) {
+    if (open_loop() && schedule_->next() > at && schedule_->next() > (at = now())) return;
+    connection& one = connections_[idle_.front()];
+    idle_.pop_front();
+    begin(one, open_loop() ? schedule_->take() : now());
   }
 }
 
-deadline client::wait_until() const noexcept {
-  if (!preparing_ && started_ < connections_.size()) return deadline::immediately();
+// `until`, or sooner, when an operation is due. False: that is now.
+bool client::begins_until(instant& until) noexcept {
+  if (idle_.empty() || preparing_) return true;
+  if (!open_loop()) return false;
+  instant next = schedule_->next();
+  if (next == arrivals::never) return true;
+  if (next <= now()) return false;
+  if (timer_) {
+    timer_->arm(next);
+    return true;
+  }
+  // A wait is rounded up to whole milliseconds: the last one is spent without.
+  next -= a_millisecond.count();
+  until = std::min(until, next);
+  return next > now();
+}
+
+deadline client::wait_until() noexcept {
   if (!unregistered_.empty()) return deadline::immediately();
   instant until = std::min(phase_end_, clock_ + longest_wait.count());
+  if (!begins_until(until)) return deadline::immediately();
   if (!resting_.empty()) until = std::min(until, resting_.front().first);
   if (oldest_ != nobody) {
     until = std::min(until, connections_[oldest_].started + options_.timeout.count());
@@ -208,7 +224,6 @@ deadline client::wait_until() const noexcept {
 
 // What has come and gone since the last turn is never registered.
 void client::collect_changes() {
-  changes_.clear();
   while (!unregistered_.empty() && changes_.size() < changes_per_turn) {
     connection& one = connections_[unregistered_.back()];
     unregistered_.pop_back();
@@ -220,6 +235,7 @@ void client::collect_changes() {
 }
 
 void client::on_event(const event& seen) {
+  if (seen.subject.slot() >= connections_.size()) return;  // the timer's
   connection& one = connections_[seen.subject.slot()];
   if (seen.subject.what() != role::connection || seen.subject.generation() != one.generation ||
       !one.fd)
@@ -240,7 +256,11 @@ void client::wake_rested() {
     connection& one = connections_[resting_.back().second];
     resting_.pop_back();
     one.now = state::idle;
-    begin(one);
+    if (one.started != 0) {
+      attempt(one);
+    } else {
+      go_on(one);
+    }
   }
 }
 
@@ -252,8 +272,21 @@ void client::expire() {
 
 // One operation.
 
-void client::begin(connection& one) {
-  if (one.started == 0) one.started = now();
+// After an operation, or the rest after one that has failed.
+void client::go_on(connection& one) {
+  if (!open_loop() || preparing_) return begin(one, now());
+  one.freed = now();
+  idle_.push_back(index_of(one));
+}
+
+void client::begin(connection& one, instant intended) {
+  one.intended = intended;
+  one.started = now();
+  if (open_loop() && counts(one)) result_.lag.record(one.started - std::max(intended, one.freed));
+  attempt(one);
+}
+
+void client::attempt(connection& one) {
   if (!one.fd && !connect(one)) return;
   if (options_.work == workload::echo) one.started = now();
   one.sent = one.received = 0;
@@ -288,7 +321,7 @@ bool client::connect(connection& one) {
 
 int client::prepare_socket(int fd) noexcept {
   if (options_.target.is_unix()) return 0;
-  if (options_.work == workload::accept) sockets::reset_on_close(fd);
+  if (options_.work != workload::echo) sockets::reset_on_close(fd);
   // One packet never waits for an acknowledgement; the last of several would (Nagle).
   if (options_.bytes > one_segment) sockets::set_no_delay(fd, true);
   return sources_.bind_next(fd);
@@ -334,20 +367,23 @@ void client::watch(connection& one) {
 }
 
 void client::complete(connection& one) {
-  if (measuring_) {
-    result_.latency.record(now() - one.started);
+  if (counts(one)) {
+    const instant at = now();
+    result_.service.record(at - one.started);
+    if (open_loop()) result_.latency.record(at - one.intended);
     ++result_.completed;
+    last_completed_ = at;
   }
   ++answers_;
   leave(one);
   one.now = state::idle;
   one.started = 0;
   one.failures = 0;
-  if (options_.work == workload::accept) one.fd.reset();
+  if (options_.work != workload::echo) one.fd.reset();
   if (preparing_) {
     ++prepared_;
   } else {
-    begin(one);
+    go_on(one);
   }
 }
 
@@ -358,13 +394,18 @@ void client::fail_with(connection& one, int code) {
 }
 
 void client::fail(connection& one, error_kind kind) {
-  error_counts& errors = measuring_ ? result_.errors : result_.errors_before;
+  const bool between = one.started == 0;  // a kept connection failed while nothing was asked
+  error_counts& errors =
+      (between ? measuring_ : counts(one)) ? result_.errors : result_.errors_before;
   ++errors[static_cast<std::size_t>(kind)];
   ++failures_;
   if (one.now == state::under_way) leave(one);
-  if (one.now == state::idle && one.fd) --prepared_;
+  if (between && preparing_) --prepared_;
   one.fd.reset();
   one.started = 0;
+  if (between && !preparing_) return;  // it is in the queue
+  one.now = state::idle;
+  if (open_loop() && !preparing_) return go_on(one);
   rest(one, first_rest * (1 << std::min(one.failures++, most_doublings)));
 }
 

@@ -1,4 +1,5 @@
-// One thread's share of a load: a fixed set of connections on a readiness backend of hinge's.
+// One thread's share of a load: connections, at most so many at once, on a readiness backend of
+// hinge's.
 #pragma once
 
 #include <hinge/any_poller.hpp>
@@ -8,43 +9,38 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "arrivals.hpp"
+#include "client_sources.hpp"
 #include "load.hpp"
+#include "wake_timer.hpp"
 
 namespace hinge::bench {
 
-/// The addresses that the connections of a load come from. A target in 127.0.0.0/8 is reached from
-/// many, so that ports don't run out, where the system has them without being told (Linux); any
-/// other target from the one that the kernel picks.
-class client_sources {
-public:
-  client_sources(const address& target, std::uint32_t connections);
-
-  /// How many; the kernel's own pick counts as one.
-  std::size_t count() const noexcept { return addresses_.empty() ? 1 : addresses_.size(); }
-  /// Binds `fd` to the next address in turn, without taking a port yet; 0 or -errno.
-  int bind_next(int fd) noexcept;
-
-private:
-  std::vector<inet_name> addresses_;  // empty: the kernel picks
-  std::size_t next_ = 0;
+/// What one of `threads` does of a load.
+struct client_share {
+  std::uint32_t connections;
+  std::uint32_t index = 0;
+  std::uint32_t threads = 1;
 };
 
-/// `connections` of a load's connections; the caller's thread alone.
+/// One share of a load; the caller's thread alone.
 ///
-/// A connection is idle (before its start, or between prepare() and measure()), under way (an
-/// operation runs, in the list of deadlines) or resting (after a failure, in the heap). All
-/// operations have the same timeout, so the list is in order of starting: O(1) to enter, leave and
-/// expire.
+/// A connection is idle (in the queue of idle ones while measuring), under way (an operation runs,
+/// in the list of deadlines) or resting (in the heap: after a failure, or until a Unix listener has
+/// room). An idle one begins when an operation is due: in a closed loop at once. All have
+/// the same timeout, so the list is in order of starting: O(1) to enter, leave and expire.
 class client {
 public:
   /// Keeps references to both. Throws std::system_error.
-  client(const load_options& options, std::uint32_t connections, const std::atomic<bool>& stop);
+  client(const load_options& options, client_share share, const std::atomic<bool>& stop);
 
   /// echo: connects a few at a time until each connection has had one answer, or until there has
-  /// been no further one for as long as options.timeout. accept: nothing to do.
+  /// been no further one for as long as options.timeout. The others: nothing to do.
   void prepare();
   /// Warms up, then measures. Once, after prepare().
   void measure();
@@ -67,20 +63,29 @@ private:
     bool registered = false;  // the poller knows fd
     std::uint64_t sent = 0;
     std::uint64_t received = 0;
-    instant started = 0;  // 0: not yet
+    instant intended = 0;  // the start of this operation
+    instant started = 0;   // 0: none has begun
+    instant freed = 0;     // idle since then
   };
 
+  bool open_loop() const noexcept { return schedule_.has_value(); }
+  bool counts(const connection& one) const noexcept;
   bool over() const noexcept;
   void run_until(instant end);
+  void finish();
   void turn();
   void start_some();
+  void prepare_some();
+  void go_on(connection& one);
   void wake_rested();
   void expire();
-  deadline wait_until() const noexcept;
+  deadline wait_until() noexcept;
+  bool begins_until(instant& until) noexcept;
   void collect_changes();
   void on_event(const event& seen);
 
-  void begin(connection& one);
+  void begin(connection& one, instant intended);
+  void attempt(connection& one);
   bool connect(connection& one);
   int prepare_socket(int fd) noexcept;
   void push(connection& one);
@@ -100,6 +105,9 @@ private:
   const std::atomic<bool>& stop_;
   client_sources sources_;
   any_poller poller_;
+  std::optional<arrivals> schedule_;  // of an open loop
+  std::optional<wake_timer> timer_;   // for it, where there is one
+  std::deque<std::uint32_t> idle_;    // while measuring; the longest idle first
   std::vector<change> changes_;
   std::vector<event> events_;
   std::vector<std::uint32_t> unregistered_;  // connections; some may be registered or closed by now
@@ -111,11 +119,13 @@ private:
   std::uint32_t newest_ = nobody;
   std::uint32_t under_way_ = 0;
   std::uint32_t prepared_ = 0;  // idle, with a connection that has had an answer
-  std::uint32_t started_ = 0;   // connections [0, started_) have begun in this phase
+  std::uint32_t started_ = 0;   // connections [0, started_) have begun to prepare
   std::uint64_t answers_ = 0;   // ever
   std::uint64_t failures_ = 0;  // ever
   instant clock_ = 0;           // read after each wait
   instant phase_end_ = 0;
+  instant counted_from_ = 0;    // operations that were to begin before aren't counted
+  instant last_completed_ = 0;  // of those that are counted
   bool preparing_ = false;
   bool measuring_ = false;
   load_result result_;

@@ -10,6 +10,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -18,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -34,6 +36,7 @@
 namespace {
 
 namespace unit = hinge::units;
+using hinge::bench::arrival_kind;
 using hinge::bench::load_options;
 using hinge::bench::report;
 using hinge::bench::workload;
@@ -46,9 +49,11 @@ static_assert(std::atomic<bool>::is_always_lock_free, "set in a signal handler")
 void on_interrupt(int) { stop = true; }
 
 constexpr std::uint64_t most_bytes = std::uint64_t{1} << 40;
+constexpr std::uint64_t most_rate = 10'000'000;
 
 struct arguments {
   load_options load;
+  std::optional<std::uint32_t> connections;  // else load.connections is chosen
   bool targeted = false;
   std::optional<hinge::backend_list> served_on;  // a server of its own; else load.target
   std::string json_path;
@@ -77,7 +82,6 @@ void add_json(hinge::command line, arguments& into) {
 
 void add_options(hinge::command line, arguments& into, workload work) {
   load_options& load = into.load;
-  const bool echo = work == workload::echo;
   line.option("--target", "ADDR",
               "the server: 7000 (loopback), 10.0.0.1:7000, [::1]:7000, unix:/path, unix:@name",
               [&](const auto& text) {
@@ -93,17 +97,26 @@ void add_options(hinge::command line, arguments& into, workload work) {
         into.lists = text == "list";
         if (!into.lists) into.served_on = hinge::backends_of(text);
       });
-  line.option("--connections", "N", "at once (64)", [&](const auto& text) {
-    load.connections = unit::parse_within<std::uint32_t>(text, 1, 1'000'000);
-  });
-  line.option("--bytes", "B",
-              echo ? "each way, per message (64)"
-                   : "each way, per connection (64); 0: wait for the server's first byte or its "
-                     "close",
-              [&load, echo](const auto& text) {
-                const std::uint64_t least = echo ? 1 : 0;
-                load.bytes = unit::parse_within<std::uint64_t>(text, least, most_bytes);
+  line.option(
+      "--rate", "N",
+      "open loop: so many begin each second, whatever became of those before, and latency "
+      "counts from the intended start; without it a closed loop measures capacity",
+      [&](const auto& text) { load.rate = unit::parse_within<double>(text, 1, most_rate); });
+  line.option("--arrivals", "KIND", "of an open loop: constant (the default) or poisson",
+              [&](const auto& text) {
+                if (text != "constant" && text != "poisson")
+                  throw unit::unit_error(fmt::format("'{}': must be constant or poisson", text));
+                load.arrivals = text == "poisson" ? arrival_kind::poisson : arrival_kind::constant;
               });
+  line.option("--connections", "N", "at once (64; open loop of accept and crr: at most, 1024)",
+              [&](const auto& text) {
+                into.connections = unit::parse_within<std::uint32_t>(text, 1, 1'000'000);
+              });
+  if (work != workload::accept) {
+    line.option("--bytes", "B", "each way, per operation (64)", [&load](const auto& text) {
+      load.bytes = unit::parse_within<std::uint64_t>(text, 1, most_bytes);
+    });
+  }
   line.option("--duration", "T", "how long to measure (10s)",
               [&](const auto& text) { load.duration = positive_duration(text); });
   line.option("--warmup", "T", "how long to run before that (1s)",
@@ -114,6 +127,16 @@ void add_options(hinge::command line, arguments& into, workload work) {
     load.threads = unit::parse_within<std::uint32_t>(text, 1, 1024);
   });
   add_json(line, into);
+}
+
+/// What the others imply. Throws unit_error.
+void complete(arguments& given, const hinge::command& command) {
+  load_options& load = given.load;
+  if (command.given("--arrivals") && load.rate == 0)
+    throw unit::unit_error("--arrivals: of an open loop: say --rate");
+  if (load.work == workload::accept) load.bytes = 0;
+  const bool many = load.rate > 0 && load.work != workload::echo;
+  load.connections = given.connections.value_or(many ? 1024 : 64);
 }
 
 /// Whom to load, when the command line alone doesn't say it. Throws unit_error.
@@ -139,7 +162,7 @@ bool write_result(const std::string& text, const std::string& json, const std::s
 
 /// The server that `given` asks for, as its target. Another backend than the preferred is told.
 void serve_here(arguments& given, std::optional<hinge::bench::own_server>& server) {
-  const bool greets = given.load.bytes == 0;
+  const bool greets = given.load.work == workload::accept;
   server.emplace(*given.served_on, given.load.connections, greets);
   given.load.target = server->where();
   const hinge::backend_choice& choice = server->poller().choice();
@@ -169,7 +192,7 @@ int run(arguments given) {
     hinge::print_error("hinge-bench: nothing answers at {}\n", given.load.target.text());
     return failed;
   }
-  if (shown.found.latency.count() == 0) {
+  if (shown.found.completed == 0) {
     hinge::print_error("hinge-bench: nothing was completed at {}\n", given.load.target.text());
     return failed;
   }
@@ -182,12 +205,13 @@ int main(int argc, char** argv) {
   hinge::command_line line("hinge-bench",
                            "Loads a server with connections and says what came back.");
   arguments given;
-  const hinge::command accept =
-      line.add_command("accept", "connect, send, receive the same, close; again");
-  const hinge::command echo =
-      line.add_command("echo", "on kept connections: send, receive the same; again");
-  add_options(accept, given, workload::accept);
-  add_options(echo, given, workload::echo);
+  const std::array<std::pair<workload, hinge::command>, 3> commands = {{
+      {workload::accept,
+       line.add_command("accept", "connect, wait for the server's first byte or its close")},
+      {workload::crr, line.add_command("crr", "connect, send, receive the same, close")},
+      {workload::echo, line.add_command("echo", "on kept connections: send, receive the same")},
+  }};
+  for (const auto& [work, command] : commands) add_options(command, given, work);
   line.version("hinge-bench " HINGE_VERSION);
   line.option("--backend", "list", "in place of a command: which backends can be used, and why",
               [&](const auto& text) {
@@ -203,8 +227,11 @@ int main(int argc, char** argv) {
       const hinge::backend_listing listing = hinge::list_backends("hinge-bench");
       return write_result(listing.text, listing.json, given.json_path) ? measured : failed;
     }
-    if (!accept.given() && !echo.given()) throw unit::unit_error("say what to do: accept or echo");
-    given.load.work = echo.given() ? workload::echo : workload::accept;
+    const auto asked = std::find_if(commands.begin(), commands.end(),
+                                    [](const auto& one) { return one.second.given(); });
+    if (asked == commands.end()) throw unit::unit_error("say what to do: accept, crr or echo");
+    given.load.work = asked->first;
+    complete(given, asked->second);
     choose_server(given);
     return run(given);
   } catch (const unit::unit_error& wrong) {

@@ -1,6 +1,7 @@
 #include "load.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <latch>
@@ -12,13 +13,14 @@
 #include <fmt/format.h>
 
 #include "client.hpp"
+#include "client_sources.hpp"
 #include "descriptors.hpp"
 
 namespace hinge::bench {
 
 namespace {
 
-constexpr std::uint64_t own_descriptors = 16;     // standard streams, the report's file, libraries
+constexpr std::uint64_t own_descriptors = 15;     // standard streams, the report's file, libraries
 constexpr std::uint64_t server_descriptors = 72;  // of a server here, besides its connections
 
 /// How many local ports the kernel hands out for each pair of addresses, where it can be asked.
@@ -51,7 +53,9 @@ void add(error_counts& sum, const error_counts& more) noexcept {
 }
 
 void add(load_result& sum, const load_result& more) {
+  sum.service.merge(more.service);
   sum.latency.merge(more.latency);
+  sum.lag.merge(more.lag);
   sum.completed += more.completed;
   add(sum.errors, more.errors);
   add(sum.errors_before, more.errors_before);
@@ -66,7 +70,8 @@ void add(load_result& sum, const load_result& more) {
 }  // namespace
 
 std::string_view name_of(workload work) noexcept {
-  return work == workload::accept ? "accept" : "echo";
+  constexpr std::array<std::string_view, 3> names = {"accept", "crr", "echo"};
+  return names[static_cast<std::size_t>(work)];
 }
 
 std::string_view name_of(error_kind kind) noexcept {
@@ -76,13 +81,39 @@ std::string_view name_of(error_kind kind) noexcept {
   return names[static_cast<std::size_t>(kind)];
 }
 
+error_kind kind_of(int code) noexcept {
+  switch (code) {
+    case ECONNREFUSED:
+    case ENOENT:
+      return error_kind::refused;
+    case ECONNRESET:
+    case EPIPE:
+    case ECONNABORTED:
+      return error_kind::reset;
+    case ETIMEDOUT:
+      return error_kind::timed_out;
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ENETDOWN:
+      return error_kind::unreachable;
+    case EMFILE:
+    case ENFILE:
+      return error_kind::no_descriptor;
+    case EADDRNOTAVAIL:
+    case EADDRINUSE:
+      return error_kind::no_port;
+    default:
+      return error_kind::other;
+  }
+}
+
 std::uint64_t total(const error_counts& counts) noexcept {
   return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
 }
 
 std::optional<std::string> obstacle(const load_options& options, bool served_here) {
-  // A poller has two.
-  std::uint64_t needed = std::uint64_t{options.connections} + 2 * options.threads + own_descriptors;
+  // A poller has two, and there is a timer.
+  std::uint64_t needed = std::uint64_t{options.connections} + 3 * options.threads + own_descriptors;
   if (served_here) needed += options.connections + server_descriptors;
   if (const auto shortage = descriptor_shortage(needed)) {
     return fmt::format("{} connections: {}", options.connections, *shortage);
@@ -95,8 +126,8 @@ load_result run_load(const load_options& options, const std::atomic<bool>& stop)
   std::vector<std::unique_ptr<client>> clients;
   for (std::uint32_t i = 0; i < threads; ++i) {
     const std::uint32_t rest = i < options.connections % threads ? 1 : 0;
-    clients.push_back(
-        std::make_unique<client>(options, options.connections / threads + rest, stop));
+    clients.push_back(std::make_unique<client>(
+        options, client_share{options.connections / threads + rest, i, threads}, stop));
   }
   // All are prepared before any is measured: connecting must not disturb a sibling's figures.
   std::latch prepared(threads);

@@ -1,14 +1,21 @@
-// The load generator: closed-loop clients over system calls of their own. It knows nothing of
-// reports.
+// The load generator: clients over system calls of their own. It knows nothing of reports.
 //
-//   accept  connect, send B bytes, receive them back, close with a reset (no TIME_WAIT); again.
-//           With B = 0: connect, wait for the server's first byte or its close; again.
-//   echo    kept connections: send B bytes, receive them back; again.
+//   accept  connect, wait for the server's first byte or its close, close with a reset (no
+//           TIME_WAIT)
+//   crr     connect, send B bytes, receive them back, close with a reset
+//   echo    kept connections: send B bytes, receive them back
 //
 // A connection counts only when the server has answered in full: connect(2) succeeds before, and
-// even without, an accept. "Closed loop": each connection starts its next operation when the one
-// before has ended, so a slow server is asked less. That measures capacity; its latencies are the
-// service's, not those of clients who come when they please.
+// even without, an accept.
+//
+// Closed loop: each connection starts its next operation when the one before has ended, so a slow
+// server is asked less. That measures capacity; its times are the service's, not those of clients
+// who come when they please.
+//
+// Open loop: operations begin on a schedule, whatever became of those before, and their latency
+// counts from the intended start. With all connections busy an operation begins late; the wait is
+// in its latency and not in its service time. After the measured time the rest is waited for, so
+// that what was slow is not left out.
 #pragma once
 
 #include <hinge/address.hpp>
@@ -23,11 +30,12 @@
 #include <string>
 #include <string_view>
 
+#include "arrivals.hpp"
 #include "histogram.hpp"
 
 namespace hinge::bench {
 
-enum class workload : std::uint8_t { accept, echo };
+enum class workload : std::uint8_t { accept, crr, echo };
 std::string_view name_of(workload) noexcept;
 
 /// Why an operation failed.
@@ -44,6 +52,8 @@ enum class error_kind : std::uint8_t {
 };
 inline constexpr std::size_t error_kinds = 9;
 std::string_view name_of(error_kind) noexcept;
+/// What an errno of a connection means; 0 or one that is not foreseen: other.
+error_kind kind_of(int code) noexcept;
 using error_counts = std::array<std::uint64_t, error_kinds>;
 std::uint64_t total(const error_counts&) noexcept;
 
@@ -52,20 +62,29 @@ struct load_options {
   address target;
   std::uint32_t connections = 64;  ///< at once, over all threads
   std::uint32_t threads = 1;       ///< of the client; at most `connections`
-  std::uint64_t bytes = 64;        ///< each way, per operation; echo: at least 1
+  std::uint64_t bytes = 64;        ///< each way, per operation; accept: 0, the others: at least 1
+  double rate = 0;                 ///< open loop: operations a second, of all threads; 0: closed
+  arrival_kind arrivals = arrival_kind::constant;             ///< of an open loop
   std::chrono::nanoseconds warmup = std::chrono::seconds(1);  ///< not counted
   std::chrono::nanoseconds duration = std::chrono::seconds(10);
   std::chrono::nanoseconds timeout = std::chrono::seconds(5);  ///< for one operation
 };
 
+/// An operation belongs to the measured time when it ends in it (closed loop), or when it was to
+/// begin in it (open loop).
 struct load_result {
-  histogram latency;  ///< ns; accept: from connect, echo: from send, to the answer's last byte
-  std::uint64_t completed = 0;   ///< operations that ended well within the measured time
-  error_counts errors{};         ///< operations that failed within the measured time
+  histogram service;             ///< ns; from connect (echo: from send) to the answer's last byte
+  histogram latency;             ///< ns; open loop: the same from the intended start
+  histogram lag;                 ///< ns; open loop: what this client itself began too late
+  std::uint64_t completed = 0;   ///< operations that ended well
+  error_counts errors{};         ///< operations that failed
   error_counts errors_before{};  ///< the same, while connecting and warming up
   int other_errno = 0;           ///< the first errno that was counted as `other`
-  std::uint64_t unfinished = 0;  ///< operations under way when the time was over: neither of both
-  /// Measured time; less than asked when stopped early, and 0 when that was before it began.
+  /// Operations that had not ended when the time was over (open loop: and `timeout` after it), or
+  /// not even begun: neither of both.
+  std::uint64_t unfinished = 0;
+  /// Measured time; less than asked when stopped early, and 0 when that was before it began. Open
+  /// loop: more, when the last to complete ended later.
   std::chrono::nanoseconds elapsed{0};
   std::chrono::nanoseconds client_cpu{0};  ///< of all client threads within `elapsed`
   /// Connections tried and failed, and none has ever been answered: given up early.
@@ -79,7 +98,8 @@ struct load_result {
 std::optional<std::string> obstacle(const load_options& options, bool served_here = false);
 
 /// Runs the load and returns when it is over, or soon after `stop` was set. A failed operation is
-/// counted, and its connection rests for 10 ms, doubling up to 1 s with each failure in a row.
+/// counted; in a closed loop its connection rests for 10 ms, doubling up to 1 s with each failure
+/// in a row.
 /// Throws std::runtime_error when the client itself lacks a resource (a poller, a thread).
 load_result run_load(const load_options& options, const std::atomic<bool>& stop);
 

@@ -25,12 +25,36 @@ nlohmann::ordered_json errors_json(const error_counts& counts) {
   return errors;
 }
 
-nlohmann::ordered_json latency_json(const histogram& latency) {
-  if (latency.count() == 0) return nullptr;
-  nlohmann::ordered_json figures = {{"min", latency.min()}, {"mean", latency.mean()}};
-  for (const auto& [name, percent] : shown_percentiles) figures[name] = latency.percentile(percent);
-  figures["max"] = latency.max();
+nlohmann::ordered_json times_json(const histogram& times) {
+  if (times.count() == 0) return nullptr;
+  nlohmann::ordered_json figures = {{"min", times.min()}, {"mean", times.mean()}};
+  for (const auto& [name, percent] : shown_percentiles) figures[name] = times.percentile(percent);
+  figures["max"] = times.max();
   return figures;
+}
+
+std::string times_text(const histogram& times) {
+  const auto column = [](double value) { return fmt::format("{:>9}", short_time(value)); };
+  std::string text = column(static_cast<double>(times.min())) + column(times.mean());
+  for (const auto& shown : shown_percentiles) {
+    text += column(static_cast<double>(times.percentile(shown.second)));
+  }
+  return text + column(static_cast<double>(times.max()));
+}
+
+std::string heading(const report& shown) {
+  const load_options& asked = shown.asked;
+  std::string text = fmt::format("{} {}", name_of(asked.work), asked.target.text());
+  if (!shown.backend.empty()) text += fmt::format(" (here, on {})", shown.backend);
+  if (asked.rate > 0) {
+    text += fmt::format(", {:.0f} per second ({}) on at most {} connections", asked.rate,
+                        name_of(asked.arrivals), asked.connections);
+  } else {
+    text += fmt::format(", {} connections", asked.connections);
+  }
+  if (asked.bytes > 0) text += fmt::format(", {} bytes each way", asked.bytes);
+  return text + fmt::format(", {:.2f} s{}\n", shown.seconds(),
+                            shown.found.interrupted ? ", interrupted" : "");
 }
 
 std::string errors_text(const error_counts& counts, int other_errno) {
@@ -67,6 +91,9 @@ nlohmann::ordered_json to_json(const report& shown) {
       {"connections", asked.connections},
       {"threads", asked.threads},
       {"bytes", asked.bytes},
+      {"loop", asked.rate > 0 ? "open" : "closed"},
+      {"rate", nullptr},
+      {"arrivals", nullptr},
       {"warmup_s", in_seconds(asked.warmup)},
       {"timeout_s", in_seconds(asked.timeout)},
       {"duration_s", shown.seconds()},
@@ -77,10 +104,16 @@ nlohmann::ordered_json to_json(const report& shown) {
       {"other_errno", nullptr},
       {"unfinished", found.unfinished},
       {"interrupted", found.interrupted},
-      {"latency_ns", latency_json(found.latency)},
-      {"latency_clamped", found.latency.clamped()},
+      {"latency_ns", times_json(found.latency)},
+      {"service_ns", times_json(found.service)},
+      {"client_lag_ns", times_json(found.lag)},
+      {"times_clamped", found.latency.clamped() + found.service.clamped()},
       {"client_cpu_share", shown.client_cpu_share()},
   };
+  if (asked.rate > 0) {
+    json["rate"] = asked.rate;
+    json["arrivals"] = name_of(asked.arrivals);
+  }
   if (!shown.backend.empty()) json["backend"] = shown.backend;
   if (found.other_errno != 0) json["other_errno"] = errno_name(found.other_errno);
   return json;
@@ -100,10 +133,7 @@ std::string short_time(double nanoseconds) {
 std::string to_table(const report& shown) {
   const load_options& asked = shown.asked;
   const load_result& found = shown.found;
-  std::string text = fmt::format(
-      "{} {}{}, {} connections, {} bytes each way, {:.2f} s{}\n", name_of(asked.work),
-      asked.target.text(), shown.backend.empty() ? "" : " (here, on " + shown.backend + ")",
-      asked.connections, asked.bytes, shown.seconds(), found.interrupted ? ", interrupted" : "");
+  std::string text = heading(shown);
   const auto row = [&text](const char* name, const std::string& value) {
     text += fmt::format("  {:<12} {}\n", name, value);
   };
@@ -119,21 +149,12 @@ std::string to_table(const report& shown) {
         errors_text(found.errors_before, found.other_errno) + " while connecting and warming up");
   }
   if (found.unfinished != 0) row("unfinished", fmt::format("{} at the end", found.unfinished));
-  if (found.latency.count() != 0) {
-    std::string names;
-    std::string values;
-    const auto column = [&](const char* name, double value) {
-      names += fmt::format("{:>9}", name);
-      values += fmt::format("{:>9}", short_time(value));
-    };
-    column("min", static_cast<double>(found.latency.min()));
-    column("mean", found.latency.mean());
-    for (const auto& [name, percent] : shown_percentiles) {
-      column(name, static_cast<double>(found.latency.percentile(percent)));
-    }
-    column("max", static_cast<double>(found.latency.max()));
-    row("latency", names);
-    row("", values);
+  if (found.service.count() != 0) {
+    std::string names = fmt::format("{:>9}{:>9}", "min", "mean");
+    for (const auto& [name, percent] : shown_percentiles) names += fmt::format("{:>9}", name);
+    row("", names + fmt::format("{:>9}", "max"));
+    row("service", times_text(found.service));
+    if (found.latency.count() != 0) row("latency", times_text(found.latency));
   }
   if (!measured) return text;
   row("client CPU", fmt::format("{:.0f} % of {} thread{}", 100 * shown.client_cpu_share(),

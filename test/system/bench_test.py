@@ -1,91 +1,21 @@
 #!/usr/bin/env python3
-"""hinge-bench from outside: what it counts, what it refuses, how it ends.
+"""hinge-bench from outside: what it counts, what it refuses, how it ends."""
 
-bench_test.py HINGE_BENCH HINGE_BENCH_KQUEUE FLOOR... [unittest arguments]
-
-The second one has the model of kqueue.
-"""
-
-import functools
 import json
 import os
 import resource
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 import unittest
 import unittest.mock
 
+import bench
+from bench import KINDS, MASKED, READINESS, Floor, load, on_each_floor
 from scripted_server import Server, echo, first_well, garble, half, reset, silent
-
-BENCH = None
-BENCH_KQUEUE = None
-FLOORS = []
-MASKED = "HINGE_TEST_MASKED" in os.environ  # see mask/system.hpp
-READINESS = os.environ.get("HINGE_TEST_READINESS", "epoll")  # the backend of that kind
-KINDS = ["refused", "reset", "timed_out", "unreachable", "early_end", "mismatch", "no_descriptor",
-         "no_port", "other"]
-
-
-def bench(*arguments, before=None, program=None):
-    """Runs hinge-bench; its exit code, the JSON object (or None) and stderr."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "result.json")
-        server = {"--target", "--backend"} & set(arguments) or "HINGE_BACKEND" in os.environ
-        more = ["--json", path] if server else []
-        done = subprocess.run([program or BENCH, *arguments, *more], capture_output=True,
-                              text=True, timeout=60, preexec_fn=before)
-        found = None
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
-                found = json.load(file)
-        return done.returncode, found, done.stderr
-
-
-def load(workload, target, *arguments, warmup="50ms", duration="300ms"):
-    return bench(workload, "--target", target, "--warmup", warmup, "--duration", duration,
-                 *arguments)
-
-
-def need_floors():
-    if not FLOORS:
-        raise unittest.SkipTest("no floor in this build")
-
-
-class Floor:
-    def __init__(self, work, program=None):
-        need_floors()
-        self.process = subprocess.Popen([program or FLOORS[0], work, "0"], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
-        said = self.process.stdout.readline().split()
-        if not said:
-            with self:
-                raise unittest.SkipTest(self.process.stderr.read().strip())
-        self.target = said[-1]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-        self.process.stderr.close()
-
-
-def on_each_floor(test):
-    """One that this kernel refuses is skipped."""
-    @functools.wraps(test)
-    def each(self):
-        need_floors()
-        for program in FLOORS:
-            with self.subTest(os.path.basename(program)):
-                test(self, program)
-    return each
 
 
 class Measuring(unittest.TestCase):
@@ -98,12 +28,15 @@ class Measuring(unittest.TestCase):
         self.assertEqual(sum(found["errors_before"].values()), 0, found["errors_before"])
         self.assertGreater(found["completed"], 0)
         self.assertAlmostEqual(found["per_second"], found["completed"] / found["duration_s"])
-        latency = found["latency_ns"]
-        ordered = [latency[name] for name in
-                   ("min", "p50", "p90", "p99", "p99.9", "p99.99", "max")]
-        self.assertEqual(ordered, sorted(ordered))
-        self.assertGreater(latency["min"], 0)
-        self.assertTrue(latency["min"] <= latency["mean"] <= latency["max"])
+        for times in "service_ns", "latency_ns", "client_lag_ns":
+            if times != "service_ns" and found["loop"] == "closed":
+                self.assertIsNone(found[times])
+                continue
+            ordered = [found[times][name] for name in
+                       ("min", "p50", "p90", "p99", "p99.9", "p99.99", "max")]
+            self.assertEqual(ordered, sorted(ordered))
+            self.assertGreaterEqual(ordered[0], 0 if times == "client_lag_ns" else 1)
+            self.assertTrue(ordered[0] <= found[times]["mean"] <= ordered[-1])
         self.assertTrue(0 < found["client_cpu_share"] <= 1.1)
         self.assertFalse(found["interrupted"])
         for name, value in expected.items():
@@ -111,15 +44,16 @@ class Measuring(unittest.TestCase):
         return found
 
     @on_each_floor
-    def test_accept_on_the_floor(self, program):
+    def test_crr_on_the_floor(self, program):
         with Floor("crr", program) as floor:
-            self.check(load("accept", floor.target, "--connections", "20"), workload="accept",
-                       target=floor.target, connections=20, bytes=64, threads=1)
+            self.check(load("crr", floor.target, "--connections", "20"), workload="crr",
+                       target=floor.target, connections=20, bytes=64, threads=1, loop="closed",
+                       rate=None)
 
     @on_each_floor
     def test_accept_counts_closed_connections(self, program):
         with Floor("ac", program) as floor:
-            self.check(load("accept", floor.target, "--bytes", "0"), bytes=0)
+            self.check(load("accept", floor.target), workload="accept", bytes=0)
 
     @on_each_floor
     def test_echo_on_the_floor(self, program):
@@ -134,7 +68,7 @@ class Measuring(unittest.TestCase):
 
     def test_accept_counts_what_the_server_served(self):
         with Server(echo) as server:
-            found = self.check(load("accept", server.target, "--connections", "5", warmup="0"))
+            found = self.check(load("crr", server.target, "--connections", "5", warmup="0"))
             self.assertLessEqual(found["completed"], server.accepted)
             self.assertLessEqual(server.accepted, found["completed"] + 5)
 
@@ -142,18 +76,18 @@ class Measuring(unittest.TestCase):
         with Server(echo) as server:
             self.check(load("echo", server.target, "--connections", "3", "--bytes", "3MB",
                             duration="1s"), bytes=3_000_000)
-            self.check(load("accept", server.target, "--connections", "3", "--bytes", "300k",
+            self.check(load("crr", server.target, "--connections", "3", "--bytes", "300k",
                             duration="1s"), bytes=300_000)
 
     def test_ipv6(self):
         with Server(echo, ("::1", 0), socket.AF_INET6) as server:
-            self.check(load("accept", f"[::1]:{server.target}", "--connections", "4"))
+            self.check(load("crr", f"[::1]:{server.target}", "--connections", "4"))
 
     def test_unix_sockets(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "socket")
             with Server(echo, path, socket.AF_UNIX):
-                self.check(load("accept", f"unix:{path}", "--connections", "4"))
+                self.check(load("crr", f"unix:{path}", "--connections", "4"))
                 self.check(load("echo", f"unix:{path}", "--connections", "4"))
             if MASKED:
                 return
@@ -179,7 +113,7 @@ class Measuring(unittest.TestCase):
                     connection.sendall(connection.recv(64))
 
         threading.Thread(target=serve_one_by_one, daemon=True).start()
-        self.check(load("accept", f"unix:{path}", "--connections", "20"))
+        self.check(load("crr", f"unix:{path}", "--connections", "20"))
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
 
@@ -196,17 +130,18 @@ class Measuring(unittest.TestCase):
 
     def test_a_server_of_its_own(self):
         here = ("--connections", "30", "--warmup", "50ms", "--duration", "300ms")
-        for program, backend in (BENCH, READINESS), (BENCH_KQUEUE, "kqueue"):
-            for workload, size in ("accept", 64), ("accept", 0), ("echo", 64), ("echo", 1_000_000):
-                found = self.check(bench(workload, "--backend", backend, *here, "--bytes",
-                                         str(size), program=program), workload=workload,
+        for program, backend in (bench.BENCH, READINESS), (bench.BENCH_KQUEUE, "kqueue"):
+            for workload, size in ("crr", 64), ("accept", 0), ("echo", 64), ("echo", 1_000_000):
+                sized = ("--bytes", str(size)) if size else ()
+                found = self.check(bench.run(workload, "--backend", backend, *here, *sized,
+                                         program=program), workload=workload,
                                    bytes=size, connections=30, backend=backend)
                 self.assertTrue(found["target"].startswith("127.0.0.1:"), found)
 
     def test_a_server_of_its_own_on_what_can_be_used(self):
         short = ("--warmup", "0", "--duration", "200ms")
-        for workload in "accept", "echo":
-            code, found, why = bench(workload, "--backend", "uring", *short)
+        for workload in "accept", "crr", "echo":
+            code, found, why = bench.run(workload, "--backend", "uring", *short)
             best, said = "uring", ""
             if code != 0:
                 missing = "not in this build" in why
@@ -214,7 +149,7 @@ class Measuring(unittest.TestCase):
                 self.assertIn("uring", why)
                 best = READINESS
                 said = "" if missing else f"hinge-bench: {READINESS}: usable (io_uring: "
-            code, found, stderr = bench(workload, "--backend", "auto", *short)
+            code, found, stderr = bench.run(workload, "--backend", "auto", *short)
             self.assertEqual((code, found["backend"]), (0, best))
             self.assertEqual(sum(found["errors"].values()), 0, found["errors"])
             self.assertEqual(bool(stderr), bool(said))
@@ -223,17 +158,16 @@ class Measuring(unittest.TestCase):
     def test_a_server_of_its_own_by_the_variable(self):
         short = ("--warmup", "0", "--duration", "100ms")
         with unittest.mock.patch.dict(os.environ, HINGE_BACKEND=f"{READINESS},auto"):
-            found = self.check(bench("accept", *short))
+            found = self.check(bench.run("crr", *short))
             self.assertEqual(found["backend"], READINESS)
         with unittest.mock.patch.dict(os.environ, HINGE_BACKEND="select"), Floor("crr") as floor:
-            self.check(load("accept", floor.target))
+            self.check(load("crr", floor.target))
 
     def test_the_backends_are_listed(self):
         def listed(*arguments):
-            return subprocess.run([BENCH, *arguments, "--backend", "list"], capture_output=True,
-                                  text=True, timeout=30, check=True)
+            return bench.plainly(*arguments, "--backend", "list")
         plain = listed().stdout
-        for command in [], ["accept"], ["echo"]:
+        for command in [], ["accept"], ["crr"], ["echo"]:
             self.assertEqual(listed(*command).stdout, plain)
         done = listed("--json", "-")
         self.assertEqual(done.stderr, plain)
@@ -243,18 +177,18 @@ class Measuring(unittest.TestCase):
             self.assertEqual(line.split()[0], one["name"])
             self.assertTrue(line.endswith(": " + one["verdict"]), line)
         # A backend is nothing to do.
-        wrong = subprocess.run([BENCH, "--backend", READINESS], capture_output=True, check=False)
+        wrong = bench.plainly("--backend", READINESS)
         self.assertEqual(wrong.returncode, 2)
 
     def test_the_version_is_the_librarys(self):
-        done = subprocess.run([BENCH, "--version"], capture_output=True, text=True, check=True)
+        done = bench.plainly("--version")
         self.assertRegex(done.stdout, r"\Ahinge-bench \d+\.\d+\.\d+\n\Z")
 
     def test_interrupt_leaves_a_partial_result(self):
         with Floor("crr") as floor, tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "result.json")
             process = subprocess.Popen(
-                [BENCH, "accept", "--target", floor.target, "--warmup", "0", "--duration", "1h",
+                [bench.BENCH, "crr", "--target", floor.target, "--warmup", "0", "--duration", "1h",
                  "--json", path], stdout=subprocess.PIPE, text=True)
             time.sleep(0.5)
             process.send_signal(signal.SIGINT)
@@ -269,16 +203,15 @@ class Measuring(unittest.TestCase):
 
     def test_json_on_stdout(self):
         with Floor("crr") as floor:
-            done = subprocess.run(
-                [BENCH, "accept", "--target", floor.target, "--warmup", "0", "--duration", "50ms",
-                 "--json", "-"], capture_output=True, text=True, timeout=30)
+            done = bench.plainly("crr", "--target", floor.target, "--warmup", "0", "--duration",
+                                 "50ms", "--json", "-")
         self.assertEqual(done.returncode, 0)
         self.assertEqual(json.loads(done.stdout)["format"], "hinge-bench/1")
         self.assertIn("completed", done.stderr)
 
 
 class Errors(unittest.TestCase):
-    def errors_of(self, misbehave, *arguments, workload="accept"):
+    def errors_of(self, misbehave, *arguments, workload="crr"):
         with Server(first_well(misbehave)) as server:
             code, found, _ = load(workload, server.target, "--connections", "4", "--bytes", "64",
                                   *arguments, warmup="0", duration="500ms")
@@ -299,7 +232,7 @@ class Errors(unittest.TestCase):
 
     def test_failures_are_not_completions(self):
         with Server(lambda c, i: half(c) if i % 2 else echo(c)) as server:
-            _, found, _ = load("accept", server.target, "--connections", "1", warmup="0")
+            _, found, _ = load("crr", server.target, "--connections", "1", warmup="0")
             served_well = (server.accepted + 1) // 2
         self.assertGreater(found["errors"]["early_end"], 0)
         self.assertLessEqual(found["completed"], served_well)
@@ -307,19 +240,19 @@ class Errors(unittest.TestCase):
 
     def test_a_connect_alone_does_not_count(self):
         with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-            code, found, stderr = load("accept", str(listener.getsockname()[1]), "--connections",
+            code, found, stderr = load("crr", str(listener.getsockname()[1]), "--connections",
                                        "8", "--timeout", "100ms", duration="5s", warmup="0")
         self.assertEqual(code, 1)
         self.assertIn("nothing answers", stderr)
         self.assertEqual(found["completed"], 0)
         self.assertEqual(found["errors"]["timed_out"], 8)
-        self.assertIsNone(found["latency_ns"])
+        self.assertIsNone(found["service_ns"])
 
     def test_nobody_there(self):
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             target = f"127.0.0.1:{unused.getsockname()[1]}"
-            for workload in ("accept", "echo"):
+            for workload in ("crr", "echo"):
                 code, found, stderr = load(workload, target, "--connections", "10",
                                            duration="1h", warmup="0")
                 self.assertEqual((code, stderr),
@@ -328,16 +261,16 @@ class Errors(unittest.TestCase):
                           for kind in KINDS}
                 self.assertGreaterEqual(counts.pop("refused"), 10)
                 self.assertEqual(sum(counts.values()), 0)
-        self.assertEqual(load("accept", "unix:/nowhere/socket", warmup="0")[0], 1)
+        self.assertEqual(load("crr", "unix:/nowhere/socket", warmup="0")[0], 1)
         # Before anything is measured, nothing is shown as measured.
-        _, found, _ = load("accept", "unix:/nowhere/socket", warmup="1h")
+        _, found, _ = load("crr", "unix:/nowhere/socket", warmup="1h")
         self.assertGreater(found["errors_before"]["refused"], 0)
         self.assertEqual((found["duration_s"], found["client_cpu_share"]), (0, 0))
 
     def test_failures_rest(self):
         # 4 connections that fail at once for 1 s: each rests 10, 20, 40, ... ms between.
         with Server(first_well(reset)) as server:
-            _, found, _ = load("accept", server.target, "--connections", "4", warmup="0",
+            _, found, _ = load("crr", server.target, "--connections", "4", warmup="0",
                                duration="1s")
         self.assertGreater(found["errors"]["reset"], 3)
         self.assertLess(found["errors"]["reset"], 40)
@@ -345,41 +278,46 @@ class Errors(unittest.TestCase):
 
 class Refusals(unittest.TestCase):
     def refused(self, *arguments, says):
-        code, found, stderr = bench(*arguments)
+        code, found, stderr = bench.run(*arguments)
         self.assertEqual(code, 2, arguments)
         self.assertIsNone(found)
         self.assertTrue(stderr.startswith("hinge-bench: "), stderr)
         self.assertIn(says, stderr)
 
     def test_bad_arguments(self):
-        self.refused(says="accept or echo")
+        self.refused(says="accept, crr or echo")
         self.refused("knock", says="knock")
-        self.refused("accept", says="--target or --backend")
-        self.refused("accept", "--backend", "select", says="'select': no backend")
+        self.refused("crr", says="--target or --backend")
+        self.refused("crr", "--backend", "select", says="'select': no backend")
         self.refused("echo", "--backend", READINESS, "--target", "7000", says="excludes")
         with unittest.mock.patch.dict(os.environ, HINGE_BACKEND="select"):
-            self.refused("accept", says="HINGE_BACKEND: 'select': no backend")
-        target = ("accept", "--target", "7000")
-        self.refused("accept", "--target", "70000", says="70000")
-        self.refused("accept", "--target", "127.0.0.1:0", says="port 0")
+            self.refused("crr", says="HINGE_BACKEND: 'select': no backend")
+        target = ("crr", "--target", "7000")
+        self.refused("crr", "--target", "70000", says="70000")
+        self.refused("crr", "--target", "127.0.0.1:0", says="port 0")
         self.refused(*target, "--duration", "10", says="has no unit")
         self.refused(*target, "--duration", "0", says="more than 0")
         self.refused(*target, "--connections", "0", says="must be 1 to")
         self.refused(*target, "--connections", "ten", says="'ten'")
         self.refused(*target, "--bytes", "1K", says="unknown unit 'K'")
         self.refused(*target, "--speed", "9", says="--speed")
-        self.refused("echo", "--target", "7000", "--bytes", "0", says="must be 1 to")
+        self.refused("accept", "--target", "7000", "--bytes", "64", says="--bytes")
+        for workload in "crr", "echo":
+            self.refused(workload, "--target", "7000", "--bytes", "0", says="must be 1 to")
+        self.refused(*target, "--arrivals", "poisson", says="--arrivals: of an open loop")
+        self.refused(*target, "--rate", "1k", "--arrivals", "random", says="constant or poisson")
+        self.refused(*target, "--rate", "0", says="must be 1 to")
 
     def test_help(self):
-        for arguments in (["--help"], ["accept", "--help"]):
-            done = subprocess.run([BENCH, *arguments], capture_output=True, text=True, timeout=30)
+        for arguments in (["--help"], ["crr", "--help"]):
+            done = bench.plainly(*arguments)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn("hinge-bench" if arguments == ["--help"] else "--connections",
                           done.stdout)
 
     def test_too_few_descriptors(self):
         limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))
-        code, found, stderr = bench("accept", "--target", "7000", "--connections", "100",
+        code, found, stderr = bench.run("crr", "--target", "7000", "--connections", "100",
                                     before=limit)
         self.assertEqual((code, found), (3, None))
         self.assertEqual(stderr, "hinge-bench: 100 connections: 118 descriptors are needed, "
@@ -388,14 +326,14 @@ class Refusals(unittest.TestCase):
     def test_the_soft_limit_is_raised(self):
         limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (50, 400))
         with Floor("echo") as floor:
-            code, found, _ = bench("echo", "--target", floor.target, "--connections", "100",
+            code, found, _ = bench.run("echo", "--target", floor.target, "--connections", "100",
                                    "--warmup", "0", "--duration", "200ms", before=limit)
         self.assertEqual(code, 0)
         self.assertEqual(sum(found["errors"].values()) + sum(found["errors_before"].values()), 0)
 
     def test_too_few_ports(self):
         narrow = ("echo 50000 50009 > /proc/sys/net/ipv4/ip_local_port_range && "
-                  f"exec {BENCH} accept --target [::1]:7000 --connections 20")
+                  f"exec {bench.BENCH} accept --target [::1]:7000 --connections 20")
         done = subprocess.run(["unshare", "-rn", "sh", "-c", narrow], capture_output=True,
                               text=True, timeout=30)
         if "unshare" in done.stderr or "cannot create" in done.stderr:
@@ -406,17 +344,11 @@ class Refusals(unittest.TestCase):
 
     def test_unwritable_report(self):
         with Floor("crr") as floor:
-            done = subprocess.run(
-                [BENCH, "accept", "--target", floor.target, "--warmup", "0", "--duration", "50ms",
-                 "--json", "/nowhere/result.json"], capture_output=True, text=True, timeout=30)
+            done = bench.plainly("crr", "--target", floor.target, "--warmup", "0", "--duration",
+                                 "50ms", "--json", "/nowhere/result.json")
         self.assertEqual(done.returncode, 1)
         self.assertIn("/nowhere/result.json: No such file or directory", done.stderr)
 
 
 if __name__ == "__main__":
-    BENCH = sys.argv.pop(1)
-    os.environ.pop("HINGE_BACKEND", None)
-    BENCH_KQUEUE = sys.argv.pop(1)
-    while len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
-        FLOORS.append(sys.argv.pop(1))
-    unittest.main()
+    bench.run_tests()

@@ -20,7 +20,7 @@ report example() {
   shown.found.elapsed = 2s;
   shown.found.client_cpu = 3s;
   shown.found.completed = 1000;
-  for (int i = 1; i <= 1000; ++i) shown.found.latency.record(i * 1000);
+  for (int i = 1; i <= 1000; ++i) shown.found.service.record(i * 1000);
   return shown;
 }
 
@@ -45,8 +45,10 @@ TEST_CASE("rates and shares") {
   const auto json = to_json(example());
   CHECK(json["per_second"] == 500);
   CHECK(json["client_cpu_share"] == 0.75);
-  CHECK(json["latency_ns"]["p50"] == example().found.latency.percentile(50));
-  CHECK(json["latency_ns"]["p99.99"] == example().found.latency.percentile(99.99));
+  CHECK(json["service_ns"]["p50"] == example().found.service.percentile(50));
+  CHECK(json["service_ns"]["p99.99"] == example().found.service.percentile(99.99));
+  CHECK(json["latency_ns"].is_null());
+  CHECK(json["loop"] == "closed");
   CHECK(json["other_errno"].is_null());
   CHECK(json["backend"].is_null());
   const std::string table = to_table(example());
@@ -55,6 +57,23 @@ TEST_CASE("rates and shares") {
   CHECK(contains(table, "errors       none"));
   CHECK(contains(table, "75 % of 2 threads"));
   CHECK_FALSE(contains(table, "unfinished"));
+}
+
+TEST_CASE("an open loop has its rate, and both times") {
+  report shown = example();
+  shown.asked.rate = 500;
+  shown.asked.arrivals = arrival_kind::poisson;
+  CHECK_FALSE(contains(to_table(shown), "latency"));
+  for (int i = 1; i <= 1000; ++i) shown.found.latency.record(i * 5000);
+  const auto json = to_json(shown);
+  CHECK(json["loop"] == "open");
+  CHECK(json["rate"] == 500);
+  CHECK(json["arrivals"] == "poisson");
+  CHECK(json["latency_ns"]["p50"] == shown.found.latency.percentile(50));
+  const std::string table = to_table(shown);
+  CHECK(contains(table, ", 500 per second (poisson) on at most 64 connections, "));
+  CHECK(contains(table, "  service        1.00 us   501 us   500 us"));
+  CHECK(contains(table, "  latency        5.00 us  2.50 ms  2.50 ms"));
 }
 
 TEST_CASE("a server in the same process is told by its backend") {
@@ -70,12 +89,12 @@ TEST_CASE("nothing measured is 0 and null, not a division by zero") {
   const auto json = to_json(shown);
   CHECK(json["per_second"] == 0);
   CHECK(json["client_cpu_share"] == 0);
-  CHECK(json["latency_ns"].is_null());
+  CHECK(json["service_ns"].is_null());
   shown.found.errors_before[static_cast<std::size_t>(error_kind::refused)] = 16;
   const std::string table = to_table(shown);
   CHECK(contains(table, "measured     nothing\n"));
   CHECK(contains(table, "16 refused while connecting and warming up"));
-  for (const char* figure : {"latency", "errors", "completed", "CPU"})
+  for (const char* figure : {"service", "errors", "completed", "CPU"})
     CHECK_FALSE(contains(table, figure));
 }
 

@@ -1,0 +1,92 @@
+"""Runs hinge-bench for a test.
+
+A test is a unittest program: NAME_test.py HINGE_BENCH HINGE_BENCH_KQUEUE FLOOR... [unittest
+arguments]. The second one has the model of kqueue.
+"""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BENCH = BENCH_KQUEUE = None
+FLOORS = []
+MASKED = "HINGE_TEST_MASKED" in os.environ  # see mask/system.hpp
+READINESS = os.environ.get("HINGE_TEST_READINESS", "epoll")  # the backend of that kind
+KINDS = ["refused", "reset", "timed_out", "unreachable", "early_end", "mismatch", "no_descriptor",
+         "no_port", "other"]
+
+
+def run(*arguments, before=None, program=None):
+    """Runs hinge-bench; its exit code, the JSON object (or None) and stderr."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "result.json")
+        server = {"--target", "--backend"} & set(arguments) or "HINGE_BACKEND" in os.environ
+        more = ["--json", path] if server else []
+        done = subprocess.run([program or BENCH, *arguments, *more], capture_output=True,
+                              text=True, timeout=60, preexec_fn=before)
+        found = None
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                found = json.load(file)
+        return done.returncode, found, done.stderr
+
+
+def plainly(*arguments):
+    """As run(), without a report of its own."""
+    return subprocess.run([BENCH, *arguments], capture_output=True, text=True, timeout=60,
+                          check=False)
+
+
+def load(workload, target, *arguments, warmup="50ms", duration="300ms"):
+    return run(workload, "--target", target, "--warmup", warmup, "--duration", duration,
+                 *arguments)
+
+
+def need_floors():
+    if not FLOORS:
+        raise unittest.SkipTest("no floor in this build")
+
+
+class Floor:
+    def __init__(self, work, program=None):
+        need_floors()
+        self.process = subprocess.Popen([program or FLOORS[0], work, "0"], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        said = self.process.stdout.readline().split()
+        if not said:
+            with self:
+                raise unittest.SkipTest(self.process.stderr.read().strip())
+        self.target = said[-1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+def on_each_floor(test):
+    """One that this kernel refuses is skipped."""
+    @functools.wraps(test)
+    def each(self):
+        need_floors()
+        for program in FLOORS:
+            with self.subTest(os.path.basename(program)):
+                test(self, program)
+    return each
+
+
+def run_tests():
+    global BENCH, BENCH_KQUEUE
+    BENCH, BENCH_KQUEUE = sys.argv.pop(1), sys.argv.pop(1)
+    os.environ.pop("HINGE_BACKEND", None)
+    while len(sys.argv) > 1 and os.path.basename(sys.argv[1]).startswith("floor_"):
+        FLOORS.append(sys.argv.pop(1))
+    unittest.main(module="__main__")
