@@ -1,8 +1,9 @@
 // hinge-bench: loads a server with connections and says what came back. The server is another
 // program's, or hinge's own in a thread of this process.
 //
-// Exit codes: 0 measured; 1 nothing answers or completes, or the report could not be written; 2 bad
-// arguments; 3 this machine's limits don't permit the load; 130 interrupted, with what there was.
+// Exit codes: 0 measured; 1 nothing answers or completes, a restart has lost connections or its
+// command has failed, or the report could not be written; 2 bad arguments; 3 this machine's limits
+// don't permit the load; 130 interrupted, with what there was.
 #include <hinge/address.hpp>
 #include <hinge/backend.hpp>
 #include <hinge/error.hpp>
@@ -28,6 +29,7 @@
 #include "backend_option.hpp"
 #include "command_line.hpp"
 #include "load.hpp"
+#include "mid_load.hpp"
 #include "own_server.hpp"
 #include "print_error.hpp"
 #include "report.hpp"
@@ -49,6 +51,7 @@ static_assert(std::atomic<bool>::is_always_lock_free, "set in a signal handler")
 void on_interrupt(int) { stop = true; }
 
 constexpr std::uint64_t most_bytes = std::uint64_t{1} << 40;
+constexpr double restart_rate = 1000;  // unless another is asked for
 constexpr std::uint64_t most_rate = 10'000'000;
 
 struct arguments {
@@ -56,6 +59,8 @@ struct arguments {
   std::optional<std::uint32_t> connections;  // else load.connections is chosen
   bool targeted = false;
   std::optional<hinge::backend_list> served_on;  // a server of its own; else load.target
+  std::string command;                           // of the workload restart
+  unsigned times = 1;                            // that it is run
   std::string json_path;
   bool lists = false;  // the backends, and no more
 };
@@ -126,12 +131,22 @@ void add_options(hinge::command line, arguments& into, workload work) {
   line.option("--threads", "N", "of this client (1)", [&](const auto& text) {
     load.threads = unit::parse_within<std::uint32_t>(text, 1, 1024);
   });
+  if (work == workload::restart) {
+    line.option("--command", "TEXT", "for the shell, run in the middle of the measured time",
+                [&](const auto& text) { into.command = text; });
+    line.option("--times", "N", "that it is run, evenly spread (1)", [&](const auto& text) {
+      into.times = unit::parse_within<unsigned>(text, 1, 10'000);
+    });
+  }
   add_json(line, into);
 }
 
 /// What the others imply. Throws unit_error.
 void complete(arguments& given, const hinge::command& command) {
   load_options& load = given.load;
+  if (load.work == workload::restart && given.command.empty())
+    throw unit::unit_error("--command: say what restarts the server");
+  if (load.work == workload::restart && load.rate == 0) load.rate = restart_rate;
   if (command.given("--arrivals") && load.rate == 0)
     throw unit::unit_error("--arrivals: of an open loop: say --rate");
   if (load.work == workload::accept) load.bytes = 0;
@@ -169,6 +184,15 @@ void serve_here(arguments& given, std::optional<hinge::bench::own_server>& serve
   if (choice.fell_back()) hinge::print_error("hinge-bench: {}\n", choice.text());
 }
 
+report measure(const arguments& given, std::string_view backend) {
+  std::optional<hinge::bench::mid_load_command> command;
+  if (!given.command.empty())
+    command.emplace(given.command, given.times, given.load.warmup, given.load.duration);
+  report shown{given.load, run_load(given.load, stop), std::string(backend), given.command};
+  if (command) shown.runs = command->finish(given.load.timeout);
+  return shown;
+}
+
 int run(arguments given) {
   given.load.threads = std::min(given.load.threads, given.load.connections);
   if (given.served_on) given.load.target = hinge::address::loopback(0);
@@ -183,8 +207,7 @@ int run(arguments given) {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 
-  const report shown{given.load, run_load(given.load, stop),
-                     server ? std::string(server->poller().name()) : std::string()};
+  const report shown = measure(given, server ? server->poller().name() : std::string_view());
   const bool written =
       write_result(to_table(shown), to_json(shown).dump(2) + "\n", given.json_path);
   if (shown.found.interrupted) return interrupted;
@@ -196,7 +219,8 @@ int run(arguments given) {
     hinge::print_error("hinge-bench: nothing was completed at {}\n", given.load.target.text());
     return failed;
   }
-  return written ? measured : failed;
+  const bool lossless = given.command.empty() || (shown.lost() == 0 && shown.all_ran_well());
+  return written && lossless ? measured : failed;
 }
 
 }  // namespace
@@ -205,10 +229,13 @@ int main(int argc, char** argv) {
   hinge::command_line line("hinge-bench",
                            "Loads a server with connections and says what came back.");
   arguments given;
-  const std::array<std::pair<workload, hinge::command>, 3> commands = {{
+  const std::array<std::pair<workload, hinge::command>, 4> commands = {{
       {workload::accept,
        line.add_command("accept", "connect, wait for the server's first byte or its close")},
       {workload::crr, line.add_command("crr", "connect, send, receive the same, close")},
+      {workload::restart, line.add_command("restart",
+                                           "crr by an open loop, while a command is run; "
+                                           "counts what is lost")},
       {workload::echo, line.add_command("echo", "on kept connections: send, receive the same")},
   }};
   for (const auto& [work, command] : commands) add_options(command, given, work);
@@ -229,7 +256,8 @@ int main(int argc, char** argv) {
     }
     const auto asked = std::find_if(commands.begin(), commands.end(),
                                     [](const auto& one) { return one.second.given(); });
-    if (asked == commands.end()) throw unit::unit_error("say what to do: accept, crr or echo");
+    if (asked == commands.end())
+      throw unit::unit_error("say what to do: accept, crr, echo or restart");
     given.load.work = asked->first;
     complete(given, asked->second);
     choose_server(given);

@@ -70,7 +70,7 @@ void add(load_result& sum, const load_result& more) {
 }  // namespace
 
 std::string_view name_of(workload work) noexcept {
-  constexpr std::array<std::string_view, 3> names = {"accept", "crr", "echo"};
+  constexpr std::array<std::string_view, 4> names = {"accept", "crr", "echo", "restart"};
   return names[static_cast<std::size_t>(work)];
 }
 

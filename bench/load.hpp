@@ -4,6 +4,7 @@
 //           TIME_WAIT)
 //   crr     connect, send B bytes, receive them back, close with a reset
 //   echo    kept connections: send B bytes, receive them back
+//   restart as crr; who runs the load lets something happen to the server meanwhile
 //
 // A connection counts only when the server has answered in full: connect(2) succeeds before, and
 // even without, an accept.
@@ -35,7 +36,7 @@
 
 namespace hinge::bench {
 
-enum class workload : std::uint8_t { accept, crr, echo };
+enum class workload : std::uint8_t { accept, crr, echo, restart };
 std::string_view name_of(workload) noexcept;
 
 /// Why an operation failed.

@@ -2,6 +2,7 @@
 
 #include <hinge/error.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -57,6 +58,29 @@ std::string heading(const report& shown) {
                             shown.found.interrupted ? ", interrupted" : "");
 }
 
+nlohmann::ordered_json restart_json(const report& shown) {
+  if (shown.command.empty()) return nullptr;
+  nlohmann::ordered_json runs = nlohmann::ordered_json::array();
+  for (const command_run& one : shown.runs) {
+    runs.push_back(
+        {{"at_s", in_seconds(one.at)}, {"took_s", in_seconds(one.took)}, {"exit_code", nullptr}});
+    if (one.exit_code) runs.back()["exit_code"] = *one.exit_code;
+  }
+  return {{"command", shown.command}, {"lost", shown.lost()}, {"runs", std::move(runs)}};
+}
+
+std::string runs_text(const std::vector<command_run>& runs) {
+  std::string text;
+  for (const command_run& one : runs) {
+    text += fmt::format("{}at {} for {}", text.empty() ? "" : ", ",
+                        short_time(static_cast<double>(one.at.count())),
+                        short_time(static_cast<double>(one.took.count())));
+    if (!one.exit_code) text += " and on";
+    if (one.exit_code.value_or(0) != 0) text += fmt::format(" (exit code {})", *one.exit_code);
+  }
+  return text.empty() ? "never" : text;
+}
+
 std::string errors_text(const error_counts& counts, int other_errno) {
   std::string text;
   for (std::size_t i = 0; i < counts.size(); ++i) {
@@ -71,6 +95,13 @@ std::string errors_text(const error_counts& counts, int other_errno) {
 }  // namespace
 
 double report::seconds() const noexcept { return in_seconds(found.elapsed); }
+
+std::uint64_t report::lost() const noexcept { return total(found.errors) + found.unfinished; }
+
+bool report::all_ran_well() const noexcept {
+  return !runs.empty() && std::all_of(runs.begin(), runs.end(),
+                                      [](const command_run& one) { return one.exit_code == 0; });
+}
 
 double report::per_second() const noexcept {
   return found.elapsed.count() > 0 ? static_cast<double>(found.completed) / seconds() : 0;
@@ -108,6 +139,7 @@ nlohmann::ordered_json to_json(const report& shown) {
       {"service_ns", times_json(found.service)},
       {"client_lag_ns", times_json(found.lag)},
       {"times_clamped", found.latency.clamped() + found.service.clamped()},
+      {"restart", restart_json(shown)},
       {"client_cpu_share", shown.client_cpu_share()},
   };
   if (asked.rate > 0) {
@@ -141,6 +173,10 @@ std::string to_table(const report& shown) {
   if (measured) {
     row("completed", fmt::format("{} ({:.0f} per second)", found.completed, shown.per_second()));
     row("errors", errors_text(found.errors, found.other_errno));
+    if (!shown.command.empty()) {
+      row("lost", fmt::format("{}", shown.lost()));
+      row("command ran", runs_text(shown.runs));
+    }
   } else {
     row("measured", "nothing");
   }

@@ -3,7 +3,7 @@
 // The JSON, one object, format "hinge-bench/1" (further members may be added under the same
 // format):
 //   format              "hinge-bench/1"
-//   workload            "accept", "crr" or "echo"
+//   workload            "accept", "crr", "echo" or "restart"
 //   target              the address, as given on the command line or as hinge writes it
 //   backend             of the server in hinge-bench itself ("epoll", "uring"), or null
 //   connections         at once; open loop: at most
@@ -34,15 +34,20 @@
 //   client_lag_ns       how much later than intended this client began although a connection was
 //                       free; null in a closed loop. What is large beside latency_ns is no server's
 //   times_clamped       times above an hour, counted as an hour
+//   restart             of that workload, else null: {"command", "lost", "runs": [{"at_s",
+//                       "took_s", "exit_code"}]}. lost: errors and unfinished; exit_code: 128 + N,
+//                       killed by signal N; null, it had not ended
 //   client_cpu_share    CPU time of the client's threads / (duration_s * threads); near 1 the
 //                       client is the bottleneck, and per_second says little about the server
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
 #include "load.hpp"
+#include "mid_load.hpp"
 
 namespace hinge::bench {
 
@@ -51,8 +56,12 @@ struct report {
   load_options asked;
   load_result found;
   std::string backend = {};  ///< of the server in this process; empty: it was another's
+  std::string command = {};  ///< of the workload restart
+  std::vector<command_run> runs = {};
 
   double seconds() const noexcept;
+  std::uint64_t lost() const noexcept;       ///< operations that did not end well
+  bool all_ran_well() const noexcept;        ///< the commands: there was one, and none failed
   double per_second() const noexcept;        ///< 0 when nothing was measured
   double client_cpu_share() const noexcept;  ///< 0 when nothing was measured
 };

@@ -285,7 +285,7 @@ class Refusals(unittest.TestCase):
         self.assertIn(says, stderr)
 
     def test_bad_arguments(self):
-        self.refused(says="accept, crr or echo")
+        self.refused(says="accept, crr, echo or restart")
         self.refused("knock", says="knock")
         self.refused("crr", says="--target or --backend")
         self.refused("crr", "--backend", "select", says="'select': no backend")
@@ -306,6 +306,8 @@ class Refusals(unittest.TestCase):
             self.refused(workload, "--target", "7000", "--bytes", "0", says="must be 1 to")
         self.refused(*target, "--arrivals", "poisson", says="--arrivals: of an open loop")
         self.refused(*target, "--rate", "1k", "--arrivals", "random", says="constant or poisson")
+        self.refused("restart", "--target", "7000", says="--command: say")
+        self.refused(*target, "--command", "true", says="--command")
         self.refused(*target, "--rate", "0", says="must be 1 to")
 
     def test_help(self):
