@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """hinge-serve hands its listeners to a successor: nobody is refused, reset or counted twice, and a
-successor that can't serve changes nothing."""
+successor that can't serve changes nothing.
+
+handover_test.py HINGE_SERVE BACKEND HINGE_BENCH
+"""
 
 import contextlib
 import os
@@ -14,11 +17,12 @@ import unittest
 
 import own_network
 import serve
+import steady_load
 from generations import (Generations, children_of, descriptors_of, inheriting, until,
                          ways)
-from open_load import OpenLoad
 from policies import can_do
 from serve import PATIENCE, echoed, sized
+from steady_load import SteadyLoad
 
 
 def state_of(door):
@@ -271,23 +275,21 @@ class Restarts(unittest.TestCase):
     def check(self, served_by, restarts, where, rate, seconds):
         """`served_by(restart)` is called in regular intervals, `restarts` times."""
         before = own_network.counters()
-        with OpenLoad(where, rate) as load:
+        with SteadyLoad("%s:%d" % where, rate, seconds) as load:
             start = time.monotonic()
             for i in range(restarts):
                 time.sleep(max(0, start + (i + 0.5) * seconds / restarts - time.monotonic()))
                 served_by()
-            time.sleep(max(0, start + seconds - time.monotonic()))
-            outcomes = load.stop()
+            found = load.finish()
         after = own_network.counters()
         lost = {name: after[name] - before[name]
                 for name in ("TCPSynRetrans", "ListenOverflows", "ListenDrops", "OutRsts")}
-        print(f"{restarts} restarts in {seconds} s, {load.begun} clients: {dict(outcomes)}, "
-              f"slowest {load.slowest * 1000:.0f} ms, longest pause of the load "
-              f"{load.longest_pause * 1000:.0f} ms, {lost}", file=sys.stderr)
-        self.assertEqual(dict(outcomes), {"served": load.begun})
-        self.assertGreater(load.begun, rate * seconds * 0.8)
+        slowest, lag = (found[times]["max"] / 1e6 for times in ("latency_ns", "client_lag_ns"))
+        print(f"{restarts} restarts in {seconds} s, {load.offered} clients: slowest {slowest:.0f} "
+              f"ms, longest lag of the load {lag:.0f} ms, {lost}", file=sys.stderr)
+        self.assertEqual(found["completed"], load.offered, found)
         self.assertEqual((lost["TCPSynRetrans"], lost["ListenDrops"]), (0, 0))
-        return load.begun
+        return load.offered
 
     def test_by_upgrade(self):
         for how in ways():
@@ -335,5 +337,4 @@ class Restarts(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    own_network.enter()
-    serve.run_tests()
+    steady_load.run_tests()
