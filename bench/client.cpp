@@ -4,7 +4,6 @@
 #include <hinge/socket.hpp>
 
 #include <sys/socket.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -32,12 +31,6 @@ constexpr nanoseconds longest_wait = std::chrono::milliseconds(100);  // until `
 constexpr std::size_t least_failures_to_give_up = 3;
 constexpr std::size_t most_failures_to_give_up = 64;
 
-nanoseconds thread_cpu() noexcept {
-  timespec used;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-  return std::chrono::seconds(used.tv_sec) + nanoseconds(used.tv_nsec);
-}
-
 any_poller readiness_poller() {
   for (const backend which : built_backends()) {
     result<any_poller> made = any_poller::of(which);
@@ -54,6 +47,7 @@ bool not_yet(int code) noexcept { return sockets::would_block(code) || code == -
 client::client(const load_options& options, client_share share, const std::atomic<bool>& stop)
     : options_(options),
       stop_(stop),
+      first_(share.index == 0),
       sources_(options.target, options.connections),
       poller_(readiness_poller()),
       events_(events_per_turn),
@@ -114,8 +108,9 @@ void client::measure() {
   run_until(start + options_.warmup.count());
   measuring_ = true;
   if (!over()) {
-    const nanoseconds cpu = thread_cpu();
-    const instant begin = open_loop() ? counted_from_ : now();
+    if (first_ && options_.on_begin) options_.on_begin();
+    const cpu_usage before = usage_of_this_thread();
+    const instant begin = measured_from_ = open_loop() ? counted_from_ : now();
     const instant end = begin + options_.duration.count();
     if (open_loop()) schedule_->end(end);
     run_until(end);
@@ -125,7 +120,8 @@ void client::measure() {
       ended = std::max(std::min(ended, end), last_completed_);
     }
     result_.elapsed = nanoseconds(std::max(ended - begin, instant{0}));
-    result_.client_cpu = thread_cpu() - cpu;
+    result_.client = usage_of_this_thread() - before;
+    if (first_ && options_.on_end) options_.on_end();
   }
   result_.unfinished += under_way_;
   result_.interrupted = stop_.load(std::memory_order_relaxed);
@@ -373,6 +369,10 @@ void client::complete(connection& one) {
     if (open_loop()) result_.latency.record(at - one.intended);
     ++result_.completed;
     last_completed_ = at;
+    const auto part = static_cast<std::size_t>((at - measured_from_) *
+                                               static_cast<instant>(result_.parts.size()) /
+                                               options_.duration.count());
+    if (part < result_.parts.size()) ++result_.parts[part];
   }
   ++answers_;
   leave(one);

@@ -103,6 +103,7 @@ private:
 
   const load_options& options_;
   const std::atomic<bool>& stop_;
+  const bool first_;  // of the threads
   client_sources sources_;
   any_poller poller_;
   std::optional<arrivals> schedule_;  // of an open loop
@@ -124,7 +125,8 @@ private:
   std::uint64_t failures_ = 0;  // ever
   instant clock_ = 0;           // read after each wait
   instant phase_end_ = 0;
-  instant counted_from_ = 0;    // operations that were to begin before aren't counted
+  instant counted_from_ = 0;  // operations that were to begin before aren't counted
+  instant measured_from_ = 0;
   instant last_completed_ = 0;  // of those that are counted
   bool preparing_ = false;
   bool measuring_ = false;

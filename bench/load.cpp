@@ -62,7 +62,9 @@ void add(load_result& sum, const load_result& more) {
   if (sum.other_errno == 0) sum.other_errno = more.other_errno;
   sum.unfinished += more.unfinished;
   sum.elapsed = std::max(sum.elapsed, more.elapsed);
-  sum.client_cpu += more.client_cpu;
+  for (std::size_t i = 0; i < sum.parts.size(); ++i) sum.parts[i] += more.parts[i];
+  sum.client.ran += more.client.ran;
+  sum.client.waited += more.client.waited;
   sum.nothing_answers = sum.nothing_answers && more.nothing_answers;
   sum.interrupted = sum.interrupted || more.interrupted;
 }

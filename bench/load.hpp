@@ -27,11 +27,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "arrivals.hpp"
+#include "cpu_usage.hpp"
 #include "histogram.hpp"
 
 namespace hinge::bench {
@@ -69,6 +72,10 @@ struct load_options {
   std::chrono::nanoseconds warmup = std::chrono::seconds(1);  ///< not counted
   std::chrono::nanoseconds duration = std::chrono::seconds(10);
   std::chrono::nanoseconds timeout = std::chrono::seconds(5);  ///< for one operation
+  /// Called as the measured time begins and as it ends, by the thread that runs the load; or not,
+  /// when it never begins.
+  std::function<void()> on_begin = {};
+  std::function<void()> on_end = {};
 };
 
 /// An operation belongs to the measured time when it ends in it (closed loop), or when it was to
@@ -87,7 +94,9 @@ struct load_result {
   /// Measured time; less than asked when stopped early, and 0 when that was before it began. Open
   /// loop: more, when the last to complete ended later.
   std::chrono::nanoseconds elapsed{0};
-  std::chrono::nanoseconds client_cpu{0};  ///< of all client threads within `elapsed`
+  /// Completed in each of so many equal parts of the time that was asked for.
+  std::vector<std::uint64_t> parts = std::vector<std::uint64_t>(20);
+  cpu_usage client;  ///< of all client threads within `elapsed`
   /// Connections tried and failed, and none has ever been answered: given up early.
   bool nothing_answers = false;
   bool interrupted = false;  ///< stopped by the caller

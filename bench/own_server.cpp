@@ -26,7 +26,10 @@ own_server::own_server(const backend_list& wanted, std::uint32_t connections, bo
   const auto door = loop_.listen(address::loopback(0), {.no_delay = true});
   if (!door) throw std::runtime_error(door.error().text());
   where_ = loop_.listener_at(0).local();
-  thread_ = std::thread([this] { loop_.run(); });
+  thread_ = std::thread([this] {
+    number_ = this_thread();
+    loop_.run();
+  });
 }
 
 own_server::~own_server() {

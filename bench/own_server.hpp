@@ -4,8 +4,12 @@
 #include <hinge/any_poller.hpp>
 #include <hinge/loop.hpp>
 
+#include <atomic>
 #include <cstdint>
+#include <optional>
 #include <thread>
+
+#include "cpu_usage.hpp"
 
 namespace hinge::bench {
 
@@ -20,6 +24,8 @@ public:
   own_server& operator=(const own_server&) = delete;
 
   const address& where() const noexcept { return where_; }
+  /// What its thread has used; nothing where the system doesn't tell.
+  std::optional<cpu_usage> used() const { return usage_of_thread(number_); }
   /// That was opened.
   const any_poller& poller() noexcept { return loop_.poller(); }
 
@@ -36,6 +42,7 @@ private:
 
   loop<any_poller, answering> loop_;
   address where_;
+  std::atomic<int> number_ = -1;  // of the thread
   std::thread thread_;
 };
 

@@ -22,12 +22,12 @@ class Measuring(unittest.TestCase):
     def check(self, outcome, **expected):
         code, found, stderr = outcome
         self.assertEqual((code, stderr), (0, ""))
-        self.assertEqual(found["format"], "hinge-bench/1")
+        self.assertEqual(found["format"], "hinge-bench/2")
         self.assertEqual(list(found["errors"]), KINDS)
         self.assertEqual(sum(found["errors"].values()), 0, found["errors"])
         self.assertEqual(sum(found["errors_before"].values()), 0, found["errors_before"])
         self.assertGreater(found["completed"], 0)
-        self.assertAlmostEqual(found["per_second"], found["completed"] / found["duration_s"])
+        self.assertAlmostEqual(found["per_second"], found["completed"] / found["measured_s"])
         for times in "service_ns", "latency_ns", "client_lag_ns":
             if times != "service_ns" and found["loop"] == "closed":
                 self.assertIsNone(found[times])
@@ -184,6 +184,59 @@ class Measuring(unittest.TestCase):
         done = bench.plainly("--version")
         self.assertRegex(done.stdout, r"\Ahinge-bench \d+\.\d+\.\d+\n\Z")
 
+    def test_the_schema_is_strict(self):
+        """What it promises is there in each report (see bench.flat), and nothing else is."""
+        if not bench.jsonschema:
+            self.skipTest("no python3-jsonschema")
+        bench.jsonschema.Draft202012Validator.check_schema(bench.SCHEMA)
+        with Server(echo) as server:
+            _, found, _ = load("crr", server.target)
+        for part in "asked", "verdict":
+            self.assertEqual(list(found[part]), bench.SCHEMA["properties"][part]["required"])
+        self.assertEqual(list(found["void_figures"] or found["figures"]),
+                         bench.SCHEMA["$defs"]["figures"]["required"])
+
+    def test_too_short_is_never_valid(self):
+        with Server(echo) as server:
+            done = bench.plainly("crr", "--target", server.target, "--warmup", "0", "--duration",
+                                 "100ms", "--json", "-")
+        found = json.loads(done.stdout)
+        self.assertEqual((done.returncode, found["figures"]), (4, None))
+        self.assertIn("too short", [flaw["kind"] for flaw in found["verdict"]["flaws"]])
+        self.assertIn("INVALID          too short: 0.1", done.stderr)
+        self.assertNotRegex(done.stderr, r"(?m)^  (completed|service) ")
+
+    def test_an_overflowed_queue_is_seen(self):
+        """64 clients, and room for one in the queue of a server that takes them one by one."""
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+
+            def serve_one_by_one():
+                while True:
+                    try:
+                        with listener.accept()[0] as connection:
+                            connection.sendall(connection.recv(64))
+                    except ConnectionError:
+                        pass
+                    except OSError:
+                        return
+            threading.Thread(target=serve_one_by_one, daemon=True).start()
+            _, found, _ = load("crr", str(listener.getsockname()[1]), warmup="0")
+            listener.shutdown(socket.SHUT_RDWR)
+        self.assertEqual(found["verdict"]["flaws"][0]["kind"], "overflowed queue")
+        self.assertGreater(found["kernel"]["ListenOverflows"], 0)
+
+    def test_what_stood_around_it(self):
+        with Floor("crr") as floor:
+            _, found, _ = load("crr", floor.target, "--server-pid", str(floor.process.pid))
+            for known in "kernel", "cpus", "net.core.somaxconn", "compiler", "commit", "versions":
+                self.assertTrue(found["environment"][known], known)
+            self.assertIn(os.uname().release, found["environment"]["kernel"])
+            self.assertGreater(found["server_cpu_us_per_operation"], 0)
+            _, found, _ = load("crr", floor.target)
+            self.assertIsNone(found["server_cpu_share"])
+
     def test_interrupt_leaves_a_partial_result(self):
         with Floor("crr") as floor, tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "result.json")
@@ -196,17 +249,17 @@ class Measuring(unittest.TestCase):
             self.assertEqual(process.returncode, 130)
             self.assertIn("interrupted", table)
             with open(path, encoding="utf-8") as file:
-                found = json.load(file)
+                found = bench.flat(json.load(file))
             self.assertTrue(found["interrupted"])
             self.assertGreater(found["completed"], 0)
-            self.assertLess(found["duration_s"], 60)
+            self.assertLess(found["measured_s"], 60)
 
     def test_json_on_stdout(self):
         with Floor("crr") as floor:
             done = bench.plainly("crr", "--target", floor.target, "--warmup", "0", "--duration",
                                  "50ms", "--json", "-")
-        self.assertEqual(done.returncode, 0)
-        self.assertEqual(json.loads(done.stdout)["format"], "hinge-bench/1")
+        self.assertEqual(done.returncode, 4)  # too short
+        self.assertEqual(json.loads(done.stdout)["format"], "hinge-bench/2")
         self.assertIn("completed", done.stderr)
 
 
@@ -265,7 +318,7 @@ class Errors(unittest.TestCase):
         # Before anything is measured, nothing is shown as measured.
         _, found, _ = load("crr", "unix:/nowhere/socket", warmup="1h")
         self.assertGreater(found["errors_before"]["refused"], 0)
-        self.assertEqual((found["duration_s"], found["client_cpu_share"]), (0, 0))
+        self.assertEqual((found["measured_s"], found["client_cpu_share"]), (0, 0))
 
     def test_failures_rest(self):
         # 4 connections that fail at once for 1 s: each rests 10, 20, 40, ... ms between.
@@ -308,6 +361,7 @@ class Refusals(unittest.TestCase):
         self.refused(*target, "--rate", "1k", "--arrivals", "random", says="constant or poisson")
         self.refused("restart", "--target", "7000", says="--command: say")
         self.refused(*target, "--command", "true", says="--command")
+        self.refused(*target, "--server-pid", "0", says="must be 1 to")
         self.refused(*target, "--rate", "0", says="must be 1 to")
 
     def test_help(self):

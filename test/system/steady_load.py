@@ -36,9 +36,10 @@ class SteadyLoad:
     def finish(self):
         """When all have ended: what hinge-bench reports. Each has ended one way."""
         said, table = self.process.communicate(timeout=self.seconds + serve.PATIENCE)
-        if self.process.returncode != 0:
+        if self.process.returncode not in (0, 4):  # counts are valid, when times may be not
             raise AssertionError(f"hinge-bench ended with {self.process.returncode}: {table}")
-        found = json.loads(said)
+        report = json.loads(said)
+        found = report["figures"] or report["void_figures"]
         lost = sum(found["errors"].values()) + found["unfinished"]
         if found["completed"] + lost != self.offered:
             raise AssertionError(f"{self.offered} were to come: {found}")

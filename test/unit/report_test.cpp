@@ -1,12 +1,16 @@
 // What is shown of a load: figures and units, and the cases that a run seldom has.
 #include "report.hpp"
 
+#include "report_json.hpp"
+#include "report_table.hpp"
+
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>
 
 #include <cerrno>
 #include <chrono>
 #include <string>
+#include <vector>
 
 using namespace hinge::bench;
 using namespace std::chrono_literals;
@@ -18,11 +22,17 @@ report example() {
   shown.asked.target = hinge::address::loopback(7000);
   shown.asked.threads = 2;
   shown.found.elapsed = 2s;
-  shown.found.client_cpu = 3s;
+  shown.found.client.ran = 3s;
   shown.found.completed = 1000;
   for (int i = 1; i <= 1000; ++i) shown.found.service.record(i * 1000);
   return shown;
 }
+
+nlohmann::json json_of(const report& shown, const std::vector<finding>& flaws = {}) {
+  return nlohmann::json::parse(to_json(shown, flaws));
+}
+
+std::string table_of(const report& shown) { return to_table(shown, {}); }
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -42,19 +52,22 @@ TEST_CASE("times have three digits and a unit that suits them") {
 }
 
 TEST_CASE("rates and shares") {
-  const auto json = to_json(example());
+  const auto all = json_of(example());
+  const auto& json = all["figures"];
   CHECK(json["per_second"] == 500);
   CHECK(json["client_cpu_share"] == 0.75);
   CHECK(json["service_ns"]["p50"] == example().found.service.percentile(50));
   CHECK(json["service_ns"]["p99.99"] == example().found.service.percentile(99.99));
   CHECK(json["latency_ns"].is_null());
-  CHECK(json["loop"] == "closed");
+  CHECK(all["asked"]["loop"] == "closed");
   CHECK(json["other_errno"].is_null());
-  CHECK(json["backend"].is_null());
-  const std::string table = to_table(example());
+  CHECK(json["server_cpu_share"].is_null());
+  CHECK(all["asked"]["backend"].is_null());
+  CHECK(all["restart"].is_null());
+  const std::string table = table_of(example());
   CHECK(contains(table, "accept 127.0.0.1:7000, 64 connections, 64 bytes each way, 2.00 s\n"));
   CHECK(contains(table, "1000 (500 per second)"));
-  CHECK(contains(table, "errors       none"));
+  CHECK(contains(table, "errors           none"));
   CHECK(contains(table, "75 % of 2 threads"));
   CHECK_FALSE(contains(table, "unfinished"));
 }
@@ -63,36 +76,38 @@ TEST_CASE("an open loop has its rate, and both times") {
   report shown = example();
   shown.asked.rate = 500;
   shown.asked.arrivals = arrival_kind::poisson;
-  CHECK_FALSE(contains(to_table(shown), "latency"));
+  CHECK_FALSE(contains(table_of(shown), "latency"));
   for (int i = 1; i <= 1000; ++i) shown.found.latency.record(i * 5000);
-  const auto json = to_json(shown);
-  CHECK(json["loop"] == "open");
-  CHECK(json["rate"] == 500);
-  CHECK(json["arrivals"] == "poisson");
+  const auto all = json_of(shown);
+  CHECK(all["asked"]["loop"] == "open");
+  CHECK(all["asked"]["rate"] == 500);
+  CHECK(all["asked"]["arrivals"] == "poisson");
+  const auto& json = all["figures"];
   CHECK(json["latency_ns"]["p50"] == shown.found.latency.percentile(50));
-  const std::string table = to_table(shown);
+  const std::string table = table_of(shown);
   CHECK(contains(table, ", 500 per second (poisson) on at most 64 connections, "));
-  CHECK(contains(table, "  service        1.00 us   501 us   500 us"));
-  CHECK(contains(table, "  latency        5.00 us  2.50 ms  2.50 ms"));
+  CHECK(contains(table, "  service            1.00 us   501 us   500 us"));
+  CHECK(contains(table, "  latency            5.00 us  2.50 ms  2.50 ms"));
 }
 
 TEST_CASE("a server in the same process is told by its backend") {
   report shown = example();
   shown.backend = "uring";
-  CHECK(to_json(shown)["backend"] == "uring");
-  CHECK(contains(to_table(shown), "accept 127.0.0.1:7000 (here, on uring), 64 connections, "));
+  CHECK(json_of(shown)["asked"]["backend"] == "uring");
+  CHECK(contains(table_of(shown), "accept 127.0.0.1:7000 (here, on uring), 64 connections, "));
 }
 
 TEST_CASE("nothing measured is 0 and null, not a division by zero") {
   report shown;
   shown.asked.target = hinge::address::loopback(7000);
-  const auto json = to_json(shown);
+  const auto all = json_of(shown);
+  const auto& json = all["figures"];
   CHECK(json["per_second"] == 0);
   CHECK(json["client_cpu_share"] == 0);
   CHECK(json["service_ns"].is_null());
   shown.found.errors_before[static_cast<std::size_t>(error_kind::refused)] = 16;
-  const std::string table = to_table(shown);
-  CHECK(contains(table, "measured     nothing\n"));
+  const std::string table = table_of(shown);
+  CHECK(contains(table, "measured         nothing\n"));
   CHECK(contains(table, "16 refused while connecting and warming up"));
   for (const char* figure : {"service", "errors", "completed", "CPU"})
     CHECK_FALSE(contains(table, figure));
@@ -103,12 +118,37 @@ TEST_CASE("errors are told by kind, an unknown one by its errno") {
   shown.found.errors[static_cast<std::size_t>(error_kind::reset)] = 3;
   shown.found.errors_before[static_cast<std::size_t>(error_kind::other)] = 2;
   shown.found.other_errno = ENETRESET;
-  const auto json = to_json(shown);
+  const auto json = json_of(shown)["figures"];
   CHECK(json["errors"]["reset"] == 3);
   CHECK(json["errors"]["other"] == 0);
   CHECK(json["errors_before"]["other"] == 2);
   CHECK(json["other_errno"] == "ENETRESET");
-  const std::string table = to_table(shown);
-  CHECK(contains(table, "errors       3 reset\n"));
+  const std::string table = table_of(shown);
+  CHECK(contains(table, "errors           3 reset\n"));
   CHECK(contains(table, "2 other (ENETRESET) while connecting and warming up"));
+}
+
+TEST_CASE("figures that aren't valid stand under another name") {
+  const std::vector<finding> flaws = {{flaw::too_short, "0.10 s measured, 1 s at least"}};
+  const auto all = json_of(example(), flaws);
+  CHECK(all["verdict"]["valid"] == false);
+  CHECK(all["verdict"]["flaws"][0]["kind"] == "too short");
+  CHECK(all["figures"].is_null());
+  CHECK(all["void_figures"]["per_second"] == 500);
+  const std::string table = to_table(example(), flaws);
+  CHECK(contains(table, "INVALID          too short: 0.10 s measured, 1 s at least\n"));
+  CHECK(contains(table, "void completed   1000"));
+  CHECK(contains(table, "void service "));
+  CHECK_FALSE(contains(table, "  completed "));
+  CHECK_FALSE(contains(table, "  service "));
+}
+
+TEST_CASE("what a server in reach has used is told per operation") {
+  report shown = example();
+  shown.seen.server = cpu_usage{500ms, 100ms};
+  const auto json = json_of(shown)["figures"];
+  CHECK(json["server_cpu_share"] == 0.25);
+  CHECK(json["server_waiting_share"] == 0.05);
+  CHECK(json["server_cpu_us_per_operation"] == 500);
+  CHECK(contains(table_of(shown), "server CPU       25 %, 500.0 us per operation\n"));
 }

@@ -1,0 +1,32 @@
+// The command line of hinge-bench.
+#pragma once
+
+#include <hinge/backend.hpp>
+
+#include <optional>
+#include <string>
+
+#include "load.hpp"
+#include "thresholds.hpp"
+
+namespace hinge::bench {
+
+/// What the command line asks for.
+struct arguments {
+  load_options load = {};
+  std::optional<std::uint32_t> connections;  ///< else load.connections is chosen
+  bool targeted = false;
+  std::optional<hinge::backend_list> served_on;  ///< a server of its own; else load.target
+  std::string command;                           ///< of the workload restart
+  unsigned times = 1;                            ///< that it is run
+  int server_process = 0;                        ///< whose CPU time is told; 0: nobody's
+  thresholds wanted = {};
+  std::string json_path;
+  bool lists = false;  ///< the backends, and no more
+};
+
+/// Nothing when `into` is complete; else the exit code of --help, --version or a bad line. Throws
+/// units::unit_error when what was given doesn't go together.
+std::optional<int> parse_options(int argc, char** argv, arguments& into);
+
+}  // namespace hinge::bench

@@ -1,0 +1,131 @@
+#include "verdict.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "interval.hpp"
+#include "report.hpp"
+
+namespace hinge::bench {
+
+namespace {
+
+constexpr double most_client = 0.90;                 // of its threads' time
+constexpr double most_waiting = 0.10;                // of the time, ready to run and without a CPU
+constexpr double most_stolen = 0.02;                 // of one CPU's time
+constexpr double most_lag = 0.25;                    // of the latency, at the 99th percentile
+constexpr std::int64_t lag_of_no_account = 200'000;  // ns; a timer wakes no more exactly
+constexpr double least_seconds = 1;
+constexpr std::uint64_t least_completed = 1000;
+constexpr double most_noise = 0.05;         // half the interval of the median rate, of that rate
+constexpr double noise_of_counting = 2.45;  // the same of a Poisson process, times sqrt(count)
+
+std::string percent(double share) { return fmt::format("{:.0f} %", 100 * share); }
+
+std::string overflow(const report& shown) {
+  if (!shown.asked.target.is_inet()) return {};
+  constexpr std::array signs = {
+      kernel_counter::listen_overflows,    kernel_counter::listen_drops,
+      kernel_counter::request_queue_drops, kernel_counter::request_queue_cookies,
+      kernel_counter::syn_cookies_sent,    kernel_counter::syns_sent_again,
+  };
+  std::string all;
+  for (const kernel_counter sign : signs) {
+    if (shown.seen.kernel[sign] <= 0) continue;
+    all += fmt::format("{}{} {}", all.empty() ? "" : ", ", name_of(sign), shown.seen.kernel[sign]);
+  }
+  return all;
+}
+
+std::string throttling(const report& shown) {
+  const double stolen = static_cast<double>(shown.seen.kernel[kernel_counter::stolen_ticks]) / 100;
+  if (shown.seen.kernel[kernel_counter::throttled] > 0) {
+    return fmt::format("its cgroup's CPU quota was used up in {} periods",
+                       shown.seen.kernel[kernel_counter::throttled]);
+  }
+  if (stolen > most_stolen * shown.seconds()) {
+    return fmt::format("the host took {:.2f} s of CPU time", stolen);
+  }
+  if (shown.client_waiting() > most_waiting) {
+    return fmt::format("the client was ready and had no CPU for {} of the time, {} at most",
+                       percent(shown.client_waiting()), percent(most_waiting));
+  }
+  if (shown.server_waiting().value_or(0) > most_waiting) {
+    return fmt::format("the server was ready and had no CPU for {} of the time, {} at most",
+                       percent(*shown.server_waiting()), percent(most_waiting));
+  }
+  return {};
+}
+
+std::string saturation(const report& shown) {
+  if (shown.asked.rate == 0) {
+    const double busy = shown.client_cpu_share() + shown.client_waiting();
+    if (busy <= most_client) return {};
+    return fmt::format(
+        "its threads were busy for {} of the time, {} at most: the rate is the "
+        "client's (more --threads, or --rate)",
+        percent(busy), percent(most_client));
+  }
+  const std::int64_t lag = shown.found.lag.percentile(99);
+  const auto latency = static_cast<double>(shown.found.latency.percentile(99));
+  if (lag <= lag_of_no_account || static_cast<double>(lag) <= most_lag * latency) return {};
+  return fmt::format("it began up to {} late (p99), of a latency of {}",
+                     short_time(static_cast<double>(lag)), short_time(latency));
+}
+
+std::string shortness(const report& shown) {
+  if (shown.seconds() < least_seconds) {
+    return fmt::format("{:.2f} s measured, {:.0f} s at least", shown.seconds(), least_seconds);
+  }
+  if (shown.found.completed < least_completed) {
+    return fmt::format("{} completed, {} at least", shown.found.completed, least_completed);
+  }
+  return {};
+}
+
+std::string noise(const report& shown) {
+  if (shown.found.completed == 0) return {};
+  const interval rate = shown.rate_interval();
+  const double half_width = (rate.high - rate.low) / 2;
+  const double counting = noise_of_counting / std::sqrt(static_cast<double>(shown.found.completed));
+  if (half_width <= (most_noise + counting) * rate.median) return {};
+  return fmt::format("the rate of {} parts scatters from {:.0f} to {:.0f} (95 % of the median)",
+                     shown.found.parts.size(), rate.low, rate.high);
+}
+
+std::string incompleteness(const report& shown) {
+  if (shown.asked.rate == 0 || shown.found.unfinished == 0) return {};
+  return fmt::format("{} operations did not end within {:.1f} s: the slowest are missing",
+                     shown.found.unfinished,
+                     std::chrono::duration<double>(shown.asked.timeout).count());
+}
+
+}  // namespace
+
+std::string_view name_of(flaw what) noexcept {
+  constexpr std::array<std::string_view, 6> names = {
+      "overflowed queue", "throttled", "saturated client", "unfinished", "too short", "too noisy"};
+  return names[static_cast<std::size_t>(what)];
+}
+
+std::vector<finding> flaws_of(const report& shown) {
+  std::vector<finding> all;
+  if (shown.asked.work == workload::restart) return all;
+  const auto add = [&all](flaw what, std::string reason) {
+    if (!reason.empty()) all.push_back({what, std::move(reason)});
+  };
+  add(flaw::overflowed_queue, overflow(shown));
+  add(flaw::throttled, throttling(shown));
+  add(flaw::saturated_client, saturation(shown));
+  add(flaw::unfinished, incompleteness(shown));
+  add(flaw::too_short, shortness(shown));
+  add(flaw::too_noisy, noise(shown));
+  return all;
+}
+
+}  // namespace hinge::bench

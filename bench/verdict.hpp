@@ -1,0 +1,34 @@
+// Whether a load has measured what it was to measure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hinge::bench {
+
+struct report;
+
+/// The worst first.
+enum class flaw : std::uint8_t {
+  overflowed_queue,  ///< the kernel turned connections away: not all that was asked got through
+  throttled,         ///< client or server were ready to run, and had no CPU
+  saturated_client,  ///< the client was the bottleneck
+  unfinished,        ///< an open loop's slowest operations are missing from the times
+  too_short,
+  too_noisy,
+};
+/// "overflowed queue", for people and programs.
+std::string_view name_of(flaw) noexcept;
+
+struct finding {
+  flaw what;
+  std::string reason;  ///< with the figure that shows it, and the limit
+};
+
+/// What is wrong with the figures, the worst first; nothing: they are valid. Of the workload
+/// restart, whose outcome is a count of the lost, nothing is asked.
+std::vector<finding> flaws_of(const report& shown);
+
+}  // namespace hinge::bench
