@@ -233,8 +233,8 @@ hinge::nanoseconds drain_wait_of(const serve_options& options) {
   return wait.count() == 0 ? hinge::nanoseconds::max() : wait;
 }
 
-/// Of one loop; who is idle ends at once, since there may be no room for those who wait. The page is
-/// there to the end, but where somebody else has its sockets.
+/// Of one loop; who is idle ends at once, since there may be no room for those who wait. The page
+/// stays to the end, but where somebody else has its sockets.
 template <class Loop>
 reactions reactions_of(Loop& loop, std::optional<metrics_page>& page, const serve_options& options,
                        const beginnings& from, const poller_in_use& used, retiring& leaving) {
