@@ -172,7 +172,7 @@ inline int loop<P, H>::turn_inline(deadline until) noexcept {
   counters_.events += static_cast<std::uint32_t>(count);
   for (const event *e = events, *end = events + count; e != end; ++e)
     e->kind == event_kind::accepted ? accepted(*e) : dispatch(*e);
-  if (poller_.completes() ? timer_due() : timed_) [[unlikely]]
+  if ((poller_.completes() || timed_) && timer_due()) [[unlikely]]
     expire();
   if (attention_) [[unlikely]] {
     serve_ready();

@@ -317,7 +317,7 @@ protected:
   connection_table table_;
   instant now_ = 0;
   bool attention_ = false;
-  bool timed_ = false;  // a deadline is armed, or a connection young
+  bool timed_ = false;  // a deadline may be armed, or a connection young
   bool completes_ = false, stopping_ = false, winding_down_ = false;
   bool watchful_ = false;  // stopping_, gated_, it measures, a listener recovers, reserve is lent
   bool gated_ = false;     // a listener or the loop limits whom it lets in
