@@ -45,6 +45,18 @@ void add_json(command line, arguments& into) {
               [&](const auto& text) { into.json_path = text; });
 }
 
+void add_outputs(command line, arguments& into) {
+  line.option("--hdr", "FILE",
+              "also write the percentiles here, as HdrHistogram's plotters read them",
+              [&](const auto& text) { into.hdr_path = text; });
+  line.option("--csv", "FILE", "also write a line of names and one of values here",
+              [&](const auto& text) { into.csv_path = text; });
+  line.option("--markdown", "FILE", "also write a table here",
+              [&](const auto& text) { into.markdown_path = text; });
+  line.flag("--quiet", into.quiet, "no line of progress on the terminal");
+  add_json(line, into);
+}
+
 void add_options(command line, arguments& into, workload work) {
   load_options& load = into.load;
   line.option("--target", "ADDR",
@@ -108,7 +120,7 @@ void add_options(command line, arguments& into, workload work) {
       into.times = unit::parse_within<unsigned>(text, 1, 10'000);
     });
   }
-  add_json(line, into);
+  add_outputs(line, into);
 }
 
 /// What the others imply. Throws unit_error.

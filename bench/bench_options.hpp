@@ -22,6 +22,10 @@ struct arguments {
   int server_process = 0;                        ///< whose CPU time is told; 0: nobody's
   thresholds wanted = {};
   std::string json_path;
+  std::string hdr_path;
+  std::string csv_path;
+  std::string markdown_path;
+  bool quiet = false;  ///< no progress line
   bool lists = false;  ///< the backends, and no more
 };
 

@@ -375,6 +375,8 @@ void client::complete(connection& one) {
     if (part < result_.parts.size()) ++result_.parts[part];
   }
   ++answers_;
+  if (options_.progress != nullptr)
+    options_.progress->completed.fetch_add(1, std::memory_order_relaxed);
   leave(one);
   one.now = state::idle;
   one.started = 0;
@@ -399,6 +401,8 @@ void client::fail(connection& one, error_kind kind) {
       (between ? measuring_ : counts(one)) ? result_.errors : result_.errors_before;
   ++errors[static_cast<std::size_t>(kind)];
   ++failures_;
+  if (options_.progress != nullptr)
+    options_.progress->failed.fetch_add(1, std::memory_order_relaxed);
   if (one.now == state::under_way) leave(one);
   if (between && preparing_) --prepared_;
   one.fd.reset();

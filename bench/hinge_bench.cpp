@@ -9,6 +9,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -24,8 +25,11 @@
 #include "load.hpp"
 #include "mid_load.hpp"
 #include "own_server.hpp"
+#include "percentile_text.hpp"
 #include "print_error.hpp"
+#include "progress.hpp"
 #include "report.hpp"
+#include "report_fields.hpp"
 #include "report_json.hpp"
 #include "report_table.hpp"
 #include "thresholds.hpp"
@@ -50,16 +54,35 @@ static_assert(std::atomic<bool>::is_always_lock_free, "set in a signal handler")
 
 void on_interrupt(int) { stop = true; }
 
-/// False, and said on stderr, when `path` can't be written. With "-" the text goes to stderr.
-bool write_result(const std::string& text, const std::string& json, const std::string& path) {
-  fmt::print(path == "-" ? stderr : stdout, "{}", text);
+/// False, and said on stderr, when `path` can't be written; "-" is stdout, "" nowhere.
+bool write_to(const std::string& path, const std::string& text) {
   if (path.empty()) return true;
   errno = 0;
   std::FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "we");
-  bool written = file != nullptr && std::fputs(json.c_str(), file) >= 0 && std::fflush(file) == 0;
+  bool written = file != nullptr && std::fputs(text.c_str(), file) >= 0 && std::fflush(file) == 0;
   if (file != nullptr && file != stdout) written = std::fclose(file) == 0 && written;
   if (!written) hinge::print_error("hinge-bench: {}: {}\n", path, hinge::errno_meaning(errno));
   return written;
+}
+
+/// As write_to(); the table goes to stderr when something else has stdout.
+bool write_report(const arguments& given, const report& shown, const std::vector<finding>& flaws) {
+  const std::array paths = {given.json_path, given.hdr_path, given.csv_path, given.markdown_path};
+  const bool taken = std::find(paths.begin(), paths.end(), "-") != paths.end();
+  fmt::print(taken ? stderr : stdout, "{}", to_table(shown, flaws));
+  bool written = write_to(given.json_path, to_json(shown, flaws));
+  const report_fields fields = fields_of(shown, flaws);
+  written = write_to(given.csv_path, to_csv(fields)) && written;
+  written = write_to(given.markdown_path, to_markdown(fields)) && written;
+  if (given.hdr_path.empty()) return written;
+  // A plot would show nothing of the verdict.
+  if (!flaws.empty()) {
+    hinge::print_error("hinge-bench: {}: not written, as the figures aren't valid\n",
+                       given.hdr_path);
+    return written;
+  }
+  const histogram& times = given.load.rate > 0 ? shown.found.latency : shown.found.service;
+  return write_to(given.hdr_path, percentile_text(times)) && written;
 }
 
 /// The server that `given` asks for, as its target. Another backend than the preferred is told.
@@ -85,6 +108,12 @@ report measure(arguments& given, const own_server* server) {
     if (!before.server) seen.server.reset();
     if (seen.server) seen.server = *seen.server - *before.server;
   };
+  load_progress progress;
+  std::optional<progress_line> line;
+  if (!given.quiet && shows_progress()) {
+    given.load.progress = &progress;
+    line.emplace(progress, given.load.warmup + given.load.duration);
+  }
   std::optional<mid_load_command> command;
   if (!given.command.empty())
     command.emplace(given.command, given.times, given.load.warmup, given.load.duration);
@@ -125,7 +154,7 @@ int run(arguments given) {
   report shown = measure(given, server ? &*server : nullptr);
   if (server) shown.backend = server->poller().name();
   const std::vector<finding> flaws = flaws_of(shown);
-  const bool written = write_result(to_table(shown, flaws), to_json(shown, flaws), given.json_path);
+  const bool written = write_report(given, shown, flaws);
   const exit_code outcome = outcome_of(given, shown, flaws.empty());
   return written || outcome == interrupted ? outcome : missed;
 }
@@ -138,7 +167,8 @@ int main(int argc, char** argv) {
     if (const auto ended = parse_options(argc, argv, given)) return *ended;
     if (given.lists) {
       const hinge::backend_listing listing = hinge::list_backends("hinge-bench");
-      return write_result(listing.text, listing.json, given.json_path) ? measured : missed;
+      fmt::print(given.json_path == "-" ? stderr : stdout, "{}", listing.text);
+      return write_to(given.json_path, listing.json) ? measured : missed;
     }
     return run(given);
   } catch (const hinge::units::unit_error& wrong) {

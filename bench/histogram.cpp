@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 
 namespace hinge::bench {
@@ -58,6 +59,12 @@ std::int64_t histogram::cell_start(std::size_t index) const noexcept {
   return static_cast<std::int64_t>(index - bucket * half) << (bucket + unit_bits_);
 }
 
+double histogram::cell_middle(std::size_t index) const noexcept {
+  const std::int64_t start = cell_start(index);
+  const std::int64_t width = highest_equivalent(start) - start + 1;
+  return static_cast<double>(start + width / 2);
+}
+
 std::int64_t histogram::lowest_equivalent(std::int64_t value) const noexcept {
   const unsigned shift = doublings(value) + unit_bits_;
   return value >> shift << shift;
@@ -110,11 +117,26 @@ double histogram::mean() const noexcept {
   double sum = 0;
   for (std::size_t index = 0; index < counts_.size(); ++index) {
     if (counts_[index] == 0) continue;
-    const std::int64_t start = cell_start(index);
-    const std::int64_t width = highest_equivalent(start) - start + 1;
-    sum += static_cast<double>(start + width / 2) * static_cast<double>(counts_[index]);
+    sum += cell_middle(index) * static_cast<double>(counts_[index]);
   }
   return sum / static_cast<double>(count_);
+}
+
+double histogram::deviation() const noexcept {
+  if (count_ == 0) return 0;
+  const double middle = mean();
+  double squares = 0;
+  for (std::size_t index = 0; index < counts_.size(); ++index) {
+    if (counts_[index] == 0) continue;
+    const double distance = cell_middle(index) - middle;
+    squares += distance * distance * static_cast<double>(counts_[index]);
+  }
+  return std::sqrt(squares / static_cast<double>(count_));
+}
+
+std::uint64_t histogram::count_up_to(std::int64_t value) const noexcept {
+  const auto end = counts_.begin() + static_cast<std::ptrdiff_t>(cell(value)) + 1;
+  return std::accumulate(counts_.begin(), end, std::uint64_t{0});
 }
 
 std::int64_t histogram::percentile(double percent) const noexcept {

@@ -53,6 +53,13 @@ public:
   /// The upper end of the cell that holds the value at `percent` (0 to 100; others are clamped): at
   /// least that share of all values is equivalent to it or below it. At 0 it is min().
   std::int64_t percentile(double percent) const noexcept;
+  /// The standard deviation from mean(), of the same middles.
+  double deviation() const noexcept;
+  /// How many values are at most equivalent to `value` (0 to `highest`).
+  std::uint64_t count_up_to(std::int64_t value) const noexcept;
+
+  std::size_t buckets() const noexcept { return doublings(range_.highest) + 1; }
+  std::size_t cells_of_first_bucket() const noexcept { return std::size_t{1} << linear_bits_; }
 
   const histogram_range& range() const noexcept { return range_; }
   /// The ends of the cell that `value` (0 to `highest`) falls into: the promised error, in the
@@ -64,6 +71,7 @@ private:
   unsigned doublings(std::int64_t value) const noexcept;
   std::size_t cell(std::int64_t value) const noexcept;
   std::int64_t cell_start(std::size_t index) const noexcept;
+  double cell_middle(std::size_t index) const noexcept;
 
   histogram_range range_;
   unsigned unit_bits_ = 0;    // log2 of the smallest step, rounded down

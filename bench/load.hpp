@@ -61,6 +61,12 @@ error_kind kind_of(int code) noexcept;
 using error_counts = std::array<std::uint64_t, error_kinds>;
 std::uint64_t total(const error_counts&) noexcept;
 
+/// Of all threads, from the first connection on; may be read while a load runs.
+struct load_progress {
+  std::atomic<std::uint64_t> completed = 0;
+  std::atomic<std::uint64_t> failed = 0;
+};
+
 struct load_options {
   workload work = workload::accept;
   address target;
@@ -76,6 +82,7 @@ struct load_options {
   /// when it never begins.
   std::function<void()> on_begin = {};
   std::function<void()> on_end = {};
+  load_progress* progress = nullptr;  ///< kept up, when there is one
 };
 
 /// An operation belongs to the measured time when it ends in it (closed loop), or when it was to
