@@ -32,6 +32,8 @@ SECONDS = sized(2.0, 60.0)
 def can_do(policy):
     if "shared_fifo" in policy:
         return serve.BACKEND == "uring"
+    if "sharded_cpu" in policy:
+        return not serve.MASKED
     return "shared_exclusive" not in policy or serve.BACKEND != "uring"
 
 
