@@ -56,6 +56,7 @@ client::client(const load_options& options, client_share share, const std::atomi
       connections_(share.connections) {
   const auto opened = poller_.open({.connections = share.connections + 1});
   if (!opened) throw std::runtime_error(opened.error().text());
+  asks_to_send_ = poller_.limits().asks_to_send;
   changes_.reserve(changes_per_turn);
   if (options.rate > 0) {
     schedule_.emplace(options.arrivals, options.rate / share.threads,
@@ -208,7 +209,7 @@ bool client::begins_until(instant& until) noexcept {
 }
 
 deadline client::wait_until() noexcept {
-  if (!unregistered_.empty()) return deadline::immediately();
+  if (!unregistered_.empty() || !full_.empty()) return deadline::immediately();
   instant until = std::min(phase_end_, clock_ + longest_wait.count());
   if (!begins_until(until)) return deadline::immediately();
   if (!resting_.empty()) until = std::min(until, resting_.front().first);
@@ -228,6 +229,14 @@ void client::collect_changes() {
                         .fd = one.fd.get(),
                         .what = operation::receive});
   }
+  while (!full_.empty() && unregistered_.empty() && changes_.size() < changes_per_turn) {
+    connection& one = connections_[full_.back()];
+    full_.pop_back();
+    if (!one.fd || !one.waits) continue;
+    changes_.push_back({.subject = token(role::connection, index_of(one), one.generation),
+                        .fd = one.fd.get(),
+                        .what = operation::send});
+  }
 }
 
 void client::on_event(const event& seen) {
@@ -238,9 +247,11 @@ void client::on_event(const event& seen) {
     return;
   if (seen.kind == event_kind::failed) return fail_with(one, seen.result);
   const bool incoming = (seen.result & ~readiness::out) != 0;
+  if ((seen.result & readiness::out) != 0) one.waits = false;
   if (one.now == state::idle && incoming) {
-    const bool ended = (seen.result & readiness::end) != 0;
-    return fail(one, ended ? error_kind::early_end : error_kind::mismatch);
+    const int got = sockets::receive(one.fd.get(), std::span(buffer_).first(1));
+    if (not_yet(got)) return;  // a hint may be wrong
+    return fail(one, got > 0 ? error_kind::mismatch : error_kind::early_end);
   }
   if (one.now == state::under_way && one.sent < options_.bytes) push(one);
   if (one.now == state::under_way && incoming) pull(one, readiness::cause(seen.result));
@@ -299,7 +310,7 @@ bool client::connect(connection& one) {
   if (failed == 0) failed = sockets::connect(made.get(), options_.target);
   if (failed == 0 || failed == -EINPROGRESS) {
     one.fd = std::move(made);
-    one.watched = one.registered = false;
+    one.watched = one.registered = one.waits = false;
     ++one.generation;
     return true;
   }
@@ -329,7 +340,11 @@ void client::push(connection& one) {
     const std::byte* from = &pattern_[(one.pattern + one.sent) % pattern_period];
     const int sent = sockets::send(one.fd.get(), {from, length});
     if (sent < 0 && !not_yet(sent)) return fail_with(one, sent);
-    if (sent < 0) return watch(one);
+    if (sent < 0) {
+      watch(one);
+      if (asks_to_send_ && !std::exchange(one.waits, true)) full_.push_back(index_of(one));
+      return;
+    }
     one.sent += static_cast<std::uint64_t>(sent);
   }
 }

@@ -61,6 +61,7 @@ private:
     state now = state::idle;
     bool watched = false;     // in `unregistered_`, or
     bool registered = false;  // the poller knows fd
+    bool waits = false;       // in `full_`, or the poller tells when there is room
     std::uint64_t sent = 0;
     std::uint64_t received = 0;
     instant intended = 0;  // the start of this operation
@@ -111,6 +112,8 @@ private:
   std::deque<std::uint32_t> idle_;    // while measuring; the longest idle first
   std::vector<change> changes_;
   std::vector<event> events_;
+  bool asks_to_send_ = false;                // poller_limits
+  std::vector<std::uint32_t> full_;          // connections, likewise
   std::vector<std::uint32_t> unregistered_;  // connections; some may be registered or closed by now
   std::vector<std::byte> pattern_;
   std::vector<std::byte> buffer_;

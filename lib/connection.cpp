@@ -69,6 +69,11 @@ bool loop_base::enqueue(std::uint32_t slot, std::span<const std::byte> bytes, in
   hot_entry& h = table_.hot(slot);
   if (h.queued != 0 && (completes_ ? !last : !h.has(connection_flag::attached)))
     list_changed(slot, h);
+  constexpr std::uint32_t goes_on = connection_flag::stuck | connection_flag::unsent;
+  if (asks_to_send_ && h.queued != 0 && !h.has(goes_on)) {
+    h.set(connection_flag::stuck);
+    list_changed(slot, h);
+  }
   if (last) {
     begin_drain(slot);
   } else if (h.queued > options_.queue_high_bytes && !h.has(connection_flag::above_high)) {
@@ -295,6 +300,7 @@ bool loop_base::flush(std::uint32_t slot) noexcept {
     const int taken = sockets::send_pieces(h.fd, std::span(pieces).first(count), last);
     if (taken < 0) {
       sockets::would_block(taken) ? h.set(connection_flag::stuck) : fail_connection(slot, taken);
+      if (asks_to_send_ && h.has(connection_flag::stuck)) list_changed(slot, h);
       break;
     }
     consume(h, static_cast<std::uint32_t>(taken));

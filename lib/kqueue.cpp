@@ -20,19 +20,19 @@
 #include <utility>
 
 #include "accept_sources.hpp"
+#include "kqueue_event.hpp"
 #include "sys.hpp"
 
 namespace hinge {
 
 namespace {
 
+using kevents::filter;
+using kevents::kernel_change;
+using kevents::subject_of;
+using kevents::unanswered;
 using sys::kernel_count;
 using sys::kernel_event;
-using udata = decltype(kernel_event::udata);    // void*; NetBSD: also intptr_t
-using filter = decltype(kernel_event::filter);  // short; NetBSD: unsigned
-using flags = decltype(kernel_event::flags);    // unsigned short; NetBSD: unsigned
-
-static_assert(sizeof(udata) == sizeof(std::uint64_t), "a token is 64 bits, and lies in udata");
 
 constexpr std::uint32_t most_kernel_events = 512;
 constexpr std::uint32_t most_of_one_change = 2;  // reading and writing are two filters
@@ -41,40 +41,6 @@ constexpr std::uint32_t most_kernel_changes = most_kernel_events + most_accept_s
 constexpr timespec at_once{};
 // NetBSD, OpenBSD and macOS refuse more than 100,000,000 s.
 constexpr instant longest_wait_s = 10'000'000;
-
-kernel_event kernel_change(int fd, filter what, unsigned does, token subject) noexcept {
-  kernel_event made{};
-  made.ident = static_cast<decltype(made.ident)>(fd);
-  made.filter = what;
-  made.flags = static_cast<flags>(does);
-  made.udata = std::bit_cast<udata>(subject.bits());
-  return made;
-}
-
-/// Under this name a registration is deleted, which may fail as it likes: the descriptor may be
-/// closed, and with it all of its registrations have gone.
-token unanswered(token subject) noexcept {
-  return {role::none, subject.slot(), subject.generation()};
-}
-
-event connection_event(const kernel_event& one, token subject) noexcept {
-  const bool ended = (one.flags & EV_EOF) != 0;
-  const int cause = ended ? static_cast<int>(one.fflags) : 0;
-  const std::int32_t failed =
-      cause == 0 ? 0 : readiness::end | readiness::error | readiness::with_cause(cause);
-  // Writing has ended after a shutdown of our own, too: without a cause that is no news.
-  if (one.filter == EVFILT_WRITE)
-    return {.subject = subject,
-            .result = readiness::out | failed,
-            .kind = failed == 0 ? event_kind::writable : event_kind::readable};
-  const auto bytes = static_cast<std::uint64_t>(one.data);
-  // With nothing to read and no end there may be an error: FreeBSD says no more then.
-  const std::int32_t else_failed = ended ? readiness::end : bytes == 0 ? readiness::error : 0;
-  return {.subject = subject,
-          .result = readiness::in | else_failed | failed,
-          .buffer = sys::on_libkqueue ? readiness::many : readiness::at_least(bytes),
-          .kind = event_kind::readable};
-}
 
 /// How long from now on; null: for ever. The clock is asked: since the turn before, handlers have
 /// taken their time.
@@ -91,6 +57,10 @@ const timespec* wait_until(deadline until, timespec& into) noexcept {
 }  // namespace
 
 struct kqueue_poller::state : accept_sources<kqueue_poller::state> {
+  struct registration {
+    token subject;  // of generations, 0 is one as well
+    bool writes;    // its write filter is there, too
+  };
   struct freed {
     void operator()(void* memory) const noexcept { std::free(memory); }
   };
@@ -101,8 +71,8 @@ struct kqueue_poller::state : accept_sources<kqueue_poller::state> {
   unique_fd wake_reads;  // without user events: a pipe
   unique_fd wake_writes;
   std::uint32_t slots = 0;
-  std::unique_ptr<token[], freed> registered;  // by slot; of generations, 0 is one as well
-  std::uint32_t change_count = 0;              // of these
+  std::unique_ptr<registration[], freed> registered;  // by slot
+  std::uint32_t change_count = 0;                     // of these
   std::array<kernel_event, most_kernel_changes> changes;
   std::array<kernel_event, most_kernel_changes> ready;
 
@@ -117,8 +87,13 @@ struct kqueue_poller::state : accept_sources<kqueue_poller::state> {
   void disarm(const accept_source& source) noexcept {
     queue_change(source.fd, EVFILT_READ, EV_DELETE, unanswered(source.subject));
   }
-  void unregister(int fd, token subject) noexcept;
+  void unregister(int fd, registration& of) noexcept;
+  registration* registration_of(token subject) noexcept {
+    const bool known = subject.slot() < slots && registered[subject.slot()].subject == subject;
+    return known ? &registered[subject.slot()] : nullptr;
+  }
   int start_receiving(const change& wanted) noexcept;
+  int await_room(const change& wanted) noexcept;
   void detach(const change& wanted) noexcept;
   int apply(const change& wanted, event*& out) noexcept;
   void apply_all(std::span<const change> wanted, event*& out) noexcept;
@@ -144,7 +119,8 @@ result<void> kqueue_poller::open(const poller_options& options) noexcept {
   if (result<void> opened = made->open_sources("open kqueue", options); !opened) return opened;
   made->slots = options.connections;
   made->registered.reset(  // touches no page
-      static_cast<token*>(std::calloc(options.connections, sizeof(token))));
+      static_cast<state::registration*>(
+          std::calloc(options.connections, sizeof(state::registration))));
   if (!made->registered) return fail("open kqueue", "memory for connections", ENOMEM);
   if (result<void> opened = made->open_queue(); !opened) return opened;
   if (result<void> opened = made->open_wake(); !opened) return opened;
@@ -225,23 +201,36 @@ bool kqueue_poller::state::woken() noexcept {
   return first > 0;
 }
 
-poller_limits kqueue_poller::limits() const noexcept { return {.peers = state_->peers.get()}; }
+poller_limits kqueue_poller::limits() const noexcept {
+  return {.peers = state_->peers.get(), .asks_to_send = true};
+}
 
 // --- changes -------------------------------------------------------------------------------------
 
-void kqueue_poller::state::unregister(int fd, token subject) noexcept {
-  queue_change(fd, EVFILT_READ, EV_DELETE, unanswered(subject));
-  queue_change(fd, EVFILT_WRITE, EV_DELETE, unanswered(subject));
+void kqueue_poller::state::unregister(int fd, registration& of) noexcept {
+  const registration gone = std::exchange(of, {});
+  queue_change(fd, EVFILT_READ, EV_DELETE, unanswered(gone.subject));
+  if (gone.writes) queue_change(fd, EVFILT_WRITE, EV_DELETE, unanswered(gone.subject));
 }
 
 /// A second EV_ADD would change the registration and, on some systems, report again what was told.
 int kqueue_poller::state::start_receiving(const change& wanted) noexcept {
   const token subject = wanted.subject;
   if (subject.slot() >= slots) return -ENOSPC;
-  if (registered[subject.slot()] == subject) return -EEXIST;
-  registered[subject.slot()] = subject;
+  if (registration_of(subject) != nullptr) return -EEXIST;
+  registered[subject.slot()] = {subject, false};
   queue_change(wanted.fd, EVFILT_READ, EV_ADD | EV_CLEAR, subject);
-  queue_change(wanted.fd, EVFILT_WRITE, EV_ADD | EV_CLEAR, subject);
+  return 0;
+}
+
+/// Once: a write filter that stays wakes with each ACK, which makes room in a socket that was never
+/// full (sowakeup and filt_sowrite of FreeBSD's kernel).
+int kqueue_poller::state::await_room(const change& wanted) noexcept {
+  registration* const known = registration_of(wanted.subject);
+  if (known == nullptr) return -ENOENT;
+  if (std::exchange(known->writes, true)) return 0;
+  // EV_CLEAR for libkqueue, where both filters are one registration with epoll.
+  queue_change(wanted.fd, EVFILT_WRITE, EV_ADD | EV_CLEAR | EV_ONESHOT, wanted.subject);
   return 0;
 }
 
@@ -249,9 +238,8 @@ void kqueue_poller::state::detach(const change& wanted) noexcept {
   const token subject = wanted.subject;
   if (accept_source* const source = source_of(wanted)) {
     stop_accepting(*source);
-  } else if (subject.slot() < slots && registered[subject.slot()] == subject) {
-    registered[subject.slot()] = {};
-    unregister(wanted.fd, subject);
+  } else if (registration* const known = registration_of(subject)) {
+    unregister(wanted.fd, *known);
   }
 }
 
@@ -276,6 +264,7 @@ int kqueue_poller::state::apply(const change& wanted, event*& out) noexcept {
                 .kind = event_kind::detached};
       return 0;
     case operation::send:
+      return wanted.length == 0 ? await_room(wanted) : -EOPNOTSUPP;
     case operation::stop_receive:
     case operation::recycle:
     case operation::close:
@@ -310,11 +299,11 @@ int kqueue_poller::state::submit_ahead(std::uint32_t left, event*& out) noexcept
   return 0;
 }
 
-/// What came of a change, if it failed. A connection whose two filters failed is told once; one
-/// with only one of them is of no use.
+/// What came of a change, if it failed. Of a connection that isn't heard the failure is told once.
+/// There are at most as many deletions as changes.
 void kqueue_poller::state::change_failed(const kernel_event& one, event*& out) noexcept {
   if ((one.flags & EV_ERROR) == 0 || one.data == 0) return;
-  const token subject = token::from_bits(std::bit_cast<std::uint64_t>(one.udata));
+  const token subject = subject_of(one);
   const int code = -static_cast<int>(one.data);
   if (subject.what() == role::listener) {
     accept_source& source = sources[subject.slot()];
@@ -324,10 +313,13 @@ void kqueue_poller::state::change_failed(const kernel_event& one, event*& out) n
   } else if (subject.what() == role::connection) {
     // Nobody reads what would be written: reading tells why (reported of macOS).
     if (one.filter == EVFILT_WRITE && code == -EPIPE) return;
-    if (registered[subject.slot()] != subject) return;
-    registered[subject.slot()] = {};
-    unregister(static_cast<int>(one.ident), subject);
-    *out++ = failed_event(subject, code, operation::receive);
+    registration* const known = registration_of(subject);
+    if (known == nullptr) return;
+    const bool reads = one.filter == EVFILT_READ;
+    if (reads) unregister(static_cast<int>(one.ident), *known);
+    if (!reads && std::exchange(known->writes, false))
+      queue_change(static_cast<int>(one.ident), EVFILT_WRITE, EV_DELETE, unanswered(subject));
+    *out++ = failed_event(subject, code, reads ? operation::receive : operation::send);
   }
 }
 
@@ -367,14 +359,16 @@ event* kqueue_poller::state::collect(std::uint32_t count, instant since_last,
   for (const kernel_event *one = ready.data(), *last = one + count; one != last; ++one) {
     if ((one->flags & EV_ERROR) != 0) [[unlikely]]
       continue;
-    const token subject = token::from_bits(std::bit_cast<std::uint64_t>(one->udata));
+    const token subject = subject_of(*one);
     if (subject.what() == role::listener) {
       source = &sources[subject.slot()];
       source->reported = static_cast<std::uint32_t>(
           std::clamp<std::int64_t>(static_cast<std::int64_t>(one->data), 1, no_buffer));
       reported |= std::uint64_t{1} << subject.slot();
     } else if (subject.what() == role::connection) {
-      *out++ = connection_event(*one, subject);
+      if (one->filter == EVFILT_WRITE)
+        if (registration* const known = registration_of(subject)) known->writes = false;
+      *out++ = kevents::connection_event(*one, subject);
     } else if (woken()) {
       *out++ = {.kind = event_kind::woken};
     }

@@ -81,6 +81,7 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
   options_ = options;
   peers_ = limits.peers;
   completes_ = completes;
+  asks_to_send_ = limits.asks_to_send;
   const std::uint32_t capacity = options.max_connections;
   if (!table_.open(capacity, now_)) return no_memory("memory for the connection table");
   if (!ending_.open(capacity) || !changed_.open(capacity) || !ready_.open(capacity))
@@ -155,6 +156,8 @@ void loop_base::emit_changes() noexcept {
       h.set(connection_flag::attached);
       changes_.add({.subject = table_.token_of(slot), .fd = h.fd});
     }
+    if (asks_to_send_ && h.has(connection_flag::stuck))
+      changes_.add({.subject = table_.token_of(slot), .fd = h.fd, .what = operation::send});
   }
 }
 

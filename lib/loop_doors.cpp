@@ -288,7 +288,7 @@ bool loop_base::ask_again(const event& e, operation failed) noexcept {
     return true;
   }
   hot_entry& h = table_.hot(e.subject.slot());
-  if (!completes_) h.clear(connection_flag::attached);
+  if (!completes_ && failed != operation::send) h.clear(connection_flag::attached);
   h.clear(failed == operation::send      ? connection_flag::sending | connection_flag::closing
           : failed == operation::receive ? connection_flag::receiving | connection_flag::watching
                                          : connection_flag::stopping);

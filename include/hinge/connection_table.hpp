@@ -56,12 +56,13 @@ inline constexpr std::uint32_t counted = 1U << 22;      ///< its listener or its
 inline constexpr std::uint32_t pending = 1U << 23;      ///< counted, and without its first byte
 inline constexpr std::uint32_t half_closed = 1U << 24;  ///< in the list of these
 inline constexpr std::uint32_t half_closed_told = 1U << 25;
+/// The socket was full, and a send is to wait; of completion backends, and of those that are asked.
+inline constexpr std::uint32_t stuck = 1U << 18;
 // Of completion backends:
 inline constexpr std::uint32_t receiving = 1U << 14;  ///< a receive is armed
 inline constexpr std::uint32_t stopping = 1U << 15;   ///< stop_receive was sent
 inline constexpr std::uint32_t sending = 1U << 16;    ///< a send is under way
 inline constexpr std::uint32_t detach_asked = 1U << 17;
-inline constexpr std::uint32_t stuck = 1U << 18;    ///< the socket was full, and a send is to wait
 inline constexpr std::uint32_t closing = 1U << 19;  ///< the send under way closes, too
 /// With `receiving`: what is armed takes no bytes (change::watch).
 inline constexpr std::uint32_t watching = 1U << 20;

@@ -96,10 +96,11 @@ static_assert(sizeof(event) == 16);
 enum class operation : std::uint8_t {
   accept,        ///< listener: start, or start again, to accept
   stop_accept,   ///< listener: stop accepting; nothing is answered
-  receive,       ///< connection: readiness: watch both directions, once; completion: arm a receive
+  receive,       ///< connection: readiness: watch it, once for good; completion: arm a receive
   stop_receive,  ///< connection, completion: disarm; bytes already taken still come as `received`
   send,          ///< connection, completion: send data[0..length); one at a time per connection;
-                 ///< no bytes: `sent` (0) when the socket takes some
+                 ///< no bytes: `sent` (0) when the socket takes some; readiness, with
+                 ///< poller_limits::asks_to_send: no bytes alone, and `writable` then
   detach,        ///< cancel all under the token, answer `detached` when nothing is held
   recycle,       ///< completion: give `buffer` back; `subject` is ignored, nothing is answered
   close,         ///< completion: close `fd`, on which nothing is under way; likewise unanswered

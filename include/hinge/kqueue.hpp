@@ -1,6 +1,6 @@
 // The readiness backend of the BSDs and macOS, on kqueue(2). Each connection is registered once,
-// both ways with EV_CLEAR; listeners are level-triggered; a turn is one kevent(2), which takes the
-// changes and waits.
+// to be read with EV_CLEAR, and to be written to each time that it asks; listeners are
+// level-triggered; a turn is one kevent(2), which takes the changes and waits.
 #pragma once
 
 #include <hinge/export.hpp>

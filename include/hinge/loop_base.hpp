@@ -317,8 +317,9 @@ protected:
   connection_table table_;
   instant now_ = 0;
   bool attention_ = false;
-  bool timed_ = false;  // a deadline may be armed, or a connection young
-  bool completes_ = false, stopping_ = false, winding_down_ = false;
+  bool timed_ = false;                             // a deadline may be armed, or a connection young
+  bool completes_ = false, asks_to_send_ = false;  // as the poller says
+  bool stopping_ = false, winding_down_ = false;
   bool watchful_ = false;  // stopping_, gated_, it measures, a listener recovers, reserve is lent
   bool gated_ = false;     // a listener or the loop limits whom it lets in
   bool doors_paused_ = false;       // because the table is full

@@ -18,6 +18,7 @@ void loop<P, H>::ready(std::uint32_t slot, hot_entry& h, const event& e) noexcep
   if ((hints & readiness::urgent) != 0) h.set(connection_flag::partial_reads);
   const connection_id id = table_.id(slot);
   if ((hints & readiness::out) != 0 && h.queued != 0) {
+    h.clear(connection_flag::stuck);
     writable(slot, flush(slot));
     if (!alive(id)) return;
   }

@@ -56,6 +56,9 @@ struct poller_limits {
   /// Requests that the queue of a completion backend holds: fewer than asked for where memory was
   /// short.
   std::uint32_t requests = 0;
+  /// Readiness: `writable` is told after a `send` of no bytes alone, once for each; otherwise
+  /// whenever the socket takes bytes again.
+  bool asks_to_send = false;
 };
 
 /// A turn wants room for an answer to each change and for this many events besides; less is

@@ -83,6 +83,19 @@ cost of_echoing(const tested_backend& backend) {
   });
 }
 
+/// The same, and each answer is acknowledged before the next message.
+cost of_being_heard(const tested_backend& backend) {
+  return of(backend, [](house& at) {
+    client& peer = at.enter();
+    for (std::size_t i = 1; i <= repeats; ++i) {
+      peer.send("message");
+      REQUIRE(at.until([&] { return peer.received().size() == 7 * i; }));
+      peer.acknowledge();
+      at.turn();
+    }
+  });
+}
+
 /// Connections, one after the other, that send two messages and are closed by the client.
 cost of_serving(const tested_backend& backend) {
   return of(backend, [](house& at) {
@@ -104,7 +117,7 @@ TEST_CASE("kqueue: accepting, echoing and serving take no more calls than on epo
   const auto all = readiness_backends();
   if (std::none_of(all.begin(), all.end(), [](const auto& one) { return one.name == "epoll"; }))
     SKIP("no epoll to compare with");
-  const auto work = GENERATE(of_accepting, of_echoing, of_serving);
+  const auto work = GENERATE(of_accepting, of_echoing, of_being_heard, of_serving);
   const cost epoll = work(find_backend("epoll"));
   const cost kqueue = work(calm_kqueue());
   CAPTURE(kqueue.all, kqueue.backend, epoll.all, epoll.backend);
@@ -306,6 +319,37 @@ TEST_CASE("kqueue: a listener that has nobody after all goes on") {
   CHECK(at.counters().accept_retries == 0);
 }
 
+// Otherwise each ACK is an event, and a kevent for it alone.
+TEST_CASE("kqueue: writing is watched for when the socket was full, and no longer") {
+  house at(calm_kqueue(), {.data = echo});
+  const auto watches = [] {
+    const auto& all = kevent_model::changes();
+    return std::count_if(all.begin(), all.end(), [](const auto& one) {
+      return one.filter == EVFILT_WRITE && (one.flags & EV_ADD) != 0;
+    });
+  };
+  at.enter();
+  const auto exchange = [&](std::size_t all) {
+    at.peers[0]->send("x");
+    CHECK(at.until([&] { return at.peers[0]->received().size() == all; }));
+    at.rest();
+  };
+  exchange(1);
+  CHECK(watches() == 0);
+  std::unique_ptr<client> away = at.take_away(0);
+  const std::string block = pattern(65536);
+  std::size_t sent = 1;
+  for (; at.handle(0).queued_bytes() == 0; sent += block.size())
+    REQUIRE(at.handle(0).send(bytes_of(block)));
+  at.rest();
+  CHECK(watches() != 0);
+  at.peers[0] = std::move(away);
+  CHECK(at.until([&] { return at.peers[0]->received().size() == sent; }));
+  const auto before = watches();
+  exchange(sent + 1);
+  CHECK(watches() == before);
+}
+
 // The write filter says EV_EOF then.
 TEST_CASE("kqueue: one's own end is not the peer's") {
   seam at(calm_kqueue());
@@ -314,6 +358,7 @@ TEST_CASE("kqueue: one's own end is not the peer's") {
   at.rest();
   const std::size_t before = at.count(one.subject);
   CHECK(sockets::shutdown_write(one.fd) == 0);
+  at.turn({one.send({})});
   CHECK(at.until([&] { return at.count(one.subject) > before; }));
   for (const event& e : at.seen) {
     if (e.subject == one.subject) CHECK((e.result & (readiness::end | readiness::error)) == 0);

@@ -20,7 +20,8 @@ public:
   std::uint64_t registrations() const override {
     const auto& all = kevent_model::changes();
     return static_cast<std::uint64_t>(std::count_if(all.begin(), all.end(), [](const auto& one) {
-      return one.filter == EVFILT_WRITE && (one.flags & EV_ADD) != 0;
+      return one.udata != nullptr && one.filter == EVFILT_READ &&
+             (one.flags & (EV_ADD | EV_CLEAR)) == (EV_ADD | EV_CLEAR);
     }));
   }
 };
@@ -49,7 +50,7 @@ public:
 private:
   static kevent_model::behaviour like(kevent_model::behaviour how) {
     how.seed = 3;
-    how.counts_waiting = how.enable_loses_event = how.errors_come_alone = false;
+    how.counts_waiting = how.enable_loses_event = how.errors_come_alone = how.acks_wake = false;
     how.keeps_closed = how.returns_add = true;
     return how;
   }

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #ifdef HINGE_HAVE_EPOLL
 #include <sys/epoll.h>
@@ -47,6 +48,10 @@ public:
   }
   void shutdown() override { ::shutdown(fd_, SHUT_WR); }
   void send_urgent() override { ::send(fd_, "!", 1, MSG_OOB | MSG_NOSIGNAL); }
+  void acknowledge() override {
+    const int now = 1;
+    ::setsockopt(fd_, IPPROTO_TCP, TCP_QUICKACK, &now, sizeof now);
+  }
   void reset() override {
     const linger at_once{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);

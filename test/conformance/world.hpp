@@ -27,6 +27,8 @@ public:
   virtual void shutdown() = 0;
   /// A byte of urgent data, where the world has that.
   virtual void send_urgent() {}
+  /// What has arrived is acknowledged now, and not with the next bytes.
+  virtual void acknowledge() {}
   virtual void reset() = 0;
   virtual void close() = 0;
 

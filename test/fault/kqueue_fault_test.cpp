@@ -81,10 +81,12 @@ TEST_CASE("kqueue: a connection that nobody reads from any more is still read") 
     return errors > 0 ? errors : sys::real.kevent(queue, nullptr, 0, into, room, wait);
   });
   const token subject(role::connection, 1, 1);
-  const change wanted{.subject = subject, .fd = near.get(), .what = operation::receive};
+  const std::array wanted = {
+      change{.subject = subject, .fd = near.get(), .what = operation::receive},
+      change{.subject = subject, .fd = near.get(), .what = operation::send}};
   std::array<event, 4> events;
   turn_terms terms{.until = deadline::after(now(), std::chrono::seconds(5))};
-  CHECK(poller.turn({&wanted, 1}, events, terms) == 0);
+  CHECK(poller.turn(wanted, events, terms) == 0);
   REQUIRE(refused == 1);
   REQUIRE(::send(far.get(), "x", 1, MSG_NOSIGNAL) == 1);
   REQUIRE(poller.turn({}, events, terms) == 1);

@@ -21,6 +21,7 @@ struct note {
   file of{};
   bool enabled = true;
   bool active = false;  // an edge has come, or at first it was so
+  std::uint64_t acknowledged = 0;
   std::uint64_t turn = 0;
 };
 
@@ -39,6 +40,8 @@ struct queue {
 
 /// Nothing when it is closed.
 std::optional<file> file_of(std::uintptr_t fd);
+/// Bytes that the peer of a TCP socket has acknowledged; 0 of others.
+std::uint64_t acknowledged(int fd);
 /// What is so now of a registration that is not of a closed descriptor.
 found look(queue& of, const note& one, const behaviour& how);
 

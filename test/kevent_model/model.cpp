@@ -86,6 +86,15 @@ void absorb_edges(int of, queue& in) {
   }
 }
 
+/// sowakeup() of FreeBSD looks at the filter after each ACK, whether the socket was full or not.
+void absorb_acks(queue& in) {
+  for (auto& [name, one] : in.notes) {
+    if (name.second != EVFILT_WRITE) continue;
+    const std::uint64_t now = acknowledged(static_cast<int>(name.first));
+    if (std::exchange(one.acknowledged, now) < now) activate(in, name.first, name.second);
+  }
+}
+
 /// Its registrations have gone with it.
 bool is_closed(const note& one) {
   return one.wanted.filter != EVFILT_USER && file_of(one.wanted.ident) != one.of;
@@ -128,6 +137,7 @@ int add(int queue_fd, queue& of, const event& wanted, const file& which) {
   made.enabled = (wanted.flags & EV_DISABLE) == 0;
   made.turn = ++all().turn;
   made.active = !user && look(of, made, all().how).fires;
+  if (!user) made.acknowledged = acknowledged(static_cast<int>(wanted.ident));
   return 0;
 }
 
@@ -218,6 +228,7 @@ int report_spuriously(queue& of, event* into) {
 
 int take(int queue_fd, queue& of, event* into, int room) {
   absorb_edges(queue_fd, of);
+  if (all().how.acks_wake) absorb_acks(of);
   int most = room;
   if (all().how.gives_fewer && all().random.chance(0.25))
     most = 1 + static_cast<int>(all().random.below(static_cast<std::size_t>(room)));
@@ -280,9 +291,9 @@ limit limit_of(const timespec* wait) {
          std::chrono::nanoseconds(wait->tv_nsec);
 }
 
-/// Milliseconds to sleep; short ones, when another thread may trigger meanwhile.
-int sleep_for(const limit& until, bool may_be_triggered) {
-  int most = may_be_triggered ? 1 : -1;
+/// Milliseconds to sleep; short ones, when something may happen that epoll doesn't tell.
+int sleep_for(const limit& until, bool unseen) {
+  int most = unseen ? 1 : -1;
   if (!until) return most;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - clock::now()).count();
   const int all_of_it = static_cast<int>(std::clamp<std::int64_t>(left, 0, 1000));
@@ -290,9 +301,9 @@ int sleep_for(const limit& until, bool may_be_triggered) {
 }
 
 /// Until something comes, or the time is over. True: look again.
-bool sleep(int queue_fd, const limit& until, bool may_be_triggered, int& failed) {
+bool sleep(int queue_fd, const limit& until, bool unseen, int& failed) {
   epoll_event seen;
-  const int count = epoll_wait(queue_fd, &seen, 1, sleep_for(until, may_be_triggered));
+  const int count = epoll_wait(queue_fd, &seen, 1, sleep_for(until, unseen));
   if (count < 0) failed = errno;
   const guard held;
   if (count == 1) edge(all().queues[queue_fd], seen);
@@ -325,6 +336,7 @@ std::string text() {
         std::pair(how.errors_come_alone, "errors come alone"),
         std::pair(how.keeps_closed, "keeps what is closed"),
         std::pair(how.returns_add, "returns EV_ADD"), std::pair(how.listeners_lie, "listeners lie"),
+        std::pair(how.acks_wake, "ACKs wake"),
         std::pair(how.errors_lack_end, "errors lack EV_EOF")})
     if (is) made.append(", ").append(name);
   return made;
@@ -361,7 +373,7 @@ int call(int queue_fd, const event* changes, int count, event* into, int room,
   }
   const limit until = limit_of(wait);
   for (int failed = 0;;) {
-    bool may_be_triggered = false;
+    bool unseen = false;  // another thread triggers, or an ACK comes
     {
       const guard held;
       queue& of = all().queues[queue_fd];
@@ -369,11 +381,12 @@ int call(int queue_fd, const event* changes, int count, event* into, int room,
       if (got + told != 0 || (until && clock::now() >= *until)) return got + told;
       if (all().how.wakes_spuriously && all().random.chance(0.125))
         return all().random.chance(0.5) ? report_spuriously(of, into) : 0;
-      may_be_triggered = std::any_of(of.notes.begin(), of.notes.end(), [](const auto& one) {
-        return one.first.second == EVFILT_USER;
+      unseen = std::any_of(of.notes.begin(), of.notes.end(), [](const auto& one) {
+        return one.first.second == EVFILT_USER ||
+               (all().how.acks_wake && one.first.second == EVFILT_WRITE);
       });
     }
-    if (!sleep(queue_fd, until, may_be_triggered, failed)) {
+    if (!sleep(queue_fd, until, unseen, failed)) {
       errno = failed;
       return -1;
     }

@@ -28,6 +28,7 @@ struct behaviour {
   bool keeps_closed = false;          ///< a registration outlives its descriptor (libkqueue)
   bool returns_add = false;           ///< what is returned has EV_ADD (libkqueue, NetBSD)
   bool listeners_lie = false;         ///< who waited may have gone; with wakes_spuriously
+  bool acks_wake = true;              ///< the write filter, with room that was always there
   bool errors_lack_end = false;       ///< an error of a socket comes without EV_EOF
 };
 

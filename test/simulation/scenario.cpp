@@ -53,6 +53,7 @@ conditions random_conditions(random_source& random) {
   made.tell_cancelled = some(1);
   made.slow_clock = some(1);
   made.ahead = random.between(1, 6);
+  made.asks_to_send = random.chance(0.5);
   return made;
 }
 

@@ -34,7 +34,8 @@ struct conditions {
   double tell_cancelled = 0;  ///< what a detach cancels is told, with ECANCELED
   double slow_clock = 0;      ///< a turn takes time, up to longest_turn
   std::int64_t longest_turn_ns = 2'000'000;
-  std::uint32_t ahead = 4;  ///< completions per connection that happen before they are told
+  bool asks_to_send = false;  ///< poller_limits::asks_to_send (readiness)
+  std::uint32_t ahead = 4;    ///< completions per connection that happen before they are told
 };
 
 }  // namespace hinge::sim

@@ -166,7 +166,8 @@ void network::fail_accepts(int code, std::uint32_t times) {
 void network::calm() {
   const conditions quiet{.descriptors = with.descriptors,
                          .receive_buffer_bytes = with.receive_buffer_bytes,
-                         .send_buffer_bytes = with.send_buffer_bytes};
+                         .send_buffer_bytes = with.send_buffer_bytes,
+                         .asks_to_send = with.asks_to_send};
   with = quiet;
   recover();
 }

@@ -10,6 +10,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -379,6 +380,18 @@ TEST_CASE("FreeBSD: EVFILT_WRITE with EV_CLEAR: each ACK makes room, and so an e
   REQUIRE(::write(pair.there.get(), "y", 1) == 1);
   CHECK(at.call({}).size() == 1);
   CHECK(at.call({}).empty());
+}
+
+TEST_CASE("FreeBSD: sowakeup looks at the write filter after each ACK, with nothing else to tell") {
+  for (behaviour how = calm(); const bool wakes : {true, false}) {
+    how.acks_wake = wakes;
+    scene at(how);
+    const tcp_pair pair;
+    at.call({change(pair.here.get(), EVFILT_WRITE, EV_ADD | EV_CLEAR)});
+    REQUIRE(::write(pair.here.get(), "x", 1) == 1);
+    for (int unsent = 1; unsent != 0;) REQUIRE(::ioctl(pair.here.get(), TIOCOUTQ, &unsent) == 0);
+    CHECK(at.call({}).size() == (wakes ? 1 : 0));
+  }
 }
 
 TEST_CASE("FreeBSD: an error of a socket that can still be read from: an event without EV_EOF") {
