@@ -14,14 +14,17 @@ namespace hinge {
 
 result<any_poller> any_poller::of(const backend_list& wanted) noexcept {
   if (wanted.size() == 0) return fail("backend", "unknown", EINVAL);
-  const std::string_view name = backend_name(*wanted.begin());
   if (std::none_of(wanted.begin(), wanted.end(),
-                   [](backend one) { return row_of(one)->make != nullptr; }))
-    return fail("backend", fixed_text<32>().add(name, ": not built").view(), EINVAL);
+                   [](backend one) { return row_of(one)->make != nullptr; })) {
+    fixed_text<error::argument_capacity> said;
+    for (const backend one : wanted)
+      said.add(said.view().empty() ? "" : "; ", backend_name(one), ": not built");
+    return fail("backend", said.view(), EINVAL);
+  }
   any_poller made;
   if (wanted.size() == 1) {
     made = row_of(*wanted.begin())->make();
-    if (!made) return fail("backend", name, ENOMEM);
+    if (!made) return fail("backend", backend_name(*wanted.begin()), ENOMEM);
   }
   made.wanted_ = wanted;
   return made;
@@ -34,14 +37,13 @@ bool is_about_an_option(const error& refusal) noexcept {
   return refusal.code() == EINVAL && std::string_view(refusal.call()).starts_with("open ");
 }
 
-/// Of several what each of this build has said.
+/// Of several what each has said, with the code of the first that is in this build.
 result<void> refusal_of(const backend_choice& choice) noexcept {
   fixed_text<error::argument_capacity> said;
   const result<void>* first = nullptr;
   for (const backend_verdict& one : choice.candidates()) {
-    if (!one.built) continue;
-    said.add(first == nullptr ? "" : "; ", std::string_view(one.line()));
-    if (first == nullptr) first = &one.usable;
+    said.add(said.view().empty() ? "" : "; ", std::string_view(one.line()));
+    if (one.built && first == nullptr) first = &one.usable;
   }
   if (choice.candidates().size() == 1) return *first;
   return fail("backend", said.view(), first->error().code());

@@ -14,7 +14,8 @@ namespace hinge {
 
 /// Owns any poller. Empty after construction: open() then takes the first backend of
 /// built_backends() that is usable (backend_report()) and opens, and says EINVAL of an option at
-/// once. When none opens it stays empty; the error names each refusal, with the first one's code.
+/// once. When none opens it stays empty; the error names the reason of each, with the code of the
+/// first that is in this build.
 class any_poller {
 public:
   any_poller() noexcept = default;
