@@ -63,11 +63,8 @@ client::client(const load_options& options, client_share share, const std::atomi
                       static_cast<double>(share.index) / share.threads, share.index);
     if (poller_.name() == backend_name(backend::epoll)) timer_.emplace();
     if (timer_ && timer_->fd() < 0) timer_.reset();
-  }
-  if (timer_) {
-    changes_.push_back({.subject = token(role::connection, share.connections, 0),
-                        .fd = timer_->fd(),
-                        .what = operation::receive});
+    const token of_timer(role::connection, share.connections, 0);
+    if (timer_) changes_.push_back({.subject = of_timer, .fd = timer_->fd()});
   }
   std::mt19937 random(share.connections);
   for (std::size_t i = 0; i < pattern_period; ++i) {
@@ -158,7 +155,6 @@ void client::run_until(instant end) {
 
 // One turn: start what has not begun, wait, answer what came, wake what has rested, expire what is
 // late.
-
 void client::turn() {
   if (!preparing_) start_some();
   collect_changes();
@@ -225,18 +221,19 @@ void client::collect_changes() {
     connection& one = connections_[unregistered_.back()];
     unregistered_.pop_back();
     if (!one.fd || !one.watched || std::exchange(one.registered, true)) continue;
-    changes_.push_back({.subject = token(role::connection, index_of(one), one.generation),
-                        .fd = one.fd.get(),
-                        .what = operation::receive});
+    add_change(one, operation::receive);
   }
   while (!full_.empty() && unregistered_.empty() && changes_.size() < changes_per_turn) {
     connection& one = connections_[full_.back()];
     full_.pop_back();
     if (!one.fd || !one.waits) continue;
-    changes_.push_back({.subject = token(role::connection, index_of(one), one.generation),
-                        .fd = one.fd.get(),
-                        .what = operation::send});
+    add_change(one, operation::send);
   }
+}
+
+void client::add_change(const connection& one, operation what) {
+  const token subject(role::connection, index_of(one), one.generation);
+  changes_.push_back({.subject = subject, .fd = one.fd.get(), .what = what});
 }
 
 void client::on_event(const event& seen) {

@@ -83,6 +83,7 @@ private:
   deadline wait_until() noexcept;
   bool begins_until(instant& until) noexcept;
   void collect_changes();
+  void add_change(const connection& one, operation what);
   void on_event(const event& seen);
 
   void begin(connection& one, instant intended);
