@@ -77,8 +77,6 @@ std::uint32_t client::index_of(const connection& one) const noexcept {
   return static_cast<std::uint32_t>(&one - connections_.data());
 }
 
-// Phases.
-
 void client::prepare() {
   if (options_.work != workload::echo) return;
   preparing_ = true;
