@@ -57,9 +57,20 @@ const timespec* wait_until(deadline until, timespec& into) noexcept {
 }  // namespace
 
 struct kqueue_poller::state : accept_sources<kqueue_poller::state> {
-  struct registration {
-    token subject;  // of generations, 0 is one as well
-    bool writes;    // its write filter is there, too
+  /// Of a slot, in 8 bytes: its token, which is never 0, and in a bit that no role has whether its
+  /// write filter is there, too.
+  class registration {
+  public:
+    registration() noexcept = default;
+    explicit registration(token subject) noexcept : bits_(subject.bits()) {}
+    token subject() const noexcept { return token::from_bits(bits_ & ~write_filter); }
+    bool writes() const noexcept { return (bits_ & write_filter) != 0; }
+    void set_writes() noexcept { bits_ |= write_filter; }
+    void clear_writes() noexcept { bits_ &= ~write_filter; }
+
+  private:
+    static constexpr std::uint64_t write_filter = std::uint64_t{1} << 31;
+    std::uint64_t bits_ = 0;
   };
   struct freed {
     void operator()(void* memory) const noexcept { std::free(memory); }
@@ -89,7 +100,7 @@ struct kqueue_poller::state : accept_sources<kqueue_poller::state> {
   }
   void unregister(int fd, registration& of) noexcept;
   registration* registration_of(token subject) noexcept {
-    const bool known = subject.slot() < slots && registered[subject.slot()].subject == subject;
+    const bool known = subject.slot() < slots && registered[subject.slot()].subject() == subject;
     return known ? &registered[subject.slot()] : nullptr;
   }
   int start_receiving(const change& wanted) noexcept;
@@ -209,8 +220,8 @@ poller_limits kqueue_poller::limits() const noexcept {
 
 void kqueue_poller::state::unregister(int fd, registration& of) noexcept {
   const registration gone = std::exchange(of, {});
-  queue_change(fd, EVFILT_READ, EV_DELETE, unanswered(gone.subject));
-  if (gone.writes) queue_change(fd, EVFILT_WRITE, EV_DELETE, unanswered(gone.subject));
+  queue_change(fd, EVFILT_READ, EV_DELETE, unanswered(gone.subject()));
+  if (gone.writes()) queue_change(fd, EVFILT_WRITE, EV_DELETE, unanswered(gone.subject()));
 }
 
 /// A second EV_ADD would change the registration and, on some systems, report again what was told.
@@ -218,7 +229,7 @@ int kqueue_poller::state::start_receiving(const change& wanted) noexcept {
   const token subject = wanted.subject;
   if (subject.slot() >= slots) return -ENOSPC;
   if (registration_of(subject) != nullptr) return -EEXIST;
-  registered[subject.slot()] = {subject, false};
+  registered[subject.slot()] = registration(subject);
   queue_change(wanted.fd, EVFILT_READ, EV_ADD | EV_CLEAR, subject);
   return 0;
 }
@@ -228,7 +239,8 @@ int kqueue_poller::state::start_receiving(const change& wanted) noexcept {
 int kqueue_poller::state::await_room(const change& wanted) noexcept {
   registration* const known = registration_of(wanted.subject);
   if (known == nullptr) return -ENOENT;
-  if (std::exchange(known->writes, true)) return 0;
+  if (known->writes()) return 0;
+  known->set_writes();
   // EV_CLEAR for libkqueue, where both filters are one registration with epoll.
   queue_change(wanted.fd, EVFILT_WRITE, EV_ADD | EV_CLEAR | EV_ONESHOT, wanted.subject);
   return 0;
@@ -317,8 +329,10 @@ void kqueue_poller::state::change_failed(const kernel_event& one, event*& out) n
     if (known == nullptr) return;
     const bool reads = one.filter == EVFILT_READ;
     if (reads) unregister(static_cast<int>(one.ident), *known);
-    if (!reads && std::exchange(known->writes, false))
+    if (!reads && known->writes()) {
+      known->clear_writes();
       queue_change(static_cast<int>(one.ident), EVFILT_WRITE, EV_DELETE, unanswered(subject));
+    }
     *out++ = failed_event(subject, code, reads ? operation::receive : operation::send);
   }
 }
@@ -332,6 +346,7 @@ void kqueue_poller::state::all_changes_failed(event*& out) noexcept {
   for (std::uint32_t i = 0; i < count; ++i) {
     kernel_event& one = ready[i];
     if ((one.flags & EV_DELETE) != 0) {
+      one.flags = static_cast<kevents::flags>(one.flags & ~EV_RECEIPT);
       changes[change_count++] = one;
       continue;
     }
@@ -367,7 +382,7 @@ event* kqueue_poller::state::collect(std::uint32_t count, instant since_last,
       reported |= std::uint64_t{1} << subject.slot();
     } else if (subject.what() == role::connection) {
       if (one->filter == EVFILT_WRITE)
-        if (registration* const known = registration_of(subject)) known->writes = false;
+        if (registration* const known = registration_of(subject)) known->clear_writes();
       *out++ = kevents::connection_event(*one, subject);
     } else if (woken()) {
       *out++ = {.kind = event_kind::woken};

@@ -258,6 +258,26 @@ TEST_CASE("kqueue: after a call that failed as a whole the least room is enough"
   CHECK(at.count(event_kind::failed) == changes.size());
 }
 
+// libkqueue answers nothing, and waits, where there are more slots than changes.
+TEST_CASE("kqueue: receipts are asked for in calls for them alone") {
+  seam at(calm_kqueue());
+  std::array known = {at.connect(), at.connect(), at.connect(), at.connect()};
+  std::vector<change> ends;
+  for (auto& one : known) {
+    at.turn({one.receive()});
+    ends.push_back(one.detach());
+  }
+  {
+    const broken_waits while_here(ENOMEM);
+    at.turn(ends, ends.size() + least_event_room, 0);
+  }
+  CHECK(at.count(event_kind::detached) == known.size());
+  kevent_model::forget_changes();
+  at.turn({}, 64, 0, false);
+  CHECK(kevent_model::changes().size() == known.size());
+  for (const auto& one : kevent_model::changes()) CHECK((one.flags & EV_RECEIPT) == 0);
+}
+
 TEST_CASE("kqueue: a generation of 0 is one like any other") {
   seam at(calm_kqueue());
   auto one = at.connect();
