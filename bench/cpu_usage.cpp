@@ -1,7 +1,7 @@
 #include "cpu_usage.hpp"
 
 #include <time.h>
-#ifdef __linux__
+#if __has_include(<sys/syscall.h>)
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -57,7 +57,7 @@ std::optional<cpu_usage> usage_of_process(int process) {
 }
 
 int this_thread() noexcept {
-#ifdef __linux__
+#ifdef SYS_gettid  // Linux
   return static_cast<int>(syscall(SYS_gettid));
 #else
   return -1;
