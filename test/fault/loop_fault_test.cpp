@@ -51,11 +51,14 @@ struct fault_plan {
   std::vector<fault> several;
 };
 
+/// Behind any_poller the calls are the same: what is different may fail the first time.
+bool is_behind(std::string_view name) { return name.starts_with("any "); }
+
 /// What a loop calls itself where the backend only tells that it can.
 fault_plan on_readiness(std::string_view name) {
   fault_plan plan = {
       .backend = name,
-      .places = 12,
+      .places = is_behind(name) ? 1U : 12U,
       .while_opening = {},
       .while_serving = {{call_that_accepts, codes_of_accept},
                         {call_id::recv,
@@ -76,8 +79,8 @@ fault_plan on_readiness(std::string_view name) {
 }
 
 #ifdef HINGE_HAVE_EPOLL
-fault_plan on_epoll() {
-  fault_plan plan = on_readiness("epoll");
+fault_plan on_epoll(std::string_view name) {
+  fault_plan plan = on_readiness(name);
   plan.while_opening = {{call_id::epoll_create1, {EMFILE, ENFILE, ENOMEM}},
                         {call_id::eventfd, {EMFILE, ENFILE, ENODEV, ENOMEM}},
                         {call_id::epoll_ctl, {ENOMEM, ENOSPC}},
@@ -88,8 +91,8 @@ fault_plan on_epoll() {
 }
 #endif
 
-fault_plan on_kqueue() {
-  fault_plan plan = on_readiness("kqueue");
+fault_plan on_kqueue(std::string_view name) {
+  fault_plan plan = on_readiness(name);
   plan.while_opening = {{call_id::kqueue, {EMFILE, ENFILE, ENOMEM}},
                         {call_id::fcntl, {ENOMEM}},
                         {call_id::kevent, {EACCES, ENOMEM}}};
@@ -164,7 +167,9 @@ fault_plan on_uring(std::string_view name) {
   return {
       .backend = name,
       // The rarer kinds are the same but for how they accept and receive.
-      .places = name == "uring" ? 10U : 4U,
+      .places = is_behind(name)   ? 1U
+                : name == "uring" ? 10U
+                                  : 4U,
       .while_opening = {{call_id::eventfd, {EMFILE, ENFILE, ENODEV, ENOMEM}},
                         {ring_call_id::io_uring_queue_init_params,
                          {ENOSYS, EPERM, EACCES, EMFILE, ENFILE, ENOMEM, EINVAL}},
@@ -196,11 +201,16 @@ fault_plan on_uring(std::string_view name) {
 const std::vector<fault_plan>& fault_plans() {
   static const std::vector<fault_plan> plans = {
 #ifdef HINGE_HAVE_EPOLL
-      on_epoll(),
+      on_epoll("epoll"),
+      on_epoll("any epoll"),
 #endif
-      on_kqueue(),
+      on_kqueue("kqueue"),
+      on_kqueue("any kqueue"),
 #ifdef HINGE_HAVE_URING
-      on_uring("uring"), on_uring("uring polls first"), on_uring("uring accepts one"),
+      on_uring("uring"),
+      on_uring("any uring"),
+      on_uring("uring polls first"),
+      on_uring("uring accepts one"),
 #endif
   };
   return plans;
