@@ -115,7 +115,7 @@ struct server_base::state {
   bool started = false;
   bool winding_down = false;     // under the mutex
   std::vector<listener> shared;  // of which each loop has a duplicate
-  std::optional<order> ending;  // under the mutex
+  std::optional<order> ending;   // under the mutex
 
   std::mutex asking;
   std::mutex mutex;

@@ -137,10 +137,8 @@ public:
   /// Slots that were ever used stand below this one; for walking over all connections.
   std::uint32_t touched() const noexcept { return fresh_; }
 
-  /// Takes a slot, in state open; the caller has seen that one is available. O(1). Inline: each
-  /// connection has one.
-  [[gnu::always_inline]] std::uint32_t insert(int fd, std::uint16_t listener, const inet_name& peer,
-                                              instant at) noexcept {
+  /// Takes a slot, in state open; the caller has seen that one is available. O(1).
+  std::uint32_t insert(int fd, std::uint16_t listener, const inet_name& peer, instant at) noexcept {
     std::uint32_t slot = free_head_;
     if (slot != no_slot) {
       free_head_ = hot_[slot].out.head;

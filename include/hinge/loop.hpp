@@ -83,7 +83,8 @@ private:
   void serve_ready() noexcept;
   void woken() noexcept;
   void expire() noexcept {
-    if (timer_due()) end_young();
+    if (!timer_due()) return;
+    end_young();
     for (unsigned i = 0; i < expiries_per_turn; ++i) {
       const expired next = expire_one();
       if (!next.any) break;
@@ -172,7 +173,7 @@ inline int loop<P, H>::turn_inline(deadline until) noexcept {
   counters_.events += static_cast<std::uint32_t>(count);
   for (const event *e = events, *end = events + count; e != end; ++e)
     e->kind == event_kind::accepted ? accepted(*e) : dispatch(*e);
-  if ((poller_.completes() || timed_) && timer_due()) [[unlikely]]
+  if (poller_.completes() ? timer_due() : timed_) [[unlikely]]
     expire();
   if (attention_) [[unlikely]] {
     serve_ready();

@@ -317,9 +317,8 @@ protected:
   connection_table table_;
   instant now_ = 0;
   bool attention_ = false;
-  bool timed_ = false;                             // a deadline may be armed, or a connection young
-  bool completes_ = false, asks_to_send_ = false;  // as the poller says
-  bool stopping_ = false, winding_down_ = false;
+  bool timed_ = false;  // a deadline may be armed, or a connection young
+  bool completes_ = false, stopping_ = false;
   bool watchful_ = false;  // stopping_, gated_, it measures, a listener recovers, reserve is lent
   bool gated_ = false;     // a listener or the loop limits whom it lets in
   bool doors_paused_ = false;       // because the table is full
@@ -331,7 +330,8 @@ protected:
   change_list changes_;                             // of the next turn
   lent_buffers buffers_;                            // completion
   std::uint32_t detaching_ = 0;                     // connections that only the backend still holds
-  bool waits_for_descriptor_ = false;               // registered with descriptor_waiters
+  // In a hole: asks_to_send_ is the poller's. The first is registered with descriptor_waiters.
+  bool waits_for_descriptor_ = false, asks_to_send_ = false, winding_down_ = false;
   std::span<std::byte> received_;  // completion: the bytes that on_data is looking at
   std::uint16_t received_buffer_ = no_buffer;
   slot_stack ending_;
