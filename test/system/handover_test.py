@@ -321,19 +321,20 @@ class Restarts(unittest.TestCase):
     def test_few_threads_lose_nobody(self):
         """Who has been accepted when all threads have somebody waits, and isn't closed."""
         how = ("--threads", "2", "--policy", "thread_per_connection")
+        restarts, seconds = sized((3, 4.0), (20, 20.0))
         with socket.create_server(("127.0.0.1", 0), backlog=4096) as door:
             ended = []
-            with OpenLoad(door.getsockname(), 300) as load:
-                for _ in range(sized(3, 20)):
+            with SteadyLoad("%s:%d" % door.getsockname(), 300, seconds) as load:
+                for _ in range(restarts):
                     with Generations(*how, listen="", **inheriting(door)) as served:
                         time.sleep(0.2)
                         ended.extend(served.stop())
                 with Generations(*how, listen="", **inheriting(door)) as served:
-                    outcomes = load.stop()
+                    found = load.finish()
                     served.stop()
         # Where the machine is so slow that a retirement has had its time, the rest is closed.
         if all(one["retired"]["took"] < 4 for one in ended):
-            self.assertEqual(dict(outcomes), {"served": load.begun})
+            self.assertEqual(found["completed"], load.offered, found)
             self.assertEqual([one["shed"] for one in ended], [0] * len(ended))
 
     def check_inheritance(self, doors, how, restarts, rate, seconds, stack):
