@@ -304,7 +304,7 @@ std::variant<serve_options, exit_code> read_options(int argc, char** argv) {
   command_line line("hinge-serve",
                     "Serves a small protocol on the hinge library, until SIGTERM or SIGINT.");
   serve_options options;
-  options.limits.drain_timeout = std::chrono::seconds(10);
+  options.limits.drain_timeout = std::chrono::seconds(10);  // well before a supervisor kills
   bool lists = false;
   bool as_json = false;
   line.version("hinge-serve " HINGE_VERSION);
