@@ -29,8 +29,8 @@ namespace hinge::serve {
 /// that it accepts. An end is told of what was told to have begun.
 class protocol {
 public:
-  const loop_base* loop = nullptr;
-  std::string of_loop;  ///< " of loop 2", where there are several
+  const loop_base* loop = nullptr;  ///< where it listens; of those made later, null
+  std::string of_loop;              ///< " of loop 2", where there are several
 
   void on_listener_error(std::size_t listener, int code) {
     const bool gone = classify_accept_error(-code) == accept_class::dead;
@@ -62,11 +62,12 @@ public:
 
   /// Once a minute, and not each of them: those who leave them behind are many.
   void on_half_closed(connection of, nanoseconds age) {
-    if (loop == nullptr || loop->now() < next_half_closed_) return;
-    next_half_closed_ = deadline::after(loop->now(), std::chrono::minutes(1)).when();
+    const loop_base& mine = of.loop();  // `loop` has only those that listen
+    if (mine.now() < next_half_closed_) return;
+    next_half_closed_ = deadline::after(mine.now(), std::chrono::minutes(1)).when();
     hinge::print_error(
         "hinge-serve: {} ended {:.3f} s ago and takes no answers; {} connections are half-closed\n",
-        of.peer().text(), std::chrono::duration<double>(age).count(), loop->half_closed());
+        of.peer().text(), std::chrono::duration<double>(age).count(), mine.half_closed());
   }
 
 private:

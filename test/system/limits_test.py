@@ -60,14 +60,17 @@ class Timeouts(unittest.TestCase):
 
 class HalfClosed(unittest.TestCase):
     def test_it_is_told(self):
-        with Server("--half-closed-limit", "200ms", "--send-buffer", "4096", "--queue-high",
-                    "32KiB", "--queue-low", "16KiB", stderr=None) as server, \
-                server.connect(receive_buffer=4096) as peer:
-            # What isn't read fits into the socket's buffer, and the end behind it.
-            peer.sendall(bytes(120_000))
-            peer.shutdown(socket.SHUT_WR)
-            server.until(lambda _: "takes no answers; 1 connections" in server.said())
-            self.assertGreaterEqual(server.statistics()["oldest_half_closed"], 0.2)
+        for how in ((), ("--policy", "thread_per_connection")):
+            with self.subTest(how), Server(
+                    "--half-closed-limit", "200ms", "--send-buffer", "4096", "--queue-high",
+                    "32KiB", "--queue-low", "16KiB", *how, stderr=None) as server, \
+                    server.connect(receive_buffer=4096) as peer:
+                # What isn't read fits into the socket's buffer, and the end behind it.
+                peer.sendall(bytes(120_000))
+                peer.shutdown(socket.SHUT_WR)
+                server.until(lambda _: "takes no answers; 1 connections" in server.said())
+                if not how:
+                    self.assertGreaterEqual(server.statistics()["oldest_half_closed"], 0.2)
 
 
 class FullTable(unittest.TestCase):
