@@ -155,11 +155,11 @@ result<pid_t> successor::follow() {
   }
   if (report().successor != -1 && serves(made, until)) return static_cast<pid_t>(*ready);
   const failure ended = gone(made.pid, kill_and_wait(made.pid), "served");
+  (void)manager_.main_process(::getpid());
   const std::lock_guard lock(mutex_);
   report_.successor = -1;
   if (cancelled_)
     return fail("upgrade", fmt::format("to {}: called off", options_.program), ECANCELED);
-  (void)manager_.main_process(::getpid());
   return ended;
 }
 

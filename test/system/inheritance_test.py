@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 import tempfile
 import threading
 import unittest
@@ -246,6 +247,34 @@ class Inherited(unittest.TestCase):
             self.assertEqual(manager.recv(1000), b"READY=1")
             served.stop()
             self.assertEqual(manager.recv(1000), b"STOPPING=1")
+
+    def test_the_manager_hears_when_an_attempt_was_called_off_late(self):
+        """By a signal after "go": who was to follow is the main process no more."""
+        manager, environment = self.notified()
+        program = os.path.join(self.folder, "program")
+        with open(program, "w", encoding="utf-8") as file:
+            file.write("\n".join((
+                f"#!{sys.executable}", "import os, socket, struct",
+                "old = socket.socket(fileno=int(os.environ['HINGE_HANDOVER']))",
+                "socket.recv_fds(old, 1 << 16, 253)",
+                "old.send(struct.pack('=IIq', 0x31796472, 1, os.getpid()))",
+                "old.recv(1)",
+                "manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)",
+                "manager.sendto(b'it may', os.environ['NOTIFY_SOCKET'])",
+                "old.recv(1)", "")))
+        os.chmod(program, 0o755)
+        with Generations(f"--upgrade={program}", environment=environment) as served:
+            self.assertEqual(manager.recv(1000), b"READY=1")
+            os.kill(served.pid, signal.SIGUSR2)
+            self.assertRegex(manager.recv(1000), rb"^RELOADING=1\n")
+            other = int(manager.recv(1000).removeprefix(b"MAINPID="))
+            self.assertEqual(manager.recv(1000), b"it may")
+            os.kill(served.pid, signal.SIGTERM)
+            until(lambda: b"retiring" in os.pread(served.stderr.fileno(), 1 << 20, 0), "its end")
+            os.kill(other, signal.SIGKILL)
+            self.assertEqual(manager.recv(1000), f"MAINPID={served.pid}".encode())
+            served.stop_after()
+            self.assertIn("called off", served.said())
 
 
 if __name__ == "__main__":
