@@ -142,14 +142,17 @@ void server_base::state::tell(worker& one, const order& how) noexcept {
 
 // --- posts and statistics ----------------------------------------------------------------------
 
-void server_base::post(std::uint32_t loop, mailbox::function task) noexcept {
+/// Loops may be made meanwhile (thread_per_connection).
+bool server_base::post(std::uint32_t loop, mailbox::function task) noexcept {
   assert(loop < state_->count);
-  state_->workers[loop].loop->post(std::move(task));
+  const std::lock_guard lock(state_->mutex);
+  loop_base* const to = state_->workers[loop].loop;
+  if (to != nullptr) to->post(std::move(task));
+  return to != nullptr;
 }
 
 void server_base::post_all(const std::function<void(std::uint32_t)>& task) noexcept {
-  for (std::uint32_t i = 0; i < state_->count; ++i)
-    if (state_->workers[i].loop != nullptr) post(i, [task, i] { task(i); });
+  for (std::uint32_t i = 0; i < state_->count; ++i) (void)post(i, [task, i] { task(i); });
 }
 
 /// Its own thread, or when it has none.

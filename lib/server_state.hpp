@@ -26,7 +26,9 @@ struct server_base::state {
 
     state* of = nullptr;
     std::uint32_t index = 0;
-    loop_base* loop = nullptr;  // null: not made yet (thread_per_connection)
+    // Null: not made yet (thread_per_connection); then, too, under the mutex, but for the accepting
+    // thread, which makes it.
+    loop_base* loop = nullptr;
     int cpu = -1;
     std::string_view backend;
     connection_inbox inbox;  // of the accepting thread: those that nobody has room for yet

@@ -89,9 +89,11 @@ public:
   /// Waits until all loops have ended. The error of the first that broke. One thread at a time.
   HINGE_API result<void> join() noexcept;
 
-  /// Runs `task` in the thread of loop i, as loop_base::post. Any thread, from start() to join().
-  HINGE_API void post(std::uint32_t loop, mailbox::function task) noexcept;
-  /// The same in each loop's thread, with the loop's index.
+  /// Runs `task` in the thread of loop i, as loop_base::post. False: there is no such loop yet, and
+  /// nothing is run (thread_per_connection makes them when they are wanted). Any thread, from
+  /// start() to join().
+  HINGE_API bool post(std::uint32_t loop, mailbox::function task) noexcept;
+  /// The same in the thread of each loop that there is, with the loop's index.
   HINGE_API void post_all(const std::function<void(std::uint32_t)>& task) noexcept;
 
   /// As it is now: each loop copies its own between two turns, and is waited for, all of them

@@ -181,6 +181,8 @@ TEST_CASE("a server that doesn't open leaves nothing") {
 #ifdef SO_INCOMING_CPU
 TEST_CASE("sharded_cpu: a connection is served on the CPU that received it") {
   need_linux();
+  const backend of = GENERATE(from_range(usable()));
+  INFO(backend_name(of));
   const bool by_option = GENERATE(false, true);
   const std::uint32_t loops = GENERATE(1, 2, 3, 5);
   const std::vector<int> cpus = cpus_of_this_thread();
@@ -303,12 +305,31 @@ TEST_CASE("started and stopped many times under load, and each connection has it
 
 TEST_CASE("posted tasks run in each loop's thread") {
   const backend of = GENERATE(from_range(usable()));
+  const accept_policy policy = GENERATE(from_range(every_policy));
+  if (!can_do(of, policy)) return;
+  INFO(backend_name(of) << ' ' << policy_name(policy));
+  const bool own_threads = policy == accept_policy::thread_per_connection;
+  const std::uint32_t loops = own_threads ? 64 : loop_count;
   house_of_loops house(of);
-  REQUIRE(house.open(accept_policy::automatic));
+  REQUIRE(house.open(policy, loops));
+  REQUIRE(house.server.listen(address::loopback(0)));
   REQUIRE(house.server.start());
-  std::array<std::atomic<int>, loop_count> ran{};
+  // Also while loops are still made.
+  std::atomic<bool> enough = false;
+  std::thread apart([&] {
+    while (!enough) {
+      house.server.post_all([](std::uint32_t) {});
+      std::this_thread::yield();
+    }
+  });
+  const std::vector<unique_fd> open = clients(loop_count, house.server.listener_at(0).local());
+  for (const unique_fd& one : open) CHECK(answer(one.get()).ends_with('x'));
+  enough = true;
+  apart.join();
+  std::array<std::atomic<int>, 64> ran{};
   house.server.post_all([&](std::uint32_t index) { ++ran[index]; });
-  house.server.post(1, [&] { ++ran[1]; });
+  CHECK(house.server.post(1, [&] { ++ran[1]; }));
+  CHECK(house.server.post(loops - 1, [] {}) == !own_threads);
   (void)house.server.statistics();  // asked behind them
   CHECK(ran[0] == 1);
   CHECK(ran[1] == 2);
