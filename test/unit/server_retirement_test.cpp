@@ -108,10 +108,11 @@ TEST_CASE("retirement: sharded_cpu goes on by CPU when its sibling has left, and
   need_linux();
   const std::vector<int> cpus = cpus_of_this_thread();
   if (cpus.size() < 2) SKIP("one CPU alone");
+  const backend of = GENERATE(from_range(usable()));
+  INFO(backend_name(of));
   const auto made = [&](const address& at) {
     auto one = std::make_unique<server<any_poller, tells_cpu>>(
-        [](std::uint32_t index) { return tells_cpu{index}; },
-        [] { return *any_poller::of(backend::epoll); });
+        [](std::uint32_t index) { return tells_cpu{index}; }, [of] { return *any_poller::of(of); });
     REQUIRE(one->open({.loops = static_cast<std::uint32_t>(cpus.size()),
                        .policy = accept_policy::sharded_cpu,
                        .loop = {.max_connections = 256}}));

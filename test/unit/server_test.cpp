@@ -189,7 +189,7 @@ TEST_CASE("sharded_cpu: a connection is served on the CPU that received it") {
   // Of a loop more than CPUs SO_INCOMING_CPU knows nothing.
   if (by_option && loops > cpus.size()) return;
   server<any_poller, tells_cpu> tested([](std::uint32_t index) { return tells_cpu{index}; },
-                                       [] { return *any_poller::of(backend::epoll); });
+                                       [of] { return *any_poller::of(of); });
   REQUIRE(tested.open({.loops = loops,
                        .policy = accept_policy::sharded_cpu,
                        .by_incoming_cpu = by_option,
