@@ -65,6 +65,7 @@ struct retirement::state {
   void look_whether_closed() noexcept;
   void close(socket& one) noexcept;
   void force() noexcept;
+  void give_up() noexcept;
   void finish() noexcept;
   bool step() noexcept;
   void let_go() noexcept;
@@ -337,6 +338,14 @@ void retirement::state::force() noexcept {
   }
 }
 
+/// Before the first step nothing was done that could be undone.
+void retirement::state::give_up() noexcept {
+  if (now_is == phase::done) return;
+  if (began == 0) began = now();
+  if (now_is != phase::fresh && !forced) force();
+  finish();
+}
+
 void retirement::state::finish() noexcept {
   let_go();
   now_is = phase::done;
@@ -398,6 +407,7 @@ retirement::~retirement() = default;
 const retire_plan& retirement::plan() const noexcept { return state_->plan; }
 const retire_report& retirement::report() const noexcept { return state_->report; }
 bool retirement::step() noexcept { return state_->step(); }
+void retirement::give_up() noexcept { state_->give_up(); }
 deadline retirement::next() const noexcept { return state_->next; }
 
 void retirement::wait() const noexcept {
@@ -411,12 +421,16 @@ const retire_report& retirement::run() noexcept {
   return report();
 }
 
-retire_report run_all(std::span<retirement> all) noexcept {
+retire_report run_all(std::span<retirement> all, const std::function<bool()>& loops_end) noexcept {
   for (;;) {
     const retirement* unfinished = nullptr;
     for (retirement& one : all)
       if (!one.step()) unfinished = &one;
     if (unfinished == nullptr) break;
+    if (loops_end && loops_end()) {
+      for (retirement& one : all) one.give_up();
+      break;
+    }
     unfinished->wait();
   }
   retire_report sum;

@@ -62,7 +62,10 @@ retire_report server_base::state::retire(std::size_t first,
     if (how.held_elsewhere) shared[i].keep_path();
     shared[i].close();
   }
-  return run_all(all);
+  return run_all(all, [this] {
+    const std::lock_guard lock(mutex);
+    return ending.has_value();
+  });
 }
 
 }  // namespace hinge

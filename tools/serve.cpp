@@ -253,7 +253,7 @@ reactions reactions_of(Loop& loop, std::optional<metrics_page>& page, const serv
                                 loop.post([&loop, left] { loop.drain(left); });
                               });
               },
-          .stop = [&] { loop.post([&] { loop.stop(); }); }};
+          .stop = [&] { leaving.stop([&] { loop.post([&] { loop.stop(); }); }); }};
 }
 
 /// Of several.
@@ -267,7 +267,7 @@ reactions reactions_of_loops(hinge::server_base& server, const serve_options& op
                 leaving.begin(server, drain_wait_of(options), held_in(server, from, held),
                               [&](hinge::nanoseconds left) { server.drain(left); });
               },
-          .stop = [&] { server.stop(); }};
+          .stop = [&] { leaving.stop([&] { server.stop(); }); }};
 }
 
 template <class Protocol>

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -91,6 +92,9 @@ public:
   HINGE_API deadline next() const noexcept;
   /// Sleeps until then, or until a loop has closed a listener. Not in a loop's thread.
   HINGE_API void wait() const noexcept;
+  /// Its loops end: what is left is closed at once, and nothing that they would say is waited for.
+  /// It is done.
+  HINGE_API void give_up() noexcept;
   /// Steps to the end. Not in a loop's thread.
   HINGE_API const retire_report& run() noexcept;
   HINGE_API const retire_report& report() const noexcept;
@@ -100,8 +104,10 @@ private:
   std::unique_ptr<state> state_;
 };
 
-/// Steps several to their end, side by side; what became of all their clients, and the weakest of
-/// what was done. Not in a loop's thread.
-HINGE_API retire_report run_all(std::span<retirement> all) noexcept;
+/// Steps several to their end, side by side, or gives up when `loops_end` says so, which is asked
+/// between steps; what became of all their clients, and the weakest of what was done. Not in a
+/// loop's thread.
+HINGE_API retire_report run_all(std::span<retirement> all,
+                                const std::function<bool()>& loops_end = {}) noexcept;
 
 }  // namespace hinge

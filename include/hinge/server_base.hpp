@@ -73,7 +73,8 @@ public:
                                         const retire_options& how = {}) const noexcept;
   /// Stops accepting and loses nobody, as far as plan_retirement() says; the loops go on with what
   /// they have. Waits until all listeners, or that one, are closed, and says what became of their
-  /// clients, all together. From start() to join(), once at a time; any thread but the loops'.
+  /// clients, all together; drain() or stop() end it at once. From start() to join(), once at a
+  /// time; any thread but the loops'.
   HINGE_API retire_report retire(const retire_options& how = {}) noexcept;
   /// The same, each listener in its own way.
   HINGE_API retire_report retire(std::span<const retire_options> of_each) noexcept;

@@ -227,6 +227,20 @@ class Alone(unittest.TestCase):
                 for one in clients:
                     one.close()
 
+    def test_a_second_signal_ends_it_at_once(self):
+        """Also when the loop has ended before the retirement's first step: it doesn't wait for what
+        nobody will say."""
+        for policy in filter(can_do, POLICIES):
+            with self.subTest(policy), Server(*threads_for(policy), stderr=None) as server:
+                server.send_signal(signal.SIGSTOP)
+                clients = [server.connect() for _ in range(5)]
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+                    server.send_signal(number)
+                found = server.wait()
+                self.assertLess(found["retired"]["took"], 3)
+                for one in clients:
+                    one.close()
+
     def test_a_unix_socket(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "socket")

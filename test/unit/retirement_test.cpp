@@ -189,6 +189,20 @@ TEST_CASE("retirement: closed without ado, some of those who wait are reset") {
   CHECK(reset_ones(all) != 0);
 }
 
+TEST_CASE("retirement: given up it ends at once, though its loop turns no more") {
+  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const bool held = GENERATE(false, true);
+  INFO(backend_name(of) << ' ' << held);
+  one_loop at(of);
+  retirement leaving(at.running, 0, {.within = 60s, .held_elsewhere = held});
+  int asked = 0;
+  const retire_report done = run_all({&leaving, 1}, [&] { return ++asked == 5; });
+  CHECK(asked == 5);
+  CHECK(done.took < 30s);
+  CHECK(leaving.step());
+  CHECK(try_connect(at.at()) == (held ? 0 : ECONNREFUSED));
+}
+
 TEST_CASE("retirement: what somebody else holds is left to him") {
   const backend of = GENERATE(from_range(usable_for_retiring()));
   INFO(backend_name(of));
