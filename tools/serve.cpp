@@ -5,11 +5,11 @@
 #include <hinge/telemetry.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <functional>
 #include <iterator>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -190,22 +190,27 @@ private:
     } else if (number == SIGUSR2) {
       if (!successor_) return void(complain("SIGUSR2: started without --upgrade"));
       successor_->begin([this] { followed(); });
-    } else if (!stopping_.exchange(true)) {
-      const bool held = successor_ && !successor_->cancel();
-      if (!held) (void)manager_.stopping();
-      how_.retire(held);
     } else {
-      how_.stop();
+      end();
     }
   }
+  void end() {
+    const std::lock_guard lock(ending_);
+    if (std::exchange(stopping_, true)) return how_.stop();
+    const bool held = successor_ && !successor_->cancel();
+    if (!held) (void)manager_.stopping();
+    how_.retire(held);
+  }
   void followed() {
-    if (!stopping_.exchange(true)) how_.retire(true);
+    const std::lock_guard lock(ending_);
+    if (!std::exchange(stopping_, true)) how_.retire(true);
   }
 
   signal_watch& signals_;
   const hinge::service_manager& manager_;
   reactions how_;
-  std::atomic<bool> stopping_ = false;
+  std::mutex ending_;
+  bool stopping_ = false;
   std::optional<successor> successor_;
 };
 
@@ -247,7 +252,10 @@ reactions reactions_of(Loop& loop, std::optional<metrics_page>& page, const serv
           .retire =
               [&](bool held) {
                 if (page) page->leave(held_in(page->loop(), from, held));
-                loop.post([&] { loop.wind_down(); });
+                loop.post([&loop, held = held_in(loop, from, held)] {
+                  leave_paths(loop, held);
+                  loop.wind_down();
+                });
                 leaving.begin(loop, drain_wait_of(options), held_in(loop, from, held),
                               [&](hinge::nanoseconds left) {
                                 loop.post([&loop, left] { loop.drain(left); });
@@ -263,6 +271,7 @@ reactions reactions_of_loops(hinge::server_base& server, const serve_options& op
               [&](const auto& seen) { print_line(statistics_of(server, used, {}, seen)); },
           .retire =
               [&](bool held) {
+                leave_paths(server, held_in(server, from, held));
                 server.wind_down();
                 leaving.begin(server, drain_wait_of(options), held_in(server, from, held),
                               [&](hinge::nanoseconds left) { server.drain(left); });

@@ -221,6 +221,43 @@ class Upgrade(unittest.TestCase):
                     self.assertEqual(state_of(door), before)
                     served.stop()
 
+    def between(self, *when_it_serves):
+        """One who stands between the old one and a real successor, and does that before the old one
+        hears that the other one serves."""
+        return self.program(
+            "import os, signal, socket, subprocess, sys",
+            "old = socket.socket(fileno=int(os.environ['HINGE_HANDOVER']))",
+            "said, fds, *_ = socket.recv_fds(old, 1 << 16, 253)",
+            "near, far = socket.socketpair()",
+            "os.environ['HINGE_HANDOVER'] = str(far.fileno())",
+            f"young = subprocess.Popen([{serve.PROGRAM!r}, *sys.argv[1:]], "
+            "pass_fds=[far.fileno()])",
+            "socket.send_fds(near, [said], fds)",
+            "old.send(near.recv(16, socket.MSG_WAITALL))",
+            "near.send(old.recv(1))",
+            "serving = near.recv(1)",
+            *when_it_serves,
+            "old.send(serving)",
+            "young.wait()", interpreter=sys.executable)
+
+    @serve.needs_linux
+    def test_who_is_followed_and_stopped_leaves_the_path(self):
+        path = os.path.join(self.folder, "door")
+        script = self.between("for number in (signal.SIGTERM, signal.SIGINT):",
+                              "    os.kill(os.getppid(), number)")
+        for how in ways():
+            if how and how[-1].startswith("sharded"):
+                continue  # such a path is one socket alone
+            with self.subTest(how), Generations(f"--upgrade={script}", *how,
+                                                listen=f"unix:{path}") as served:
+                served.upgrade()
+                self.assertLess(served.ended[0]["retired"]["took"], 3)
+                with socket.socket(socket.AF_UNIX) as peer:
+                    peer.connect(path)
+                    self.assertTrue(echoed(peer))
+                served.stop()
+                self.assertFalse(os.path.exists(path))
+
     def program_with(self, path, argument):
         """It, and what it is told in place of what its predecessor tells it."""
         told = os.path.join(self.folder, "told")
