@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cassert>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "server_state.hpp"
@@ -157,8 +158,13 @@ void server_base::post_all(const std::function<void(std::uint32_t)>& task) noexc
 
 /// Its own thread, or when it has none.
 void server_base::state::answer(worker& one) noexcept {
-  one.told = {.counters = one.loop->counters(),
-              .open_connections = one.loop->open_connections(),
+  const telemetry seen(*one.loop);
+  std::ranges::copy_n(seen.listeners().begin(), std::ssize(one.listeners), one.listeners.begin());
+  one.told = {.counters = seen.counters,
+              .open_connections = seen.open,
+              .half_closed = seen.half_closed,
+              .oldest_half_closed = seen.oldest_half_closed,
+              .queued_bytes = seen.queued_bytes,
               .cpu = one.cpu,
               .backend = one.backend};
   if (std::exchange(one.asked, false) && --unanswered == 0) answered.notify_all();
@@ -177,6 +183,7 @@ server_statistics server_base::statistics(nanoseconds patience) const noexcept {
   std::unique_lock lock(s.mutex);
   const auto ask = [&](state::worker& one) {
     if (one.loop == nullptr) return;
+    one.listeners.resize(one.loop->listeners());
     if (one.phase != state::worker::runs) return s.answer(one);
     one.asked = true;
     ++s.unanswered;
@@ -214,6 +221,7 @@ server_statistics server_base::state::gathered() noexcept {
   all.acceptor = accepting.told.counters;
   all.late += accepting.told.late;
   all.fairness = fairness_of(accepted);
+  all.listeners = gathered_listeners();
   return all;
 }
 

@@ -41,6 +41,7 @@ struct server_base::state {
     bool under_way = false;  // the question; where the loop hangs there is one, and no more
     int broken = 0;
     loop_statistics told;
+    std::vector<listener_telemetry> listeners;  // told with it; who asks makes the room
   };
   /// How it ends.
   struct order {
@@ -93,6 +94,7 @@ struct server_base::state {
   void answer(worker& one) noexcept;
   void give_up(worker& one) noexcept;
   server_statistics gathered() noexcept;
+  std::vector<listener_telemetry> gathered_listeners() noexcept;
 
   // --- the thread that accepts for the others ------------------------------------------------
   int accept_for_loops() noexcept;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include <nlohmann/json.hpp>
 
@@ -20,9 +21,9 @@ double seconds(nanoseconds length) { return std::chrono::duration<double>(length
 json or_null(std::optional<std::uint32_t> figure) { return figure ? json(*figure) : json(); }
 json or_null(std::optional<nanoseconds> length) { return length ? json(seconds(*length)) : json(); }
 
-json listeners_of(const telemetry& seen) {
+json listeners_of(std::span<const listener_telemetry> seen) {
   json all = json::array();
-  for (const listener_telemetry& one : seen.listeners())
+  for (const listener_telemetry& one : seen)
     all.push_back({{"address", one.where.text()},
                    {"asked_backlog", or_null(one.asked_backlog)},
                    {"effective_backlog", or_null(one.effective_backlog)},
@@ -32,18 +33,6 @@ json listeners_of(const telemetry& seen) {
                    {"drops", or_null(one.drops)},
                    {"pauses", one.pauses},
                    {"paused", seconds(one.paused)}});
-  return all;
-}
-
-/// A server's loops may each have a socket of their own: this is what they have in common.
-json listeners_of(const server_base& server) {
-  json all = json::array();
-  for (std::size_t i = 0; i < server.listeners(); ++i) {
-    const listener& one = server.listener_at(i);
-    all.push_back({{"address", one.local().text()},
-                   {"asked_backlog", one.asked_backlog()},
-                   {"effective_backlog", one.effective_backlog()}});
-  }
   return all;
 }
 
@@ -89,7 +78,7 @@ std::string statistics_of(const telemetry& seen, const poller_in_use& poller,
           {"backend", poller.name},
           {"backend_reason", poller.reason},
           {"ring_requests", poller.requests},
-          {"listeners", listeners_of(seen)},
+          {"listeners", listeners_of(seen.listeners())},
           {"stopping", seen.stopping},
           {"max_connections", seen.max_connections},
           {"open", seen.open},
@@ -121,9 +110,13 @@ std::string statistics_of(const server_base& server, const poller_in_use& poller
           {"ring_requests", poller.requests},
           {"policy", policy_name(server.policy())},
           {"policy_reason", server.policy_reason()},
-          {"listeners", listeners_of(server)},
+          {"listeners", listeners_of(seen.listeners)},
           {"open", seen.open_connections()},
+          {"half_closed", seen.half_closed()},
+          {"oldest_half_closed", or_null(seen.oldest_half_closed())},
+          {"queued_bytes", seen.queued_bytes()},
           {"fairness", seen.fairness},
+          {"late", seen.late},
           {"loops", loops},
           {"retired", or_null(retired)},
       },

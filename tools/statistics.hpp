@@ -29,8 +29,7 @@ std::string statistics_of(const telemetry& seen, const poller_in_use& poller,
                           const std::optional<retire_report>& retired,
                           const std::optional<upgrade_report>& upgrades);
 
-/// The same of all loops together, but for what is queued or left half-closed, and how the
-/// listeners fare; and of each what it has accepted and has
+/// The same of all loops together (server_statistics); and of each what it has accepted and has
 /// open, the policy, and its fairness. A loop that hangs is waited for no longer than
 /// `loop_patience`. Any thread but the loops'.
 inline constexpr nanoseconds loop_patience = std::chrono::seconds(1);

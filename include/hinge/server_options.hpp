@@ -5,8 +5,11 @@
 #include <hinge/export.hpp>
 #include <hinge/loop_counters.hpp>
 #include <hinge/loop_options.hpp>
+#include <hinge/telemetry.hpp>
+#include <hinge/time.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -31,6 +34,9 @@ struct server_options {
 struct loop_statistics {
   loop_counters counters;
   std::uint32_t open_connections = 0;
+  std::uint32_t half_closed = 0;  ///< as in telemetry, and so the next two
+  std::optional<nanoseconds> oldest_half_closed;
+  std::uint64_t queued_bytes = 0;
   int cpu = -1;  ///< that it is pinned to
   /// What its poller has become: where rings are short, the first loops may have one, and the
   /// others not. A literal.
@@ -49,10 +55,18 @@ struct server_statistics {
   /// Jain's index of the connections that each loop has accepted: 1 when all had the same number,
   /// 1/N when one had them all. 1 before the first.
   double fairness = 1;
+  /// By index, what the loops that aren't late have told. What a loop counts is summed (pauses,
+  /// accepts), and so is what waits and was dropped where each has a socket of its own; of one that
+  /// they share it is there once. most_waiting, and the backlogs, are of one socket. `accepting`:
+  /// one of them does; `closed`: each has closed it.
+  std::vector<listener_telemetry> listeners;
 
   /// The sum of all; accepted == open connections + the sum of closed + shed.
   HINGE_API loop_counters total() const noexcept;
   HINGE_API std::uint32_t open_connections() const noexcept;
+  HINGE_API std::uint32_t half_closed() const noexcept;
+  HINGE_API std::optional<nanoseconds> oldest_half_closed() const noexcept;
+  HINGE_API std::uint64_t queued_bytes() const noexcept;
 };
 
 /// (sum x)^2 / (n * sum x^2): Jain, Chiu and Hawe, DEC-TR-301 (1984). 1 for nothing.

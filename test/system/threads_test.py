@@ -2,6 +2,7 @@
 """hinge-serve with several loops: each accept policy serves everybody, counts each once, and stops
 without losing anybody."""
 
+import contextlib
 import os
 import resource
 import socket
@@ -12,6 +13,8 @@ import unittest
 import serve
 from policies import POLICIES, can_do
 from serve import Server, run
+
+CROWD = 24  # so many that each of two loops gets two of them
 
 
 class Policies(unittest.TestCase):
@@ -35,6 +38,44 @@ class Policies(unittest.TestCase):
                 if policy == "automatic":
                     self.assertIn(found["policy"], ("shared_fifo", "shared_exclusive"))
                     self.assertIn("automatic", found["policy_reason"])
+
+    def test_who_waits_and_what_is_queued_is_told_once(self):
+        """Of a socket that the loops share, and of several that they have. (By CPU all of this test
+        may come to one loop.)"""
+        for policy in filter(can_do, set(POLICIES) - {"sharded_cpu"}):
+            with self.subTest(policy), contextlib.ExitStack() as stack:
+                server = stack.enter_context(Server(
+                    "--threads", "2", "--policy", policy, "--max-connections", "2",
+                    "--send-buffer", "4096", "--queue-high", "32KiB", "--queue-low", "16KiB"))
+                slow = stack.enter_context(server.connect(receive_buffer=4096))
+                slow.sendall(bytes(120_000))
+                slow.shutdown(socket.SHUT_WR)
+                found = server.until(lambda found: found["half_closed"] == 1)
+                self.assertGreater(found["queued_bytes"], 0)
+                self.assertGreaterEqual(found["oldest_half_closed"], 0)
+                self.assertTrue(found["listeners"][0]["accepting"])
+                for _ in range(CROWD - 1):
+                    stack.enter_context(server.connect())
+                alone = policy == "thread_per_connection"  # each with one
+                room = 2 if alone else 4
+                found = server.until(lambda found: found["open"] == room and
+                                     not found["listeners"][0]["accepting"])
+                self.assertEqual((found["late"], found["half_closed"]), (0, 1))
+                self.check_queue(found["listeners"][0], CROWD - room)
+                # One thread accepts for all, or each pauses for itself.
+                apart = alone or policy == "dispatch"
+                self.assertGreaterEqual(found["listeners"][0]["pauses"], 1 if apart else 2)
+
+    def check_queue(self, door, waiting):
+        self.assertEqual(door["asked_backlog"], 4096)
+        self.assertGreater(door["paused"], 0)
+        if not serve.TELLS_QUEUE:
+            self.assertIsNone(door["waiting"])
+        elif serve.BACKEND == "uring":  # a ring takes some ahead
+            self.assertLessEqual(door["waiting"], waiting)
+        else:
+            self.assertEqual(door["waiting"], waiting)
+            self.assertGreaterEqual(door["most_waiting"], waiting / 2)
 
     def test_an_answer_that_is_under_way_is_not_lost(self):
         for policy in filter(can_do, POLICIES):

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <future>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -55,6 +56,10 @@ TEST_CASE("each policy serves all connections and counts each once") {
     server_statistics seen = house.server.statistics();
     CHECK(seen.total().accepted == 30);
     CHECK(seen.open_connections() == 30);
+    REQUIRE(seen.listeners.size() == 1);
+    CHECK(seen.listeners[0].where == at);
+    CHECK(seen.listeners[0].accepting);
+    CHECK_FALSE(seen.listeners[0].closed);
     open.resize(10);
     house.server.drain(2s);
     open.clear();
@@ -62,6 +67,8 @@ TEST_CASE("each policy serves all connections and counts each once") {
     seen = house.server.statistics();
     CHECK(seen.open_connections() == 0);
     CHECK(seen.total().closed_total() + seen.total().shed == 30);
+    CHECK(seen.listeners[0].closed);
+    CHECK_FALSE(seen.listeners[0].accepting);
     CHECK(try_connect(at) == ECONNREFUSED);
   }
 }
@@ -358,6 +365,26 @@ TEST_CASE("a loop that hangs is waited for no longer than was said, and the othe
   const server_statistics seen = house.server.statistics();
   CHECK(seen.late == 0);
   CHECK_FALSE(seen.loops[1].late);
+}
+
+TEST_CASE("who hangs has no part in the figures of the listeners") {
+  house_of_loops house(usable().front());
+  REQUIRE(house.open(accept_policy::automatic));
+  REQUIRE(house.server.listen(address::loopback(0)));
+  REQUIRE(house.server.start());
+  const std::optional<std::uint32_t> known = house.server.listener_at(0).waiting();
+  server_statistics seen = house.server.statistics();
+  CHECK(seen.listeners[0].accepting);
+  CHECK(seen.listeners[0].waiting == known);
+  std::promise<void> go_on;
+  house.server.post_all([hang = go_on.get_future().share()](std::uint32_t) { hang.wait(); });
+  seen = house.server.statistics(5ms);
+  CHECK(seen.late == loop_count);
+  CHECK_FALSE(seen.listeners[0].accepting);
+  CHECK_FALSE(seen.listeners[0].waiting);
+  CHECK(seen.listeners[0].where == house.server.listener_at(0).local());
+  go_on.set_value();
+  CHECK(house.server.statistics().listeners[0].accepting);
 }
 
 TEST_CASE("fairness: one for equal shares, 1/N for one who has all") {
