@@ -169,6 +169,9 @@ struct goodput {
   double peak_after = 0;
   std::uint64_t calm = 0;
   std::uint64_t unserved = 0;
+
+  /// Twice the peak before was at least one and a half times the one after.
+  bool was_overload() const { return 2 * peak >= 1.5 * peak_after; }
 };
 
 double peak_of(visitors& from) {
@@ -177,9 +180,9 @@ double peak_of(visitors& from) {
          seconds_of(time);
 }
 
-goodput measure(visitors& from) {
+goodput overload(visitors& from, double peak) {
   const instant time = sized(2 * second, 30 * second);
-  goodput found{.peak = peak_of(from)};
+  goodput found{.peak = peak};
   const load twice{.per_second = 2 * found.peak, .most = 8000, .time = time};
   found.overloaded = static_cast<double>(from.come(twice)) / seconds_of(time);
   // They go with their patience, and what they leave behind is done within a second.
@@ -194,6 +197,14 @@ goodput measure(visitors& from) {
   return found;
 }
 
+/// A peak that the machine had no time for is taken again.
+goodput measure(visitors& from) {
+  goodput found = overload(from, peak_of(from));
+  for (int again = 0; again < 3 && !found.was_overload(); ++again)
+    found = overload(from, found.peak_after);
+  return found;
+}
+
 }  // namespace
 
 HINGE_TEST_CASE("overload: twice the load, and what is served in time is what can be served",
@@ -204,6 +215,7 @@ HINGE_TEST_CASE("overload: twice the load, and what is served in time is what ca
   const goodput found = measure(crowd);
   const std::uint64_t after = resident();
   server.end();
+  REQUIRE(found.was_overload());
   // The machine may have been busy with other things, and for a part of a short run alone.
   CHECK(found.overloaded >= sized(0.5, 0.8) * std::min(found.peak, found.peak_after));
   CHECK(after < before + 64 * 1024);
@@ -221,5 +233,6 @@ HINGE_TEST_CASE("overload: a queue that is longer than the clients' patience ser
   visitors crowd(server.at());
   const goodput found = measure(crowd);
   server.end();
+  REQUIRE(found.was_overload());
   CHECK(found.overloaded < 0.8 * found.peak);
 }
