@@ -222,7 +222,7 @@ void loop_base::fail_broken(std::uint32_t slot, int told) noexcept {
 void loop_base::release_slowly(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
   if (h.has(connection_flag::deadline_armed)) table_.deadlines().disarm(slot);
-  if (h.has(connection_flag::counted)) left(slot);
+  if (h.has(connection_flag::counted) && handover_.inbox == nullptr) left(slot);
   no_longer_half_closed(slot, h);
   // A stream that is cut short must not look complete, nor linger in the kernel.
   if (h.queued != 0) h.set(connection_flag::reset);
@@ -245,6 +245,8 @@ void loop_base::close_slot(std::uint32_t slot) noexcept {
   drop_chain(h, h.held);
   if (h.fd >= 0 && h.has(connection_flag::reset)) sockets::reset_on_close(h.fd);
   table_.erase(slot);
+  // Not before: the next one is handed over to this slot, if there is no other.
+  if (handover_.inbox != nullptr && handover_.inbox->ended()) handover_.by->wake();
   close_descriptor(h.fd, completes_);
 }
 

@@ -154,10 +154,6 @@ std::uint32_t loop_base::take_in(const handed_connection& given) noexcept {
 
 /// A counted connection has ended.
 void loop_base::left(std::uint32_t slot) noexcept {
-  if (handover_.inbox != nullptr) {
-    if (handover_.inbox->ended()) handover_.by->wake();
-    return;
-  }
   hot_entry& h = table_.hot(slot);
   doors_[h.listener].leave(h.has(connection_flag::pending));
   h.clear(connection_flag::pending);
