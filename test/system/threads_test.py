@@ -58,7 +58,7 @@ class Policies(unittest.TestCase):
                     stack.enter_context(server.connect())
                 alone = policy == "thread_per_connection"  # each with one
                 room = 2 if alone else 4
-                # Each loop tells its own: one may have looked at the queue before another took some.
+                # Each loop tells its own: one may have looked before another took some.
                 found = server.until(lambda found: found["open"] == room and
                                      not found["listeners"][0]["accepting"] and
                                      (found["listeners"][0]["waiting"] or 0) <= CROWD - room)
