@@ -52,6 +52,8 @@ class Fairness(unittest.TestCase):
             for come in one_by_one, with_gaps, in_crowds:
                 with self.subTest((policy, come.__name__)), \
                         Server("--threads", str(LOOPS), "--policy", policy) as server:
+                    # What comes before a loop's thread has begun is for the others alone.
+                    server.until(lambda found: all(one["turns"] > 1 for one in found["loops"]))
                     come(server)
                     found = server.stop()
                     shares = [one["accepted"] for one in found["loops"]]
