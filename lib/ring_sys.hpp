@@ -19,6 +19,7 @@
   X(int, io_uring_register_buf_ring, (io_uring* ring, io_uring_buf_reg* buffers, unsigned flags),\
     (ring, buffers, flags))                                                                      \
   X(int, io_uring_submit, (io_uring* ring), (ring))                                              \
+  X(int, io_uring_get_events, (io_uring* ring), (ring))                                          \
   X(int, io_uring_submit_and_get_events, (io_uring* ring), (ring))                               \
   X(int, io_uring_submit_and_wait_timeout,                                                       \
     (io_uring* ring, io_uring_cqe** first, unsigned wait, __kernel_timespec* most,               \

@@ -103,11 +103,15 @@ result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
 /// Closes connections that nobody has heard of.
 uring_poller::state::~state() {
   if (!ring.is_open()) return;
-  unsigned head;
-  io_uring_cqe* one;
-  io_uring_for_each_cqe(&ring.raw(), head, one) {
-    if (request_of(one->user_data) == uring_request::accept && one->res >= 0) sys::close(one->res);
-  }
+  do {
+    const unsigned first = ring.first_completion();
+    const unsigned past = ring.past_completions();
+    for (unsigned at = first; at != past; ++at) {
+      const io_uring_cqe& one = ring.completion(at);
+      if (request_of(one.user_data) == uring_request::accept && one.res >= 0) sys::close(one.res);
+    }
+    ring.pass_completions(past - first);
+  } while (ring.fetch_overflown());
 }
 
 /// The first turn of a loop may only ask for the time, in a thread that isn't the ring's owner.

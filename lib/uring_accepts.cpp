@@ -181,7 +181,8 @@ unsigned uring_accepts::completed_unusually(source& of, std::int32_t result, boo
   // The last answer of one that is being detached can't tell both.
   const bool holds = result >= 0 && (over || (of.detaching && !more));
   if (holds ? held_ == most_held_ : over && (!of.cancelled || spare == 0)) return put_off;
-  const bool stopped = of.cancelled;
+  // A cancel that was owed may find the next accept in place of the one that has ended meanwhile.
+  const bool stopped = of.cancelled || result == -ECANCELED;
   if (!more) of.plain = of.armed = of.cancelled = false;
   if (of.detaching && result < 0) {
     if (of.armed || of.first_held != none) return 0;

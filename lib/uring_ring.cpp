@@ -133,6 +133,10 @@ void uring_ring::close() noexcept {
     const io_uring_sqe& left = queue.sqes[at & queue.ring_mask];
     if (left.opcode == IORING_OP_CLOSE) sys::close(left.fd);
   }
+  // Since 2.4 liburing takes the registered descriptor back by its number, which is the thread's:
+  // here it may be another ring's.
+  constexpr auto registered = 1;  // INT_FLAG_REG_RING
+  if (foreign()) ring_.int_flags &= static_cast<__u8>(~registered);
   sys::io_uring_queue_exit(&ring_);
   open_ = started_ = false;
 }

@@ -60,7 +60,18 @@ public:
     if (room_ == 0 && !make_room(1)) [[unlikely]]
       return nullptr;
     --room_;
-    return &ring_.sq.sqes[ring_.sq.sqe_tail++ & ring_.sq.ring_mask];
+    io_uring_sqe* const request = &ring_.sq.sqes[ring_.sq.sqe_tail++ & ring_.sq.ring_mask];
+    // Newer io_uring_prep_*() expect that of io_uring_get_sqe() (liburing's pull request 1127, of
+    // 2024). Older ones do it themselves, and the compiler leaves one of the two out.
+    request->flags = 0;
+    request->ioprio = 0;
+    request->rw_flags = 0;
+    request->buf_index = 0;
+    request->personality = 0;
+    request->file_index = 0;
+    request->addr3 = 0;
+    request->__pad2[0] = 0;
+    return request;
   }
   /// Makes sure that `count` requests can follow one another in one submission.
   bool reserve(unsigned count) noexcept { return room_ >= count || make_room(count); }
@@ -100,6 +111,11 @@ public:
     return ring_.cq.cqes[place & ring_.cq.ring_mask];
   }
   void pass_completions(unsigned count) noexcept { io_uring_cq_advance(&ring_, count); }
+  /// What had overflowed the queue is in it now. False: nothing had, or the owner alone could see.
+  bool fetch_overflown() noexcept {
+    return io_uring_cq_has_overflow(&ring_) && !foreign() &&
+           sys::io_uring_get_events(&ring_) >= 0 && io_uring_cq_ready(&ring_) != 0;
+  }
   io_uring& raw() noexcept { return ring_; }
 
 private:

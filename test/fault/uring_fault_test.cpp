@@ -6,7 +6,9 @@
 #include "conformance/house.hpp"
 #include "conformance/seam.hpp"
 #include "simulator/ring_hooks.hpp"
+#include "support/descriptors.hpp"
 #include "uring_probe.hpp"
+#include "uring_ring.hpp"
 #include "uring_token.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -14,7 +16,9 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace hinge;
@@ -215,6 +219,59 @@ TEST_CASE("ring: a full table and an overflowing queue let those who are in be s
   at.rest(40);
   for (const auto& one : at.peers) one->send("x");
   CHECK(at.until([&] { return at.closed(close_cause::local_close) == all; }, 20'000));
+}
+
+TEST_CASE("ring: who came as the queue overflowed is closed with the ring") {
+  if (!usable()) SKIP("io_uring is refused here");
+  const std::size_t before = open_descriptors();
+  std::vector<std::unique_ptr<client>> clients;
+  {
+    seam at(on_small_ring);
+    // Three times what the completion queue holds; that turn makes room for a few.
+    for (int i = 0; i < 190; ++i) clients.push_back(at.where.connect(at.door.local()));
+    at.turn({on_listener(at.door, operation::accept)}, 8, 4);
+    REQUIRE_FALSE(at.accepted().empty());
+  }
+  clients.clear();
+  CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("ring: a request has nothing of the one before in its place") {
+  if (!usable()) SKIP("io_uring is refused here");
+  uring_ring ring;
+  buffer_ring buffers;
+  REQUIRE(buffers.open(8, 64));
+  REQUIRE(ring.open(uring_ring::least, 8, buffers));
+  io_uring_sqe* const all = ring.raw().sq.sqes;
+  std::memset(static_cast<void*>(all), 0xff, sizeof *all * ring.raw().sq.ring_entries);
+  ring.begin();
+  // As io_uring_prep_*() of a newer liburing than Debian's do.
+  io_uring_sqe* const request = ring.next();
+  REQUIRE(request != nullptr);
+  CHECK(request->flags == 0);
+  CHECK(request->ioprio == 0);
+  CHECK(request->rw_flags == 0);
+  CHECK(request->buf_index == 0);
+  CHECK(request->personality == 0);
+  CHECK(request->file_index == 0);
+  CHECK(request->addr3 == 0);
+  io_uring_prep_nop(request);
+}
+
+TEST_CASE("ring: an owed cancel that finds the next accept is no shortage") {
+  if (!usable()) SKIP("io_uring is refused here");
+  bool cancelled = false;
+  const ring_hooks hooks([&](const request_seen& seen, std::uint64_t) {
+    const bool accepts = seen.opcode == IORING_OP_ACCEPT && !std::exchange(cancelled, true);
+    return request_fate{.code = accepts ? ECANCELED : 0};
+  });
+  house at(on_ring);
+  at.enter();
+  CHECK(cancelled);
+  CHECK(at.base().counters().accept_episodes == 0);
+  CHECK(at.base().counters().accept_retries == 0);
+  at.enter();
+  CHECK(at.base().open_connections() == 2);
 }
 
 TEST_CASE("ring: a listener that ends stays within a turn's room") {
