@@ -15,6 +15,7 @@ namespace hinge {
 namespace {
 
 constexpr int first_passed = 3;  // SD_LISTEN_FDS_START
+constexpr std::string_view alone_mark = "alone";
 constexpr const char* inheriting = "inherit listeners";
 
 template <class... Parts>
@@ -34,6 +35,7 @@ std::string_view next_part(std::string_view& of, char end) noexcept {
 struct claim {
   int fd = -1;
   std::string name;
+  bool held_elsewhere = true;
 };
 using claims = std::vector<claim>;
 
@@ -71,7 +73,10 @@ result<void> claim_of_systemd(const listener_variables& said, claims& all) noexc
 
 result<void> claim_of_variable(const listener_variables& said, claims& all) noexcept {
   if (!said.listeners) return {};
-  for (std::string_view left = *said.listeners; !left.empty();) {
+  std::string_view left = *said.listeners;
+  const bool alone = left == alone_mark || left.starts_with(std::string(alone_mark) + ';');
+  if (alone) next_part(left, ';');
+  while (!left.empty()) {
     std::string_view name = next_part(left, ';');
     const std::string_view digits = next_part(name, '=');
     const auto number = number_of<std::uint32_t>(digits);
@@ -84,7 +89,7 @@ result<void> claim_of_variable(const listener_variables& said, claims& all) noex
       return refuse(EINVAL, listeners_variable, ": ", fd, " has a name that can't be one");
     if (std::any_of(all.begin(), all.end(), [&](const claim& one) { return one.fd == fd; }))
       return refuse(EINVAL, listeners_variable, ": ", fd, " is there twice");
-    all.push_back({fd, std::string(name)});
+    all.push_back({fd, std::string(name), !alone});
   }
   return {};
 }
@@ -129,8 +134,9 @@ result<std::vector<given_listener>> inherited_listeners(const listener_variables
   for (claim& one : named) {
     const int code = sys::fcntl(one.fd, F_SETFD, FD_CLOEXEC);
     if (code >= 0) {
-      all.push_back(
-          {.name = std::move(one.name), .socket = unique_fd(one.fd), .held_elsewhere = true});
+      all.push_back({.name = std::move(one.name),
+                     .socket = unique_fd(one.fd),
+                     .held_elsewhere = one.held_elsewhere});
     } else if (open) {
       open = refuse(-code, one.name, ": descriptor ", one.fd);
     }
@@ -141,8 +147,8 @@ result<std::vector<given_listener>> inherited_listeners(const listener_variables
   return all;
 }
 
-result<std::string> bequeath_listeners(std::span<const bequest> all) noexcept {
-  std::string value;
+result<std::string> bequeath_listeners(std::span<const bequest> all, bool alone) noexcept {
+  std::string value(alone ? alone_mark : "");
   for (const bequest& one : all) {
     if (!is_listener_name(one.name) || one.name.find(';') != one.name.npos)
       return fail("bequeath listeners", "a name that can't be one", EINVAL);

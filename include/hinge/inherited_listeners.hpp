@@ -14,8 +14,9 @@
 
 namespace hinge {
 
-/// "3=web;4=admin": descriptors by number, and what they are called. Where a server starts another
-/// program in its place (execve(2)), and clears FD_CLOEXEC of these.
+/// "3=web;4=admin": descriptors by number, and what they are called, whose FD_CLOEXEC is cleared.
+/// "alone;3=web": nobody else has them, as when a server starts another program in its own place
+/// (execve(2)).
 inline constexpr const char* listeners_variable = "HINGE_LISTENERS";
 
 /// What a program's environment says, each absent where the variable isn't set.
@@ -35,7 +36,7 @@ struct listener_variables {
 /// none. LISTEN_PID of another process: systemd's are meant for that one, and left alone. Each
 /// number must be an open descriptor that is a socket, IPv4, IPv6 or Unix, and listens, or is a
 /// bound datagram socket (given_listener::datagram). Whoever gave them is believed to hold them
-/// still (given_listener::held_elsewhere). Nobody's name is "unknown", as systemd has it.
+/// still (given_listener::held_elsewhere), unless listeners_variable says "alone". Nobody's name is "unknown", as systemd has it.
 ///
 /// They are this process's from now on, so it is to be asked once: a second answer would own the
 /// same numbers. All are closed on exec as soon as they are known to be open; on failure all of
@@ -53,8 +54,11 @@ struct bequest {
 };
 
 /// Clears FD_CLOEXEC of each, and returns the value for listeners_variable. Who starts a program by
-/// fork(2) calls it in the child, so that nobody else inherits them. Errors: EINVAL, a name with
-/// ';' or that can't be one; EBADF. Those before it are then no longer closed on exec.
-HINGE_API result<std::string> bequeath_listeners(std::span<const bequest> all) noexcept;
+/// fork(2) calls it in the child, so that nobody else inherits them. `alone`: no other process has
+/// them after execve(2), so that whoever inherits them may end them (retirement.hpp); where one has,
+/// that would end them for him, too. Errors: EINVAL, a name with ';' or that can't be one; EBADF.
+/// Those before it are then no longer closed on exec.
+HINGE_API result<std::string> bequeath_listeners(std::span<const bequest> all,
+                                                 bool alone = false) noexcept;
 
 }  // namespace hinge

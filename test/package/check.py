@@ -97,7 +97,7 @@ def check_exports(tree, libraries):
                  if not re.match(r"(?:[\w ]+ )?(?:hinge|std)::", name) or "hinge::sys::" in name]
     if strangers or "hinge::now()" not in names:
         sys.exit(f"exported: {strangers}" if strangers else "hinge::now() is not exported")
-    for header in "epoll", "uring":
+    for header in "epoll", "uring", "kqueue":
         built = any(name.startswith(f"hinge::{header}_poller::open(") for name in names)
         if built != os.path.exists(os.path.join(tree, "include", "hinge", header + ".hpp")):
             sys.exit(f"{header}.hpp doesn't belong to this library")

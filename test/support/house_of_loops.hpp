@@ -17,6 +17,7 @@
 
 #include "support/listening.hpp"
 #include "support/masked.hpp"
+#include "support/usable.hpp"
 
 namespace hinge::test {
 
@@ -87,14 +88,5 @@ inline constexpr std::array every_policy = {
     accept_policy::dispatch,
     accept_policy::thread_per_connection,
 };
-
-/// Those that this machine lets us use.
-inline std::vector<backend> usable() {
-  std::vector<backend> all;
-  const backend_choice report = backend_report();
-  for (const backend_verdict& one : report.candidates())
-    if (one.usable) all.push_back(one.which);
-  return all;
-}
 
 }  // namespace hinge::test

@@ -1,7 +1,6 @@
 // What tests of retirements have in common: clients that may be reset, and an echo.
 #pragma once
 
-#include <hinge/any_poller.hpp>
 #include <hinge/loop.hpp>
 
 #include <sys/socket.h>
@@ -15,20 +14,13 @@
 #include <vector>
 
 #include "support/listening.hpp"
+#include "support/usable.hpp"
 
 namespace hinge::test {
 
 struct retiring_echo {
   void on_data(connection c, std::span<std::byte> bytes) noexcept { c.send(bytes); }
 };
-
-inline std::vector<backend> usable_for_retiring() {
-  std::vector<backend> all;
-  const backend_choice report = backend_report();
-  for (const backend_verdict& one : report.candidates())
-    if (one.usable) all.push_back(one.which);
-  return all;
-}
 
 inline const listener_options shared_port = {.backlog = 256, .reuse_port = true};
 

@@ -102,6 +102,20 @@ class Inherited(unittest.TestCase):
                 self.assertIn(b"HINGE_LISTENERS", file.read())  # as it began
             served.stop()
 
+    def test_who_has_them_alone_ends_them(self):
+        """As he says beforehand; somebody else's stay, and hear."""
+        for alone in True, False:
+            with self.subTest(alone), socket.create_server(("127.0.0.1", 0)) as door:
+                value = f"{'alone;' * alone}{door.fileno()}=web"
+                with Generations(listen="", pass_fds=[door.fileno()],
+                                 environment={"HINGE_LISTENERS": value}) as served:
+                    until(lambda: served.listening, "it")
+                    served.stop()
+                    said = served.said()
+                self.assertEqual("no sibling" in said, alone, said)
+                self.assertEqual(door.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN),
+                                 not alone)
+
     def test_what_can_not_be_served_is_refused(self):
         self.assertIn(f"no --listen names {self.addresses[1]} (unknown)",
                       self.refused(listen=self.addresses[0], **inheriting(*self.doors)))

@@ -172,13 +172,25 @@ TEST_CASE("a variable of hinge's own passes listeners on") {
   CHECK((*got)[0].name == "web");
   CHECK((*got)[1].name == "a=b");
   CHECK((*got)[1].local == admin.local());
+  CHECK((*got)[1].held_elsewhere);
   CHECK(::fcntl(first, F_GETFD) == FD_CLOEXEC);
+
+  const hinge::bequest only{::dup(web.fd()), "web"};
+  const auto in_place = hinge::bequeath_listeners({&only, 1}, true);
+  REQUIRE(in_place);
+  CHECK(*in_place == "alone;" + std::to_string(only.fd) + "=web");
+  const auto alone = inherited_listeners({.listeners = *in_place});
+  REQUIRE(alone);
+  REQUIRE(alone->size() == 1);
+  CHECK_FALSE((*alone)[0].held_elsewhere);
 
   const hinge::bequest semicolon{web.fd(), "a;b"};
   CHECK_FALSE(hinge::bequeath_listeners({&semicolon, 1}));
-  const auto none = inherited_listeners({.listeners = ""});
-  REQUIRE(none);
-  CHECK(none->empty());
+  for (const char* nothing : {"", "alone", "alone;"}) {
+    const auto none = inherited_listeners({.listeners = nothing});
+    REQUIRE(none);
+    CHECK(none->empty());
+  }
 }
 
 TEST_CASE("what hinge's variable can't say is refused") {

@@ -74,7 +74,7 @@ struct one_loop {
 }  // namespace
 
 TEST_CASE("retirement: the port is free at once, though accepts were armed") {
-  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const backend of = GENERATE(from_range(usable()));
   INFO(backend_name(of));
   one_loop at(of);
   for (int i = 0; i < 3; ++i) at.running.turn(deadline::immediately());
@@ -87,7 +87,7 @@ TEST_CASE("retirement: the port is free at once, though accepts were armed") {
 
 TEST_CASE("retirement: without a sibling all who wait are served, and later ones are refused") {
   need_linux();
-  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const backend of = GENERATE(from_range(usable()));
   INFO(backend_name(of));
   one_loop at(of, {}, GENERATE(address::loopback(0), address::loopback6(0), address::any6(0)));
   clients waiting;
@@ -119,7 +119,7 @@ TEST_CASE("retirement: without a sibling all who wait are served, and later ones
 TEST_CASE("retirement: without descriptors it waits for some, and then finds its sibling") {
   need_linux();
   const bool come_back = GENERATE(true, false);
-  one_loop at(usable_for_retiring().front(), shared_port);
+  one_loop at(usable().front(), shared_port);
   const listener sibling = opened(at.at(), shared_port);
   rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
@@ -143,7 +143,7 @@ TEST_CASE("retirement: without descriptors it waits for some, and then finds its
 
 TEST_CASE("retirement: with siblings nobody is lost, wherever they stand in the group") {
   need_linux();
-  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const backend of = GENERATE(from_range(usable()));
   const bool ours_first = GENERATE(true, false);
   const std::size_t siblings = GENERATE(1, 3);
   const address on = GENERATE(address::loopback(0), address::any(0), address::loopback6(0));
@@ -190,7 +190,7 @@ TEST_CASE("retirement: closed without ado, some of those who wait are reset") {
 }
 
 TEST_CASE("retirement: given up it ends at once, though its loop turns no more") {
-  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const backend of = GENERATE(from_range(usable()));
   const bool held = GENERATE(false, true);
   INFO(backend_name(of) << ' ' << held);
   one_loop at(of);
@@ -204,7 +204,7 @@ TEST_CASE("retirement: given up it ends at once, though its loop turns no more")
 }
 
 TEST_CASE("retirement: what somebody else holds is left to him") {
-  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const backend of = GENERATE(from_range(usable()));
   INFO(backend_name(of));
   one_loop at(of, {.backlog = 256});
   const unique_fd his(::fcntl(at.running.listener_at(0).fd(), F_DUPFD_CLOEXEC, 0));
@@ -226,7 +226,7 @@ TEST_CASE("retirement: what somebody else holds is left to him") {
 }
 
 TEST_CASE("retirement: a Unix path is gone, and who waits is served; held elsewhere it stays") {
-  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const backend of = GENERATE(from_range(usable()));
   INFO(backend_name(of));
   const bool held = GENERATE(false, true);
   const temporary_folder folder;
@@ -246,7 +246,7 @@ TEST_CASE("retirement: a Unix path is gone, and who waits is served; held elsewh
 }
 
 TEST_CASE("retirement: when the time is over the rest is reset, and counted") {
-  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const backend of = GENERATE(from_range(usable()));
   INFO(backend_name(of));
   one_loop at(of, {.backlog = 256}, address::loopback(0), 8);
   clients all;
@@ -266,7 +266,7 @@ TEST_CASE("retirement: when the time is over the rest is reset, and counted") {
 }
 
 TEST_CASE("retirement: a table without room is waited for") {
-  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const backend of = GENERATE(from_range(usable()));
   INFO(backend_name(of));
   one_loop at(of, {.backlog = 256}, address::loopback(0), 8);
   clients all;
@@ -283,7 +283,7 @@ TEST_CASE("retirement: a table without room is waited for") {
 
 TEST_CASE("retirement: a full table holds nothing up when nobody waits") {
   if (!tells_queue) SKIP("nobody knows that nobody waits");
-  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const backend of = GENERATE(from_range(usable()));
   INFO(backend_name(of));
   one_loop at(of, {}, address::loopback(0), 8);
   clients all;
@@ -296,7 +296,7 @@ TEST_CASE("retirement: a full table holds nothing up when nobody waits") {
 
 TEST_CASE("retirement: what is given up leaves no filter and no program") {
   need_linux();
-  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const backend of = GENERATE(from_range(usable()));
   INFO(backend_name(of));
   const bool beside = GENERATE(false, true);
   one_loop at(of, shared_port);
@@ -343,7 +343,7 @@ bool in_own_network(bool migrate, const std::function<void()>& body) {
 
 TEST_CASE("retirement: where queued clients migrate, a sibling has them") {
   need_linux();
-  const backend of = GENERATE(from_range(usable_for_retiring()));
+  const backend of = GENERATE(from_range(usable()));
   INFO(backend_name(of));
   const bool ran = in_own_network(true, [&] {
     one_loop at(of, shared_port);
