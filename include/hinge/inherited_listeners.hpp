@@ -36,7 +36,8 @@ struct listener_variables {
 /// none. LISTEN_PID of another process: systemd's are meant for that one, and left alone. Each
 /// number must be an open descriptor that is a socket, IPv4, IPv6 or Unix, and listens, or is a
 /// bound datagram socket (given_listener::datagram). Whoever gave them is believed to hold them
-/// still (given_listener::held_elsewhere), unless listeners_variable says "alone". Nobody's name is "unknown", as systemd has it.
+/// still (given_listener::held_elsewhere), unless listeners_variable says "alone". Nobody's name is
+/// "unknown", as systemd has it.
 ///
 /// They are this process's from now on, so it is to be asked once: a second answer would own the
 /// same numbers. All are closed on exec as soon as they are known to be open; on failure all of
@@ -55,9 +56,9 @@ struct bequest {
 
 /// Clears FD_CLOEXEC of each, and returns the value for listeners_variable. Who starts a program by
 /// fork(2) calls it in the child, so that nobody else inherits them. `alone`: no other process has
-/// them after execve(2), so that whoever inherits them may end them (retirement.hpp); where one has,
-/// that would end them for him, too. Errors: EINVAL, a name with ';' or that can't be one; EBADF.
-/// Those before it are then no longer closed on exec.
+/// them after execve(2), so that whoever inherits them may end them (retirement.hpp); where one
+/// has, that would end them for him, too. Errors: EINVAL, a name with ';' or that can't be one;
+/// EBADF. Those before it are then no longer closed on exec.
 HINGE_API result<std::string> bequeath_listeners(std::span<const bequest> all,
                                                  bool alone = false) noexcept;
 
