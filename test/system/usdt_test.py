@@ -5,6 +5,8 @@ usdt_test.py HINGE_SERVE BACKEND LIBRARY enabled|disabled
 """
 
 import contextlib
+import functools
+import os
 import re
 import subprocess
 import sys
@@ -15,10 +17,14 @@ import unittest
 import serve
 from serve import PATIENCE, Server, echoed, needs
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import refused  # noqa: E402  (support/ isn't on the path before)
+
 # The number of arguments of each. Those of accept are in the program alone: it is a template's.
 PROBES = {"accept": 3, "close": 5, "fallback": 2, "pause": 2, "rearm": 2, "resume": 2, "shed": 2,
           "stale": 3}
 LIBRARY = ENABLED = None
+DESCRIPTORS = 64
 
 
 def notes(path):
@@ -55,9 +61,9 @@ def can_trace():
 
 @contextlib.contextmanager
 def traced(program, pid):
-    """A list to which each line is added that it says."""
+    """A list to which each line is added that it says; of all processes when `pid` is None."""
     said = []
-    with bpftrace(program, "-p", str(pid)) as tracer:
+    with bpftrace(program, *(() if pid is None else ("-p", str(pid)))) as tracer:
         reader = threading.Thread(
             target=lambda: said.extend(line.strip() for line in tracer.stdout))
         reader.start()
@@ -69,6 +75,18 @@ def traced(program, pid):
                 tracer.wait(5)
             tracer.kill()
             reader.join()
+
+
+def listening(server):
+    """The number of its one listening descriptor."""
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in file]
+    local = f"0100007F:{server.port:04X}"
+    (inode,) = [row[9] for row in rows if row[1] == local and row[3] == "0A"]  # TCP_LISTEN
+    folder = f"/proc/{server.process.pid}/fd"
+    (number,) = [name for name in os.listdir(folder)
+                 if os.readlink(f"{folder}/{name}") == f"socket:[{inode}]"]
+    return int(number)
 
 
 class Traced(unittest.TestCase):
@@ -103,7 +121,8 @@ class Traced(unittest.TestCase):
 
     def test_pause_and_resume(self):
         program = (self.at("pause", r'printf("pause %d %d\n", arg0, arg1)') +
-                   self.at("resume", r'printf("resume %d %d\n", arg0, arg1 > 0)'))
+                   self.at("resume", r'printf("resume %d %d\n", arg0, arg1 > 0)') +
+                   self.at("rearm", r'printf("rearm %d %d\n", arg0, arg1)'))
 
         def fill():
             pauses = server.statistics()["full_pauses"]
@@ -114,7 +133,38 @@ class Traced(unittest.TestCase):
 
         with Server("--max-connections", "1") as server, \
                 traced(program, server.process.pid) as said:
-            self.until_said({"pause 0 0", "resume 0 1"}, said, fill)
+            self.until_said({"pause 0 0", "resume 0 1", f"rearm 0 {listening(server)}"}, said, fill)
+
+    def test_shed(self):
+        def crowd():
+            shed = server.statistics()["shed_exhausted"]
+            with contextlib.ExitStack() as stack:
+                for _ in range(DESCRIPTORS):
+                    with contextlib.suppress(ConnectionResetError):
+                        stack.enter_context(server.connect())
+                server.until(lambda found: found["shed_exhausted"] > shed)
+            server.until(lambda found: found["open"] == 0)
+
+        program = self.at(
+            "shed", rf'printf("shed %d %d\n", arg0, arg1 > 2 && arg1 < {DESCRIPTORS})')
+        with Server("--max-connections", "1000", "--on-exhaustion", "reset", stderr=None,
+                    descriptors=DESCRIPTORS) as server, \
+                traced(program, server.process.pid) as said:
+            self.until_said({"shed 0 1"}, said, crowd)
+
+    def test_fallback(self):
+        if not {"uring", "epoll"} <= set(serve.usable_backends()):
+            self.skipTest("uring and epoll can't both be used here")
+
+        def fall_back():
+            with Server(before=functools.partial(refused.refuse, "EPERM"), backend="uring,epoll",
+                        stderr=None):
+                pass
+
+        # Of all processes of the program: it is told before a process could be named.
+        program = self.at("fallback", r'printf("%s %s\n", str(arg0), str(arg1))')
+        with traced(program, None) as said:
+            self.until_said({"uring epoll"}, said, fall_back)
 
 
 if __name__ == "__main__":
