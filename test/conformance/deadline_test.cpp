@@ -1,8 +1,11 @@
 // Deadlines, in virtual time where the world is simulated. Nothing fires early; how late is bounded
 // there alone.
 #include "conformance/house.hpp"
+#include "support/descriptors.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <thread>
 
 using namespace hinge;
 using namespace hinge::test;
@@ -334,4 +337,36 @@ HINGE_TEST_CASE("deadline: many at once, each at its own time", backends) {
   }
   for (std::size_t i = 0; i < opened.size(); ++i)
     check_closed(at, i, close_cause::first_byte_timeout, opened[i]);
+}
+
+HINGE_TEST_CASE("deadline: thousands that are due together leave others their turn",
+                chosen_backends) {
+  constexpr std::size_t most_of_a_turn = 256;
+  loop_options options = untimed;
+  options.max_connections = 4001;
+  options.first_byte_timeout = 1s;
+  house at(backend, {.data = echo}, options);
+  const std::size_t most = std::min<std::size_t>(4000, (raise_descriptor_limit() - 200) / 2);
+  // They come before the first of them is due, as many as the machine has time for.
+  const instant start = at.base().now();
+  std::vector<std::unique_ptr<client>> silent;
+  while (silent.size() < most && at.base().now() - start < nanoseconds(500ms).count()) {
+    silent.push_back(at.where.connect(at.base().listener_at(0).local()));
+    REQUIRE(silent.back());
+    REQUIRE(at.running->turn(at.where.soon(at.base().now())) >= 0);
+  }
+  CHECK(at.until([&] { return at.counters().accepted == silent.size(); }));
+  const auto expired = [&] { return at.closed(close_cause::first_byte_timeout); };
+  if (expired() != 0 || silent.size() < 4 * most_of_a_turn) SKIP("no time for a thousand in 1 s");
+  std::this_thread::sleep_for(1100ms);
+  at.connect().send("in between");
+  const auto answered = [&] { return at.peers[0]->received() == "in between"; };
+  std::uint64_t expired_before_answer = silent.size();
+  for (std::uint64_t before = 0; before < silent.size(); before = expired()) {
+    at.turn();
+    REQUIRE(expired() > before);
+    CHECK(expired() - before <= most_of_a_turn);
+    if (answered()) expired_before_answer = std::min(expired_before_answer, expired());
+  }
+  CHECK(expired_before_answer < silent.size());
 }
