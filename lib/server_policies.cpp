@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <iterator>
 #include <utility>
 
@@ -47,6 +48,10 @@ result<void> server_base::state::plan() noexcept {
   if (accepts_apart() && options.loop.source.max_connections != 0)
     return refuse("source.max_connections isn't counted across loops", EOPNOTSUPP);
   of_each = options.loop;
+  // A part has to hold what one connection may queue; less than that for all is refused as it is.
+  const std::size_t least =
+      std::min<std::size_t>(of_each.queue_total_bytes, of_each.queue_limit_bytes);
+  of_each.queue_total_bytes = std::max(of_each.queue_total_bytes / count, least);
   if (own_threads) {
     of_each.max_connections = 1;
   } else if (of_each.max_connections == 0) {

@@ -27,7 +27,8 @@ struct server_options {
   /// more than CPUs gets nothing; Linux since 6.2.
   bool by_incoming_cpu = false;
   /// Of each loop; `accepting` is the policy's to choose. max_connections 0: the soft descriptor
-  /// limit less `head_room`, in equal parts. Limits of what a source may take are each loop's own.
+  /// limit less `head_room`, in equal parts. queue_total_bytes: of all loops, in equal parts, but
+  /// queue_limit_bytes for each at least. Limits of what a source may take are each loop's own.
   loop_options loop = {};
 };
 

@@ -120,9 +120,15 @@ class FullTable(unittest.TestCase):
 
 class Queues(unittest.TestCase):
     def test_all_together_are_bounded(self):
-        with Server("--max-queued", "1MiB", "--send-buffer", "32KiB") as server:
+        self.check_all_together(1 << 20)
+
+    def test_all_of_several_loops_are_bounded(self):
+        self.check_all_together(2 << 20, "--threads", "2", "--policy", "dispatch")
+
+    def check_all_together(self, limit, *how):
+        with Server("--max-queued", str(limit), "--send-buffer", "32KiB", *how) as server:
             with contextlib.ExitStack() as stack:
-                peers = [stack.enter_context(server.connect()) for _ in range(8)]
+                peers = [stack.enter_context(server.connect()) for _ in range(limit >> 17)]
                 for peer in peers:
                     peer.setblocking(False)
 
@@ -135,7 +141,7 @@ class Queues(unittest.TestCase):
                     return found["refused_total"] + found["closed"]["queue_full"] > 0
 
                 found = server.until(refused)
-                self.assertLessEqual(found["queued_bytes"], 1 << 20)
+                self.assertLessEqual(found["queued_bytes"], limit)
                 # Who can't be answered is cut off, and not left with half of it.
                 # On a ring also whose bytes were received and can't be held.
                 self.assertGreaterEqual(sum(closed(found).values()), found["refused_total"])

@@ -185,6 +185,24 @@ TEST_CASE("a server that doesn't open leaves nothing") {
   CHECK(opened.error().code() == EINVAL);
 }
 
+TEST_CASE("what all connections may queue is shared out among the loops") {
+  constexpr std::size_t one_may = loop_options{}.queue_limit_bytes;
+  for (const std::size_t all_may : {30 * one_may, 2 * one_may}) {
+    house_of_loops house(usable().front());
+    REQUIRE(house.server.open({.loops = loop_count, .loop = {.queue_total_bytes = all_may}}));
+    std::size_t loops = 0;
+    house.server.each_loop([&](auto& loop) {
+      CHECK(loop.options().queue_total_bytes == std::max(all_may / loop_count, one_may));
+      ++loops;
+    });
+    CHECK(loops == loop_count);
+  }
+  house_of_loops house(usable().front());
+  const auto opened = house.server.open({.loops = 2, .loop = {.queue_total_bytes = one_may - 1}});
+  REQUIRE_FALSE(opened);
+  CHECK(opened.error().code() == EINVAL);
+}
+
 #ifdef SO_INCOMING_CPU
 TEST_CASE("sharded_cpu: a connection is served on the CPU that received it") {
   need_linux();
