@@ -14,6 +14,7 @@
 #include "backend_option.hpp"
 #include "command_line.hpp"
 #include "units.hpp"
+#include "workload_options.hpp"
 
 namespace hinge::bench {
 
@@ -22,8 +23,6 @@ namespace {
 namespace unit = hinge::units;
 
 constexpr std::uint64_t most_bytes = std::uint64_t{1} << 40;
-constexpr double restart_rate = 1000;  // unless another is asked for
-constexpr std::uint64_t most_rate = 10'000'000;
 
 std::chrono::nanoseconds positive_duration(std::string_view text) {
   const auto span = unit::parse_duration(text);
@@ -120,6 +119,7 @@ void add_options(command line, arguments& into, workload work) {
       into.times = unit::parse_within<unsigned>(text, 1, 10'000);
     });
   }
+  add_workload_options(line, into, work);
   add_outputs(line, into);
 }
 
@@ -128,11 +128,11 @@ void complete(arguments& given, const command& command) {
   load_options& load = given.load;
   if (load.work == workload::restart && given.command.empty())
     throw unit::unit_error("--command: say what restarts the server");
-  if (load.work == workload::restart && load.rate == 0) load.rate = restart_rate;
+  complete_workload(given, command);
   if (command.given("--arrivals") && load.rate == 0)
     throw unit::unit_error("--arrivals: of an open loop: say --rate");
   if (load.work == workload::accept) load.bytes = 0;
-  const bool many = load.rate > 0 && load.work != workload::echo;
+  const bool many = load.rate > 0 && script_of(load).life == lifetime{};
   load.connections = given.connections.value_or(many ? 1024 : 64);
 }
 
@@ -149,7 +149,7 @@ void choose_server(arguments& given) {
 
 std::optional<int> parse_options(int argc, char** argv, arguments& into) {
   command_line line("hinge-bench", "Loads a server with connections and says what came back.");
-  const std::array<std::pair<workload, command>, 4> commands = {{
+  const std::array<std::pair<workload, command>, 5> commands = {{
       {workload::accept,
        line.add_command("accept", "connect, wait for the server's first byte or its close")},
       {workload::crr, line.add_command("crr", "connect, send, receive the same, close")},
@@ -157,6 +157,7 @@ std::optional<int> parse_options(int argc, char** argv, arguments& into) {
                                            "crr by an open loop, while a command is run; "
                                            "counts what is lost")},
       {workload::echo, line.add_command("echo", "on kept connections: send, receive the same")},
+      {workload::churn, line.add_command("churn", "crr on connections of mixed lifetimes")},
   }};
   for (const auto& [work, one] : commands) add_options(one, into, work);
   line.version("hinge-bench " HINGE_VERSION);
@@ -173,7 +174,7 @@ std::optional<int> parse_options(int argc, char** argv, arguments& into) {
   const auto asked = std::find_if(commands.begin(), commands.end(),
                                   [](const auto& one) { return one.second.given(); });
   if (asked == commands.end())
-    throw unit::unit_error("say what to do: accept, crr, echo or restart");
+    throw unit::unit_error("say what to do: accept, crr, echo, churn or restart");
   into.load.work = asked->first;
   complete(into, asked->second);
   choose_server(into);

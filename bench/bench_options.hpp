@@ -7,14 +7,19 @@
 #include <string>
 
 #include "load.hpp"
+#include "sweep.hpp"
 #include "thresholds.hpp"
 
 namespace hinge::bench {
+
+inline constexpr std::uint64_t most_rate = 10'000'000;  ///< operations a second
 
 /// What the command line asks for.
 struct arguments {
   load_options load = {};
   std::optional<std::uint32_t> connections;  ///< else load.connections is chosen
+  std::optional<sweep_range> swept;          ///< rates in place of one
+  bool closed = false;                       ///< no rate, though the workload has one
   bool targeted = false;
   std::optional<hinge::backend_list> served_on;  ///< a server of its own; else load.target
   std::string command;                           ///< of the workload restart

@@ -11,12 +11,14 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <random>
 #include <utility>
 #include <vector>
 
 #include "arrivals.hpp"
 #include "client_sources.hpp"
 #include "load.hpp"
+#include "script.hpp"
 #include "wake_timer.hpp"
 
 namespace hinge::bench {
@@ -39,7 +41,7 @@ public:
   /// Keeps references to both. Throws std::system_error.
   client(const load_options& options, client_share share, const std::atomic<bool>& stop);
 
-  /// echo: connects a few at a time until each connection has had one answer, or until there has
+  /// Of connections that are kept: connects a few at a time until each connection has had one answer, or until there has
   /// been no further one for as long as options.timeout. The others: nothing to do.
   void prepare();
   /// Warms up, then measures. Once, after prepare().
@@ -48,6 +50,7 @@ public:
 
 private:
   static constexpr std::uint32_t nobody = 0xffffffff;
+  static constexpr std::size_t pattern_period = 65'536;  // that of connection::pattern
 
   enum class state : std::uint8_t { idle, under_way, resting };
 
@@ -57,6 +60,7 @@ private:
     std::uint32_t next = nobody;
     std::uint32_t failures = 0;    // in a row
     std::uint32_t generation = 0;  // of fd
+    std::uint32_t left = 0;        // exchanges, of a life that ends
     std::uint16_t pattern = 0;     // where in pattern_ the bytes of this operation begin
     state now = state::idle;
     bool watched = false;     // in `unregistered_`, or
@@ -104,6 +108,7 @@ private:
   void leave(connection& one) noexcept;
 
   const load_options& options_;
+  const script script_;
   const std::atomic<bool>& stop_;
   const bool first_;  // of the threads
   client_sources sources_;
@@ -119,6 +124,7 @@ private:
   std::vector<std::byte> pattern_;
   std::vector<std::byte> buffer_;
   std::vector<connection> connections_;
+  std::mt19937 random_;
   std::vector<std::pair<instant, std::uint32_t>> resting_;  // a heap, the earliest on top
   std::uint32_t oldest_ = nobody;                           // the list of deadlines
   std::uint32_t newest_ = nobody;

@@ -16,6 +16,7 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -32,6 +33,8 @@
 #include "report_fields.hpp"
 #include "report_json.hpp"
 #include "report_table.hpp"
+#include "sweep.hpp"
+#include "sweep_report.hpp"
 #include "thresholds.hpp"
 #include "units.hpp"
 #include "verdict.hpp"
@@ -65,11 +68,15 @@ bool write_to(const std::string& path, const std::string& text) {
   return written;
 }
 
+/// Whether standard output is that of a report in another form than the table's.
+bool stdout_is_taken(const arguments& given) {
+  const std::array paths = {given.json_path, given.hdr_path, given.csv_path, given.markdown_path};
+  return std::find(paths.begin(), paths.end(), "-") != paths.end();
+}
+
 /// As write_to(); the table goes to stderr when something else has stdout.
 bool write_report(const arguments& given, const report& shown, const std::vector<finding>& flaws) {
-  const std::array paths = {given.json_path, given.hdr_path, given.csv_path, given.markdown_path};
-  const bool taken = std::find(paths.begin(), paths.end(), "-") != paths.end();
-  fmt::print(taken ? stderr : stdout, "{}", to_table(shown, flaws));
+  fmt::print(stdout_is_taken(given) ? stderr : stdout, "{}", to_table(shown, flaws));
   bool written = write_to(given.json_path, to_json(shown, flaws));
   const report_fields fields = fields_of(shown, flaws);
   written = write_to(given.csv_path, to_csv(fields)) && written;
@@ -94,7 +101,7 @@ void serve_here(arguments& given, std::optional<own_server>& server) {
   if (choice.fell_back()) hinge::print_error("hinge-bench: {}\n", choice.text());
 }
 
-report measure(arguments& given, const own_server* server) {
+report measure(arguments& given, own_server* server) {
   observation before;
   observation seen;
   const auto look = [&](observation& into) {
@@ -118,16 +125,18 @@ report measure(arguments& given, const own_server* server) {
   if (!given.command.empty())
     command.emplace(given.command, given.times, given.load.warmup, given.load.duration);
   report shown{given.load, run_load(given.load, stop), seen, read_environment()};
+  if (server != nullptr) shown.backend = server->poller().name();
   shown.command = given.command;
   if (command) shown.runs = command->finish(given.load.timeout);
   return shown;
 }
 
+exit_code miss(const std::string& why) {
+  hinge::print_error("hinge-bench: {}\n", why);
+  return missed;
+}
+
 exit_code outcome_of(const arguments& given, const report& shown, bool valid) {
-  const auto miss = [](const std::string& why) {
-    hinge::print_error("hinge-bench: {}\n", why);
-    return missed;
-  };
   if (shown.found.interrupted) return interrupted;
   const std::string target = given.load.target.text();
   if (shown.found.nothing_answers) return miss("nothing answers at " + target);
@@ -135,6 +144,34 @@ exit_code outcome_of(const arguments& given, const report& shown, bool valid) {
   if (!valid) return invalid;
   const std::string why = shortfall(given.wanted, shown);
   return why.empty() ? measured : miss(why);
+}
+
+exit_code outcome_of(const arguments& given, const sweep& rates) {
+  if (stop) return interrupted;
+  if (rates.answered()) {
+    const double most = rates.highest()->shown.asked.rate;
+    if (most >= given.wanted.least_rate) return measured;
+    return miss(fmt::format("it follows up to {:.0f} per second, wanted {:.0f} at least", most,
+                            given.wanted.least_rate));
+  }
+  if (rates.bound() == nullptr && !rates.steps().back().shown.found.nothing_answers) return invalid;
+  return miss(fmt::format("no step has followed: {}", rates.end()));
+}
+
+exit_code run_sweep(arguments& given, own_server* server) {
+  sweep rates(*given.swept, given.wanted.most_p99);
+  while (const std::optional<double> rate = rates.next()) {
+    given.load.rate = *rate;
+    report shown = measure(given, server);
+    std::vector<finding> flaws = flaws_of(shown);
+    rates.add(std::move(shown), std::move(flaws));
+  }
+  fmt::print(stdout_is_taken(given) ? stderr : stdout, "{}", to_table(rates));
+  bool written = write_to(given.json_path, to_json(rates));
+  written = write_to(given.csv_path, to_csv(rates)) && written;
+  written = write_to(given.markdown_path, to_markdown(rates)) && written;
+  const exit_code outcome = outcome_of(given, rates);
+  return written || outcome == interrupted ? outcome : missed;
 }
 
 int run(arguments given) {
@@ -151,8 +188,9 @@ int run(arguments given) {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 
-  report shown = measure(given, server ? &*server : nullptr);
-  if (server) shown.backend = server->poller().name();
+  own_server* const here = server ? &*server : nullptr;
+  if (given.swept) return run_sweep(given, here);
+  const report shown = measure(given, here);
   const std::vector<finding> flaws = flaws_of(shown);
   const bool written = write_report(given, shown, flaws);
   const exit_code outcome = outcome_of(given, shown, flaws.empty());

@@ -57,6 +57,7 @@ void add(load_result& sum, const load_result& more) {
   sum.latency.merge(more.latency);
   sum.lag.merge(more.lag);
   sum.completed += more.completed;
+  sum.connections_made += more.connections_made;
   add(sum.errors, more.errors);
   add(sum.errors_before, more.errors_before);
   if (sum.other_errno == 0) sum.other_errno = more.other_errno;
@@ -72,7 +73,7 @@ void add(load_result& sum, const load_result& more) {
 }  // namespace
 
 std::string_view name_of(workload work) noexcept {
-  constexpr std::array<std::string_view, 4> names = {"accept", "crr", "echo", "restart"};
+  constexpr std::array<std::string_view, 5> names = {"accept", "crr", "echo", "restart", "churn"};
   return names[static_cast<std::size_t>(work)];
 }
 

@@ -4,6 +4,8 @@
 //           TIME_WAIT)
 //   crr     connect, send B bytes, receive them back, close with a reset
 //   echo    kept connections: send B bytes, receive them back
+//   churn   as crr, on connections that live for more than one exchange, each as long as it is
+//           drawn
 //   restart as crr; who runs the load lets something happen to the server meanwhile
 //
 // A connection counts only when the server has answered in full: connect(2) succeeds before, and
@@ -36,10 +38,11 @@
 #include "arrivals.hpp"
 #include "cpu_usage.hpp"
 #include "histogram.hpp"
+#include "script.hpp"
 
 namespace hinge::bench {
 
-enum class workload : std::uint8_t { accept, crr, echo, restart };
+enum class workload : std::uint8_t { accept, crr, echo, restart, churn };
 std::string_view name_of(workload) noexcept;
 
 /// Why an operation failed.
@@ -73,6 +76,7 @@ struct load_options {
   std::uint32_t connections = 64;  ///< at once, over all threads
   std::uint32_t threads = 1;       ///< of the client; at most `connections`
   std::uint64_t bytes = 64;        ///< each way, per operation; accept: 0, the others: at least 1
+  lifetime life = {1, 100};        ///< in exchanges; churn
   double rate = 0;                 ///< open loop: operations a second, of all threads; 0: closed
   arrival_kind arrivals = arrival_kind::constant;             ///< of an open loop
   std::chrono::nanoseconds warmup = std::chrono::seconds(1);  ///< not counted
@@ -88,13 +92,14 @@ struct load_options {
 /// An operation belongs to the measured time when it ends in it (closed loop), or when it was to
 /// begin in it (open loop).
 struct load_result {
-  histogram service;             ///< ns; from connect (echo: from send) to the answer's last byte
-  histogram latency;             ///< ns; open loop: the same from the intended start
-  histogram lag;                 ///< ns; open loop: what this client itself began too late
-  std::uint64_t completed = 0;   ///< operations that ended well
-  error_counts errors{};         ///< operations that failed
-  error_counts errors_before{};  ///< the same, while connecting and warming up
-  int other_errno = 0;           ///< the first errno that was counted as `other`
+  histogram service;            ///< ns; from connect (echo: from send) to the answer's last byte
+  histogram latency;            ///< ns; open loop: the same from the intended start
+  histogram lag;                ///< ns; open loop: what this client itself began too late
+  std::uint64_t completed = 0;  ///< operations that ended well
+  std::uint64_t connections_made = 0;  ///< begun, for those and for others
+  error_counts errors{};               ///< operations that failed
+  error_counts errors_before{};        ///< the same, while connecting and warming up
+  int other_errno = 0;                 ///< the first errno that was counted as `other`
   /// Operations that had not ended when the time was over (open loop: and `timeout` after it), or
   /// not even begun: neither of both.
   std::uint64_t unfinished = 0;

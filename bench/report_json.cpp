@@ -71,6 +71,7 @@ json figures_json(const report& shown) {
   json all = {
       {"measured_s", shown.seconds()},
       {"completed", found.completed},
+      {"connections_made", found.connections_made},
       {"per_second", shown.per_second()},
       {"per_second_interval", {rate.low, rate.high}},
       {"errors", errors_json(found.errors)},

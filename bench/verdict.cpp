@@ -113,6 +113,11 @@ std::string_view name_of(flaw what) noexcept {
   return names[static_cast<std::size_t>(what)];
 }
 
+bool asks_enough(const load_options& asked) noexcept {
+  const double seconds = in_seconds(asked.duration);
+  return seconds >= least_seconds && asked.rate * seconds >= static_cast<double>(least_completed);
+}
+
 std::vector<finding> flaws_of(const report& shown) {
   std::vector<finding> all;
   if (shown.asked.work == workload::restart) return all;

@@ -8,6 +8,7 @@
 
 namespace hinge::bench {
 
+struct load_options;
 struct report;
 
 /// The worst first.
@@ -26,6 +27,9 @@ struct finding {
   flaw what;
   std::string reason;  ///< with the figure that shows it, and the limit
 };
+
+/// Whether an open loop of such options is long enough, if it is followed.
+bool asks_enough(const load_options& asked) noexcept;
 
 /// What is wrong with the figures, the worst first; nothing: they are valid. Of the workload
 /// restart, whose outcome is a count of the lost, nothing is asked.

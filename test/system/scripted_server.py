@@ -6,15 +6,17 @@ import threading
 
 
 class Server:
-    """Serves each connection with `behave(connection, index)` in a thread of its own."""
+    """Serves each connection with `behave(connection, index)` in a thread of its own; or all, in
+    one thread, with `serve_all(listener)`, which ends on an OSError of accept."""
 
-    def __init__(self, behave, name=("127.0.0.1", 0), family=socket.AF_INET):
+    def __init__(self, behave, name=("127.0.0.1", 0), family=socket.AF_INET, serve_all=None):
         self.behave = behave
         self.listener = socket.socket(family)
         self.listener.bind(name)
         self.listener.listen(512)
         self.accepted = 0
-        threading.Thread(target=self.accept, daemon=True).start()
+        serve = (lambda: serve_all(self.listener)) if serve_all else self.accept
+        threading.Thread(target=serve, daemon=True).start()
 
     def accept(self):
         while True:
