@@ -132,8 +132,6 @@ void complete(arguments& given, const command& command) {
   if (command.given("--arrivals") && load.rate == 0)
     throw unit::unit_error("--arrivals: of an open loop: say --rate");
   if (load.work == workload::accept) load.bytes = 0;
-  const bool many = load.rate > 0 && script_of(load).life == lifetime{};
-  load.connections = given.connections.value_or(many ? 1024 : 64);
 }
 
 /// Whom to load, when the command line alone doesn't say it. Throws unit_error.
@@ -149,7 +147,7 @@ void choose_server(arguments& given) {
 
 std::optional<int> parse_options(int argc, char** argv, arguments& into) {
   command_line line("hinge-bench", "Loads a server with connections and says what came back.");
-  const std::array<std::pair<workload, command>, 5> commands = {{
+  const std::array<std::pair<workload, command>, 8> commands = {{
       {workload::accept,
        line.add_command("accept", "connect, wait for the server's first byte or its close")},
       {workload::crr, line.add_command("crr", "connect, send, receive the same, close")},
@@ -158,6 +156,9 @@ std::optional<int> parse_options(int argc, char** argv, arguments& into) {
                                            "counts what is lost")},
       {workload::echo, line.add_command("echo", "on kept connections: send, receive the same")},
       {workload::churn, line.add_command("churn", "crr on connections of mixed lifetimes")},
+      {workload::idle, line.add_command("idle", "crr beside many connections that do nothing")},
+      {workload::slow, line.add_command("slow", "crr beside slow and silent connections")},
+      {workload::burst, line.add_command("burst", "fills the server's queue, then times it")},
   }};
   for (const auto& [work, one] : commands) add_options(one, into, work);
   line.version("hinge-bench " HINGE_VERSION);
@@ -174,7 +175,8 @@ std::optional<int> parse_options(int argc, char** argv, arguments& into) {
   const auto asked = std::find_if(commands.begin(), commands.end(),
                                   [](const auto& one) { return one.second.given(); });
   if (asked == commands.end())
-    throw unit::unit_error("say what to do: accept, crr, echo, churn or restart");
+    throw unit::unit_error(
+        "say what to do: accept, crr, echo, churn, idle, slow, burst or restart");
   into.load.work = asked->first;
   complete(into, asked->second);
   choose_server(into);

@@ -17,9 +17,10 @@ inline constexpr std::uint64_t most_rate = 10'000'000;  ///< operations a second
 /// What the command line asks for.
 struct arguments {
   load_options load = {};
-  std::optional<std::uint32_t> connections;  ///< else load.connections is chosen
+  std::optional<std::uint32_t> connections;  ///< of all kinds; else they are chosen
   std::optional<sweep_range> swept;          ///< rates in place of one
   bool closed = false;                       ///< no rate, though the workload has one
+  double slow_share = 0.1;                   ///< of the connections, of the workload slow
   bool targeted = false;
   std::optional<hinge::backend_list> served_on;  ///< a server of its own; else load.target
   std::string command;                           ///< of the workload restart

@@ -80,6 +80,7 @@ void client::measure() {
   for (const connection& one : connections_) {
     if (one.now == state::idle) idle_.push_back(index_of(one));
   }
+  if (options_.hold) return measure_rounds();
   const instant start = now();
   if (open_loop()) {
     schedule_->start(start);
@@ -138,7 +139,7 @@ void client::run_until(instant end) {
 // One turn: start what has not begun, wait, answer what came, wake what has rested, expire what is
 // late.
 void client::turn() {
-  if (!preparing_) start_some();
+  if (!preparing_ && !options_.hold) start_some();
   collect_changes();
   turn_terms terms{.until = wait_until(), .now = now()};
   const int count = poller_.turn(changes_, events_, terms);
@@ -171,7 +172,7 @@ void client::start_some() {
 
 // `until`, or sooner, when an operation is due. False: that is now.
 bool client::begins_until(instant& until) noexcept {
-  if (idle_.empty() || preparing_) return true;
+  if (idle_.empty() || preparing_ || options_.hold) return true;
   if (!open_loop()) return false;
   instant next = schedule_->next();
   if (next == arrivals::never) return true;

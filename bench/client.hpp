@@ -41,8 +41,8 @@ public:
   /// Keeps references to both. Throws std::system_error.
   client(const load_options& options, client_share share, const std::atomic<bool>& stop);
 
-  /// Of connections that are kept: connects a few at a time until each connection has had one answer, or until there has
-  /// been no further one for as long as options.timeout. The others: nothing to do.
+  /// Of connections that are kept: connects a few at a time until each has had one answer, or
+  /// until there has been no further one for as long as options.timeout. Others: nothing to do.
   void prepare();
   /// Warms up, then measures. Once, after prepare().
   void measure();
@@ -76,6 +76,12 @@ private:
   bool open_loop() const noexcept { return schedule_.has_value(); }
   bool counts(const connection& one) const noexcept;
   bool over() const noexcept;
+  /// Whether an operation begins as soon as its connection is idle.
+  bool by_itself() const noexcept { return !open_loop() && !options_.hold; }
+  void measure_rounds();
+  void run_rounds_until(instant end);
+  void run_round();
+  std::uint32_t waiting_at_server() const noexcept;
   void run_until(instant end);
   void finish();
   void turn();

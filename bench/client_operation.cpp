@@ -26,7 +26,7 @@ constexpr nanoseconds unix_queue_rest = std::chrono::milliseconds(1);
 
 // After an operation, or the rest after one that has failed.
 void client::go_on(connection& one) {
-  if (!open_loop() || preparing_) return begin(one, now());
+  if (by_itself() || preparing_) return begin(one, now());
   one.freed = now();
   idle_.push_back(index_of(one));
 }
@@ -171,7 +171,7 @@ void client::fail(connection& one, error_kind kind) {
   one.started = 0;
   if (between && !preparing_) return;  // it is in the queue
   one.now = state::idle;
-  if (open_loop() && !preparing_) return go_on(one);
+  if (!by_itself() && !preparing_) return go_on(one);
   rest(one, first_rest * (1 << std::min(one.failures++, most_doublings)));
 }
 

@@ -7,6 +7,7 @@
 #include <hinge/error.hpp>
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -33,6 +34,8 @@
 #include "report_fields.hpp"
 #include "report_json.hpp"
 #include "report_table.hpp"
+#include "server_hold.hpp"
+#include "server_memory.hpp"
 #include "sweep.hpp"
 #include "sweep_report.hpp"
 #include "thresholds.hpp"
@@ -95,7 +98,7 @@ bool write_report(const arguments& given, const report& shown, const std::vector
 /// The server that `given` asks for, as its target. Another backend than the preferred is told.
 void serve_here(arguments& given, std::optional<own_server>& server) {
   const bool greets = given.load.work == workload::accept;
-  server.emplace(*given.served_on, given.load.connections, greets);
+  server.emplace(*given.served_on, given.load.connections + given.load.beside.connections, greets);
   given.load.target = server->where();
   const hinge::backend_choice& choice = server->poller().choice();
   if (choice.fell_back()) hinge::print_error("hinge-bench: {}\n", choice.text());
@@ -103,6 +106,18 @@ void serve_here(arguments& given, std::optional<own_server>& server) {
 
 report measure(arguments& given, own_server* server) {
   observation before;
+  memory_growth memory;
+  const int process = server != nullptr ? getpid() : given.server_process;
+  const auto memory_now = [process] { return memory_of_process(process); };
+  given.load.on_prepare = [&] { memory.before = memory_now().value_or(0); };
+  given.load.on_prepared = [&] { memory.prepared = memory_now().value_or(0); };
+  server_hold process_hold(process);
+  if (given.load.work == workload::burst) {
+    given.load.hold = [&process_hold, server](bool held) {
+      if (server != nullptr) return server->hold(held);
+      process_hold.set(held);
+    };
+  }
   observation seen;
   const auto look = [&](observation& into) {
     into.kernel = read_kernel_counts();
@@ -111,6 +126,9 @@ report measure(arguments& given, own_server* server) {
   given.load.on_begin = [&] { look(before); };
   given.load.on_end = [&] {
     look(seen);
+    const std::optional<std::uint64_t> end = memory_now();
+    memory.end = end.value_or(0);
+    if (end && memory.before != 0) seen.memory = memory;
     seen.kernel = seen.kernel - before.kernel;
     if (!before.server) seen.server.reset();
     if (seen.server) seen.server = *seen.server - *before.server;

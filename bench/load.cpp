@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <exception>
+#include <fstream>
 #include <latch>
 #include <memory>
 #include <numeric>
@@ -12,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "bystanders.hpp"
 #include "client.hpp"
 #include "client_sources.hpp"
 #include "descriptors.hpp"
@@ -20,7 +22,8 @@ namespace hinge::bench {
 
 namespace {
 
-constexpr std::uint64_t own_descriptors = 15;     // standard streams, the report's file, libraries
+constexpr std::uint64_t own_descriptors = 15;  // standard streams, the report's file, libraries
+constexpr std::uint64_t descriptors_of_a_poller = 2;
 constexpr std::uint64_t server_descriptors = 72;  // of a server here, besides its connections
 
 /// How many local ports the kernel hands out for each pair of addresses, where it can be asked.
@@ -39,13 +42,23 @@ std::optional<std::string> missing_ports(const load_options& options) {
   if (!options.target.is_inet()) return {};
   const std::optional<std::uint64_t> range = port_range();
   if (!range) return {};
-  const client_sources sources(options.target, options.connections);
+  const std::uint64_t connections = std::uint64_t{options.connections} + options.beside.connections;
+  const client_sources sources(options.target, static_cast<std::uint32_t>(connections));
   const std::uint64_t ports = sources.count() * *range;
-  if (options.connections <= ports) return {};
+  if (connections <= ports) return {};
   return fmt::format(
       "{} connections to {} need as many local ports, and there are {} "
       "(net.ipv4.ip_local_port_range; a target in 127.0.0.0/8 is reached from many addresses)",
-      options.connections, options.target.text(), ports);
+      connections, options.target.text(), ports);
+}
+
+/// A burst has to fit into the listener's queue, which the kernel cuts to this (listen(2)).
+std::optional<std::string> missing_room(const load_options& options) {
+  std::uint64_t most = 0;
+  std::ifstream file("/proc/sys/net/core/somaxconn");
+  if (options.work != workload::burst || !(file >> most) || options.connections <= most) return {};
+  return fmt::format("a listener's queue holds {} at most, not {} (net.core.somaxconn)", most,
+                     options.connections);
 }
 
 void add(error_counts& sum, const error_counts& more) noexcept {
@@ -73,7 +86,8 @@ void add(load_result& sum, const load_result& more) {
 }  // namespace
 
 std::string_view name_of(workload work) noexcept {
-  constexpr std::array<std::string_view, 5> names = {"accept", "crr", "echo", "restart", "churn"};
+  constexpr std::array<std::string_view, 8> names = {"accept", "crr",  "echo", "restart",
+                                                     "churn",  "idle", "slow", "burst"};
   return names[static_cast<std::size_t>(work)];
 }
 
@@ -115,13 +129,19 @@ std::uint64_t total(const error_counts& counts) noexcept {
 }
 
 std::optional<std::string> obstacle(const load_options& options, bool served_here) {
-  // A poller has two, and there is a timer.
-  std::uint64_t needed = std::uint64_t{options.connections} + 3 * options.threads + own_descriptors;
-  if (served_here) needed += options.connections + server_descriptors;
+  // A thread has a timer, too.
+  std::uint64_t needed = std::uint64_t{options.connections} +
+                         (descriptors_of_a_poller + 1) * std::uint64_t{options.threads} +
+                         own_descriptors;
+  const std::uint64_t connections = std::uint64_t{options.connections} + options.beside.connections;
+  needed += options.beside.connections;
+  if (options.beside.connections > 0) needed += descriptors_of_a_poller;
+  if (served_here) needed += connections + server_descriptors;
   if (const auto shortage = descriptor_shortage(needed)) {
-    return fmt::format("{} connections: {}", options.connections, *shortage);
+    return fmt::format("{} connections: {}", connections, *shortage);
   }
-  return missing_ports(options);
+  if (const auto missing = missing_ports(options)) return missing;
+  return missing_room(options);
 }
 
 load_result run_load(const load_options& options, const std::atomic<bool>& stop) {
@@ -132,6 +152,11 @@ load_result run_load(const load_options& options, const std::atomic<bool>& stop)
     clients.push_back(std::make_unique<client>(
         options, client_share{options.connections / threads + rest, i, threads}, stop));
   }
+  std::optional<bystanders> beside;
+  if (options.beside.connections > 0) beside.emplace(options, stop);
+  if (options.on_prepare) options.on_prepare();
+  if (beside) beside->gather();
+  if (beside) beside->keep();
   // All are prepared before any is measured: connecting must not disturb a sibling's figures.
   std::latch prepared(threads);
   std::vector<std::exception_ptr> thrown(threads);
@@ -143,6 +168,7 @@ load_result run_load(const load_options& options, const std::atomic<bool>& stop)
     }
     prepared.arrive_and_wait();
     try {
+      if (index == 0 && options.on_prepared) options.on_prepared();
       if (!thrown[index]) clients[index]->measure();
     } catch (...) {
       thrown[index] = std::current_exception();
@@ -156,6 +182,8 @@ load_result run_load(const load_options& options, const std::atomic<bool>& stop)
     if (one) std::rethrow_exception(one);
   }
   load_result sum = clients[0]->take_result();
+  if (beside) beside->finish();
+  if (beside) sum.beside = beside->found();
   for (std::uint32_t i = 1; i < threads; ++i) add(sum, clients[i]->take_result());
   return sum;
 }

@@ -6,6 +6,9 @@
 //   echo    kept connections: send B bytes, receive them back
 //   churn   as crr, on connections that live for more than one exchange, each as long as it is
 //           drawn
+//   idle    as crr, beside connections that have had one exchange and no more
+//   slow    as crr, beside connections of bad manners
+//   burst   as crr, all at once: the server is held until they wait in its queue
 //   restart as crr; who runs the load lets something happen to the server meanwhile
 //
 // A connection counts only when the server has answered in full: connect(2) succeeds before, and
@@ -42,7 +45,7 @@
 
 namespace hinge::bench {
 
-enum class workload : std::uint8_t { accept, crr, echo, restart, churn };
+enum class workload : std::uint8_t { accept, crr, echo, restart, churn, idle, slow, burst };
 std::string_view name_of(workload) noexcept;
 
 /// Why an operation failed.
@@ -64,6 +67,26 @@ error_kind kind_of(int code) noexcept;
 using error_counts = std::array<std::uint64_t, error_kinds>;
 std::uint64_t total(const error_counts&) noexcept;
 
+/// Of connections that stand beside a load.
+enum class manner : std::uint8_t {
+  idle,       ///< one exchange at the beginning
+  silent,     ///< connects and sends nothing
+  dribbling,  ///< sends a byte ten times a second, and reads what comes
+  deaf,       ///< sends requests, 256 KiB at most, and reads nothing
+};
+std::string_view name_of(manner) noexcept;
+
+struct bystander_options {
+  std::uint32_t connections = 0;
+  std::vector<manner> manners = {manner::idle};  ///< in turn
+};
+
+struct bystander_result {
+  std::uint32_t present = 0;     ///< as the load began
+  std::uint64_t ended = 0;       ///< from then on, by the server
+  std::uint64_t made_again = 0;  ///< in place of those; not the idle ones
+};
+
 /// Of all threads, from the first connection on; may be read while a load runs.
 struct load_progress {
   std::atomic<std::uint64_t> completed = 0;
@@ -82,6 +105,12 @@ struct load_options {
   std::chrono::nanoseconds warmup = std::chrono::seconds(1);  ///< not counted
   std::chrono::nanoseconds duration = std::chrono::seconds(10);
   std::chrono::nanoseconds timeout = std::chrono::seconds(5);  ///< for one operation
+  bystander_options beside = {};                               ///< beside `connections`
+  /// burst: holds the server (true), or lets it go on. Of one thread.
+  std::function<void(bool)> hold = {};
+  /// Called before anything is connected, and as all that is to stand there does.
+  std::function<void()> on_prepare = {};
+  std::function<void()> on_prepared = {};
   /// Called as the measured time begins and as it ends, by the thread that runs the load; or not,
   /// when it never begins.
   std::function<void()> on_begin = {};
@@ -108,6 +137,11 @@ struct load_result {
   std::chrono::nanoseconds elapsed{0};
   /// Completed in each of so many equal parts of the time that was asked for.
   std::vector<std::uint64_t> parts = std::vector<std::uint64_t>(20);
+  bystander_result beside = {};
+  /// burst: of each round, how long the server took for all; `elapsed` is their sum. And how many
+  /// waited in its queue as it went on, in the round where they were fewest.
+  std::vector<std::chrono::nanoseconds> drains;
+  std::optional<std::uint32_t> least_waiting;
   cpu_usage client;  ///< of all client threads within `elapsed`
   /// Connections tried and failed, and none has ever been answered: given up early.
   bool nothing_answers = false;

@@ -32,7 +32,22 @@ own_server::own_server(const backend_list& wanted, std::uint32_t connections, bo
   });
 }
 
+void own_server::hold(bool held) {
+  std::unique_lock lock(mutex_);
+  wanted_ = held;
+  if (!held) return changed_.notify_all();
+  loop_.post([this] {
+    std::unique_lock inside(mutex_);
+    held_ = true;
+    changed_.notify_all();
+    changed_.wait(inside, [this] { return !wanted_; });
+    held_ = false;
+  });
+  changed_.wait(lock, [this] { return held_; });
+}
+
 own_server::~own_server() {
+  hold(false);
   loop_.post([this] { loop_.stop(); });
   thread_.join();
 }

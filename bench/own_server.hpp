@@ -5,7 +5,9 @@
 #include <hinge/loop.hpp>
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -24,6 +26,8 @@ public:
   own_server& operator=(const own_server&) = delete;
 
   const address& where() const noexcept { return where_; }
+  /// true: its thread does nothing until false; returns when that is so.
+  void hold(bool held);
   /// What its thread has used; nothing where the system doesn't tell.
   std::optional<cpu_usage> used() const { return usage_of_thread(number_); }
   /// That was opened.
@@ -43,6 +47,10 @@ private:
   loop<any_poller, answering> loop_;
   address where_;
   std::atomic<int> number_ = -1;  // of the thread
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool wanted_ = false;  // to be held; under mutex_, as
+  bool held_ = false;
   std::thread thread_;
 };
 

@@ -1,4 +1,4 @@
-// What who makes connections here has in common: a poller that only tells, and what "not yet" means.
+// What all have in common who make connections here: a poller that only tells, and "not yet".
 #pragma once
 
 #include <hinge/any_poller.hpp>

@@ -14,7 +14,34 @@ double report::per_second() const noexcept {
   return found.elapsed.count() > 0 ? static_cast<double>(found.completed) / seconds() : 0;
 }
 
+namespace {
+
+constexpr std::size_t parts_of_rounds = 20;
+
+/// The means of equal parts: a bootstrap of each round would take longer than the load.
+std::vector<double> mean_drains(const std::vector<nanoseconds>& drains) {
+  std::vector<double> means;
+  const std::size_t parts = std::min(drains.size(), parts_of_rounds);
+  for (std::size_t i = 0; i < parts; ++i) {
+    double sum = 0;
+    const std::size_t begin = i * drains.size() / parts;
+    const std::size_t end = (i + 1) * drains.size() / parts;
+    for (std::size_t at = begin; at < end; ++at) sum += static_cast<double>(drains[at].count());
+    means.push_back(sum / static_cast<double>(end - begin));
+  }
+  return means;
+}
+
+}  // namespace
+
+interval report::drain_ns() const { return bootstrap_median(mean_drains(found.drains), 1); }
+
 interval report::rate_interval() const {
+  if (!found.drains.empty()) {
+    const interval drain = drain_ns();
+    const double all = asked.connections * 1e9;
+    return {all / drain.median, all / drain.high, all / drain.low};
+  }
   if (found.parts.empty() || asked.duration.count() == 0) return {};
   const double length = in_seconds(asked.duration) / static_cast<double>(found.parts.size());
   std::vector<double> rates;
@@ -48,6 +75,18 @@ std::optional<double> report::server_waiting() const noexcept {
 std::optional<double> report::server_us_per_operation() const noexcept {
   if (!seen.server || found.completed == 0) return {};
   return in_seconds(seen.server->ran) * 1e6 / static_cast<double>(found.completed);
+}
+
+std::optional<double> report::server_bytes_each() const noexcept {
+  if (!seen.memory || found.beside.present == 0) return {};
+  const auto before = static_cast<double>(seen.memory->before);
+  const double grown = std::max(static_cast<double>(seen.memory->prepared) - before, 0.0);
+  return grown / found.beside.present;
+}
+
+std::optional<double> report::server_us_each_second() const noexcept {
+  if (!seen.server || found.elapsed.count() <= 0 || found.beside.present == 0) return {};
+  return in_seconds(seen.server->ran) * 1e6 / (seconds() * found.beside.present);
 }
 
 std::uint64_t report::lost() const noexcept { return total(found.errors) + found.unfinished; }

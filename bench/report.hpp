@@ -17,10 +17,18 @@
 
 namespace hinge::bench {
 
+/// Of a server, in bytes of its own.
+struct memory_growth {
+  std::uint64_t before = 0;    ///< anything was connected
+  std::uint64_t prepared = 0;  ///< with all that stands there
+  std::uint64_t end = 0;
+};
+
 /// What the kernel counted, and the server used, within the measured time.
 struct observation {
   kernel_counts kernel;
-  std::optional<cpu_usage> server;  ///< nothing: it isn't known, or not whose process it is
+  std::optional<memory_growth> memory;  ///< of the server, likewise
+  std::optional<cpu_usage> server;      ///< nothing: it isn't known, or not whose process it is
 };
 
 /// A load and what came of it.
@@ -43,6 +51,12 @@ struct report {
   std::optional<double> server_cpu_share() const noexcept;
   std::optional<double> server_waiting() const noexcept;
   std::optional<double> server_us_per_operation() const noexcept;  ///< CPU time
+
+  // Of each connection that stands beside the load, when there are any.
+  std::optional<double> server_bytes_each() const noexcept;
+  std::optional<double> server_us_each_second() const noexcept;  ///< CPU time, with the load's
+  /// burst: from where the server goes on to the last answer; the median of the parts.
+  interval drain_ns() const;
 
   std::uint64_t lost() const noexcept;  ///< operations that did not end well
   bool all_ran_well() const noexcept;   ///< the commands: there was one, and none failed

@@ -70,6 +70,10 @@ report_fields fields_of(const report& shown, const std::vector<finding>& flaws) 
   figure("client_cpu_share", shown.client_cpu_share(), 3);
   figure("server_cpu_share", shown.server_cpu_share(), 3);
   figure("server_cpu_us_per_operation", shown.server_us_per_operation(), 2);
+  figure("server_bytes_each", shown.server_bytes_each(), 0);
+  figure("server_cpu_us_each_second", shown.server_us_each_second(), 3);
+  const bool drained = !shown.found.drains.empty();
+  figure("drain_us", drained ? std::optional(shown.drain_ns().median / 1e3) : std::nullopt, 1);
   return all;
 }
 

@@ -65,6 +65,35 @@ json asked_json(const report& shown) {
   return all;
 }
 
+json beside_json(const report& shown) {
+  const bystander_options& asked = shown.asked.beside;
+  if (asked.connections == 0) return nullptr;
+  json manners = json::array();
+  for (const manner one : asked.manners) manners.push_back(name_of(one));
+  const bystander_result& found = shown.found.beside;
+  return {{"manners", std::move(manners)},
+          {"connections", asked.connections},
+          {"present", found.present},
+          {"ended", found.ended},
+          {"made_again", found.made_again},
+          {"server_bytes_each", or_null(shown.server_bytes_each())},
+          {"server_cpu_us_each_second", or_null(shown.server_us_each_second())}};
+}
+
+json burst_json(const report& shown) {
+  if (shown.found.drains.empty()) return nullptr;
+  const interval drain = shown.drain_ns();
+  return {{"rounds", shown.found.drains.size()},
+          {"least_waiting", or_null(shown.found.least_waiting)},
+          {"drain_ns", drain.median},
+          {"drain_ns_interval", {drain.low, drain.high}}};
+}
+
+json memory_json(const std::optional<memory_growth>& memory) {
+  if (!memory) return nullptr;
+  return {{"before", memory->before}, {"prepared", memory->prepared}, {"end", memory->end}};
+}
+
 json figures_json(const report& shown) {
   const load_result& found = shown.found;
   const interval rate = shown.rate_interval();
@@ -87,6 +116,9 @@ json figures_json(const report& shown) {
       {"server_cpu_share", or_null(shown.server_cpu_share())},
       {"server_waiting_share", or_null(shown.server_waiting())},
       {"server_cpu_us_per_operation", or_null(shown.server_us_per_operation())},
+      {"server_memory", memory_json(shown.seen.memory)},
+      {"beside", beside_json(shown)},
+      {"burst", burst_json(shown)},
   };
   if (found.other_errno != 0) all["other_errno"] = errno_name(found.other_errno);
   return all;

@@ -93,6 +93,40 @@ void add_cpu(rows& into, const report& shown) {
                           shown.server_us_per_operation().value_or(0)));
 }
 
+/// What stood beside the load, and what it and the rest cost the server.
+void add_beside(rows& into, const report& shown) {
+  const bystander_options& asked = shown.asked.beside;
+  const bystander_result& found = shown.found.beside;
+  if (asked.connections != 0) {
+    std::string names;
+    for (const manner one : asked.manners)
+      names += fmt::format("{}{}", names.empty() ? "" : ", ", name_of(one));
+    into.add("beside",
+             fmt::format("{} of {} {}; {} ended by the server, {} made again", found.present,
+                         asked.connections, names, found.ended, found.made_again));
+  }
+  if (const auto each = shown.server_us_each_second())
+    into.figure("server CPU each", fmt::format("{:.2f} us a second", *each));
+  if (const auto each = shown.server_bytes_each())
+    into.figure("server bytes each", fmt::format("{:.0f}", *each));
+  if (const auto& memory = shown.seen.memory) {
+    constexpr double mib = 1048576;
+    into.figure(
+        "server memory",
+        fmt::format(
+            "{:.2f} MiB, {:+.2f} while it was loaded", static_cast<double>(memory->end) / mib,
+            (static_cast<double>(memory->end) - static_cast<double>(memory->prepared)) / mib));
+  }
+}
+
+void add_burst(rows& into, const report& shown) {
+  if (shown.found.drains.empty()) return;
+  const interval drain = shown.drain_ns();
+  into.add("rounds", fmt::format("{} of {}", shown.found.drains.size(), shown.asked.connections));
+  into.figure("drained in", fmt::format("{} ({} to {})", short_time(drain.median),
+                                        short_time(drain.low), short_time(drain.high)));
+}
+
 }  // namespace
 
 std::string to_table(const report& shown, const std::vector<finding>& flaws) {
@@ -118,8 +152,10 @@ std::string to_table(const report& shown, const std::vector<finding>& flaws) {
                           " while connecting and warming up");
   }
   if (found.unfinished != 0) all.add("unfinished", fmt::format("{} at the end", found.unfinished));
+  add_burst(all, shown);
   add_times(all, found);
   if (measured) add_cpu(all, shown);
+  if (measured) add_beside(all, shown);
   return heading(shown) + all.text();
 }
 

@@ -28,6 +28,11 @@ constexpr double noise_of_counting = 2.45;  // the same of a Poisson process, ti
 std::string percent(double share) { return fmt::format("{:.0f} %", 100 * share); }
 
 std::string overflow(const report& shown) {
+  const std::uint32_t waiting = shown.found.least_waiting.value_or(shown.asked.connections);
+  if (waiting < shown.asked.connections) {
+    return fmt::format("of {} only {} waited in it as the server went on", shown.asked.connections,
+                       waiting);
+  }
   if (!shown.asked.target.is_inet()) return {};
   constexpr std::array signs = {
       kernel_counter::listen_overflows,    kernel_counter::listen_drops,
@@ -98,6 +103,15 @@ std::string noise(const report& shown) {
                      shown.found.parts.size(), rate.low, rate.high);
 }
 
+std::string missing_clients(const report& shown) {
+  if (shown.asked.work != workload::idle) return {};
+  const std::uint32_t wanted = shown.asked.beside.connections;
+  const bystander_result& found = shown.found.beside;
+  if (found.present == wanted && found.ended == 0) return {};
+  return fmt::format("of {} idle connections {} were there at the beginning, and {} ended", wanted,
+                     found.present, found.ended);
+}
+
 std::string incompleteness(const report& shown) {
   if (shown.asked.rate == 0 || shown.found.unfinished == 0) return {};
   return fmt::format("{} operations did not end within {:.1f} s: the slowest are missing",
@@ -108,8 +122,9 @@ std::string incompleteness(const report& shown) {
 }  // namespace
 
 std::string_view name_of(flaw what) noexcept {
-  constexpr std::array<std::string_view, 6> names = {
-      "overflowed queue", "throttled", "saturated client", "unfinished", "too short", "too noisy"};
+  constexpr std::array<std::string_view, 7> names = {
+      "overflowed queue", "throttled", "saturated client", "missing clients",
+      "unfinished",       "too short", "too noisy"};
   return names[static_cast<std::size_t>(what)];
 }
 
@@ -127,6 +142,7 @@ std::vector<finding> flaws_of(const report& shown) {
   add(flaw::overflowed_queue, overflow(shown));
   add(flaw::throttled, throttling(shown));
   add(flaw::saturated_client, saturation(shown));
+  add(flaw::missing_clients, missing_clients(shown));
   add(flaw::unfinished, incompleteness(shown));
   add(flaw::too_short, shortness(shown));
   add(flaw::too_noisy, noise(shown));

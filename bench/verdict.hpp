@@ -16,6 +16,7 @@ enum class flaw : std::uint8_t {
   overflowed_queue,  ///< the kernel turned connections away: not all that was asked got through
   throttled,         ///< client or server were ready to run, and had no CPU
   saturated_client,  ///< the client was the bottleneck
+  missing_clients,   ///< idle connections that were to stand there didn't
   unfinished,        ///< an open loop's slowest operations are missing from the times
   too_short,
   too_noisy,

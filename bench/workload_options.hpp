@@ -12,7 +12,8 @@ void add_workload_options(command line, arguments& into, workload work);
 /// Whether operations begin on a schedule though no rate is given: where latency is what is asked.
 bool is_open_by_default(workload work) noexcept;
 
-/// What isn't given and follows from the workload and the rest. Throws units::unit_error.
+/// What isn't given and follows from the workload and the rest, as how many connections. Throws
+/// units::unit_error.
 void complete_workload(arguments& given, const command& command);
 
 }  // namespace hinge::bench

@@ -338,7 +338,7 @@ class Refusals(unittest.TestCase):
         self.assertIn(says, stderr)
 
     def test_bad_arguments(self):
-        self.refused(says="accept, crr, echo, churn or restart")
+        self.refused(says="accept, crr, echo, churn, idle, slow, burst or restart")
         self.refused("knock", says="knock")
         self.refused("crr", says="--target or --backend")
         self.refused("crr", "--backend", "select", says="'select': no backend")

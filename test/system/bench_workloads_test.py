@@ -3,13 +3,12 @@
 notices a server that isn't what it should be."""
 
 import collections
-import csv
-import json
 import os
-import pathlib
+import resource
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -86,87 +85,251 @@ class Churn(unittest.TestCase):
             self.assertEqual((found["completed"], errors_of(found)), (200, {}))
 
 
-def one_by_one(pause):
-    """A server that takes `pause` for each connection, whoever waits: 1 / pause a second."""
-    def behave(listener):
-        while True:
-            try:
-                with listener.accept()[0] as connection:
-                    time.sleep(pause)
-                    connection.sendall(connection.recv(64))
-            except ConnectionError:
-                pass
-            except OSError:
-                return
-    return behave
+class Process:
+    """A server in a process of its own: serves, by `behave(connection, memory)`, each connection in
+    a thread; `memory` is a list that lives as long as it."""
+
+    SERVE = """
+import socket, sys, threading, time
+sys.path.insert(0, {folder!r})
+from scripted_server import Server
+memory, lock = [], threading.Lock()
+def behave(connection, _):
+{body}
+server = Server(behave{where})
+print({path!r} or server.target, flush=True)
+sys.stdin.read()
+"""
+
+    def __init__(self, body, path=None):
+        where = f", {path!r}, socket.AF_UNIX" if path else ""
+        lines = "".join(f"    {line}\n" for line in body)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self.SERVE.format(
+                folder=os.path.dirname(os.path.abspath(__file__)), body=lines, where=where,
+                path=path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        said = self.process.stdout.readline().split()[-1]
+        self.target = f"unix:{said}" if path else said
+        self.known = ("--target", self.target, "--server-pid", str(self.process.pid))
+
+    def state(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate()
 
 
-class Sweep(unittest.TestCase):
-    def swept(self, *arguments):
-        done = bench.plainly(*arguments, "--json", "-")
-        found = json.loads(done.stdout)
-        if bench.jsonschema:
-            path = pathlib.Path(bench.__file__).parents[2] / "docs/hinge-bench-sweep.schema.json"
-            schema = json.loads(path.read_text(encoding="utf-8"))
-            resolver = bench.jsonschema.RefResolver("", schema, store={
-                "hinge-bench.schema.json": bench.SCHEMA})
-            bench.jsonschema.validate(found, schema, resolver=resolver)
-            self.assertEqual(list(found), schema["required"])
-        return done, found
+ECHO = ("while data := connection.recv(65536):", "    connection.sendall(data)")
 
-    def test_a_server_that_does_not_follow(self):
-        """200 a second at best, of 1000 at least."""
-        with Server(None, serve_all=one_by_one(0.005)) as server:
-            done, found = self.swept("crr", "--target", server.target, "--sweep", "1k..4k",
-                                     "--warmup", "0", "--duration", "1s", "--timeout", "200ms")
-        self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertIn("hinge-bench: no step has followed: at 1000 ", done.stderr)
-        self.assertEqual((found["highest"], found["bound"], found["answered"]),
-                         (None, 1000, False))
-        (step,) = found["steps"]
-        self.assertEqual(step["outcome"], "behind")
-        self.assertNotIn("knee", done.stderr)
 
-    def test_nobody_there(self):
-        done, found = self.swept("crr", "--target", "unix:/nowhere/socket", "--sweep", "1k..4k")
-        self.assertEqual((done.returncode, found["end"], len(found["steps"])),
-                         (1, "nothing answers", 1))
+class Idle(unittest.TestCase):
+    def idle(self, *arguments, program=None):
+        return bench.run("idle", "--connections", "200", "--warmup", "0", "--duration", "500ms",
+                         *arguments, program=program)
 
-    def test_steps_that_are_not_valid_are_no_answer(self):
-        """Each is too short: it is told, and no figure with it."""
+    def test_they_stand_there_and_cost_memory(self):
+        with Process((f"memory.append(bytearray(b'x') * {20_000})", *ECHO)) as server:
+            code, found, _ = self.idle(*server.known)
+        self.assertEqual((code, errors_of(found), found["loop"], found["completed"]),
+                         (0, {}, "open", 100))
+        beside = found["beside"]
+        self.assertEqual((beside["manners"], beside["connections"], beside["present"],
+                          beside["ended"]), (["idle"], 200, 200, 0))
+        self.assertNotIn("missing clients",
+                         [flaw["kind"] for flaw in found["verdict"]["flaws"]])
+        if sys.platform != "linux" or bench.MASKED:
+            return
+        # 20 kB of the list, and a thread's stack.
+        self.assertGreater(beside["server_bytes_each"], 20_000)
+        self.assertLess(beside["server_bytes_each"], 200_000)
+        self.assertGreater(beside["server_cpu_us_each_second"], 0)
+
+    def test_a_leak_is_seen(self):
+        """Of 100 kB a connection, in the trickle."""
+        for leaks in 0, 100_000:
+            with Process((f"memory.append(bytearray(b'x') * {leaks})", *ECHO)) as server:
+                _, found, _ = self.idle("--rate", "100", *server.known)
+            if not found["server_memory"]:
+                self.skipTest("this system doesn't tell a process's memory")
+            grown = found["server_memory"]["end"] - found["server_memory"]["prepared"]
+            self.assertEqual(found["completed"], 50)
+            (self.assertGreater if leaks else self.assertLess)(grown, 4_000_000)
+
+    def test_a_server_that_closes_them(self):
+        def once(connection, _):
+            connection.sendall(connection.recv(64))
+        def soon(connection, _):
+            connection.sendall(connection.recv(64))
+            connection.settimeout(0.2)
+            connection.recv(64)
+        for behave in once, soon:
+            with Server(behave) as server:
+                _, found, _ = self.idle("--target", server.target, "--timeout", "500ms")
+            self.assertIn("missing clients", [flaw["kind"] for flaw in found["verdict"]["flaws"]])
+            self.assertIsNone(found["figures"])
+            self.assertGreater(found["beside"]["ended"] + 200 - found["beside"]["present"], 100)
+            self.assertEqual(found["beside"]["made_again"], 0)
+
+    def test_of_its_own_server_and_unix(self):
+        for program, backend in (bench.BENCH, READINESS), (bench.BENCH_KQUEUE, "kqueue"):
+            code, found, _ = self.idle("--backend", backend, program=program)
+            self.assertEqual((code, found["beside"]["present"], found["beside"]["ended"]),
+                             (0, 200, 0))
         with tempfile.TemporaryDirectory() as folder:
-            path = lambda name: os.path.join(folder, name)
-            done, found = self.swept("echo", "--backend", READINESS, "--sweep", "100..200",
-                                     "--warmup", "0", "--duration", "50ms", "--csv", path("csv"),
-                                     "--markdown", path("md"))
-            with open(path("csv"), encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
-            with open(path("md"), encoding="utf-8") as file:
-                lines = file.read().splitlines()
-        self.assertEqual(done.returncode, 4, done.stderr)
-        self.assertFalse(found["answered"])
-        rates = [step["report"]["asked"]["rate"] for step in found["steps"]]
-        self.assertEqual((len(rates), rates[0], rates[-1]), (20, 100, 200))
-        self.assertEqual(rates, sorted(rates))
-        self.assertEqual([float(row["rate"]) for row in rows], rates)
-        for step, row in zip(found["steps"], rows):
-            self.assertEqual((step["outcome"], step["report"]["figures"]), ("unknown", None))
-            self.assertIn("too short", step["why"])
-            self.assertEqual(row["per_second"], "")
-        self.assertEqual(done.stderr.count("INVALID: "), 20)
-        self.assertEqual(len([line for line in lines if "too short" in line]), 20)
+            with Server(echo, folder + "/socket", socket.AF_UNIX) as server:
+                code, found, _ = self.idle("--target", f"unix:{folder}/socket")
+                self.assertEqual((code, found["beside"]["present"], server.accepted),
+                                 (0, 200, 300))
 
-    def test_interrupted(self):
-        process = subprocess.Popen(
-            [bench.BENCH, "crr", "--backend", READINESS, "--sweep", "100..200", "--warmup", "0",
-             "--duration", "1h", "--json", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        report, _ = process.communicate(timeout=30)
-        found = json.loads(report)
-        self.assertEqual((process.returncode, found["end"]), (130, "it was interrupted"))
-        self.assertTrue(found["steps"][0]["report"]["interrupted"])
+
+class Slow(unittest.TestCase):
+    def slow(self, server, *arguments, connections="20"):
+        return load("slow", server.target, "--connections", connections, "--share", "50%",
+                    "--rate", "400", *arguments, warmup="0", duration="500ms")
+
+    def test_the_good_ones_are_told_of(self):
+        """Beside ten bad ones of three manners, of whom each is seen."""
+        manners = collections.Counter()
+
+        def serve(connection, _):
+            connection.settimeout(3)
+            first = connection.recv(65536)
+            if not first:
+                manners["silent"] += 1
+                return
+            manners["good" if len(first) == 64 else "dribbling" if len(first) < 64 else
+                    "deaf"] += 1
+            while first:
+                connection.sendall(first)
+                first = connection.recv(65536)
+
+        with Server(serve) as server:
+            code, found, stderr = self.slow(server)
+        self.assertEqual((code, stderr, errors_of(found)), (0, "", {}))
+        self.assertEqual((found["loop"], found["completed"]), ("open", 200))
+        self.assertEqual((found["connections"], found["beside"]["connections"],
+                          found["beside"]["present"]), (10, 10, 10))
+        time.sleep(0.2)  # for who ends
+        self.assertEqual((manners["good"], manners["dribbling"], manners["deaf"]), (200, 3, 3))
+
+    def test_a_server_that_ends_them(self):
+        def impatient(connection, _):
+            connection.settimeout(0.15)
+            data = connection.recv(64)
+            while len(data) < 64:
+                data += connection.recv(64)
+            connection.sendall(data)
+
+        with Server(impatient) as server:
+            _, found, _ = self.slow(server, "--manner", "silent")
+        self.assertEqual((found["completed"], errors_of(found)), (200, {}))
+        self.assertGreaterEqual(found["beside"]["ended"], 10)
+        self.assertGreater(found["beside"]["made_again"], 0)
+
+    def test_a_server_that_serves_one_by_one(self):
+        """The first bad one has it, and the good ones get nothing."""
+        def behave(listener):
+            while True:
+                try:
+                    with listener.accept()[0] as connection:
+                        echo(connection)
+                except ConnectionError:
+                    pass
+                except OSError:
+                    return
+        with Server(None, serve_all=behave) as server:
+            code, found, _ = self.slow(server, "--manner", "silent", "--timeout", "200ms")
+        self.assertEqual((code, found["completed"]), (1, 0))
+        self.assertGreater(found["errors"]["timed_out"], 0)
+
+    def test_of_its_own_server(self):
+        for program, backend in (bench.BENCH, READINESS), (bench.BENCH_KQUEUE, "kqueue"):
+            code, found, _ = bench.run("slow", "--backend", backend, "--warmup", "0", "--duration",
+                                       "300ms", "--connections", "60", program=program)
+            self.assertEqual((code, found["completed"], errors_of(found)), (0, 300, {}))
+            self.assertEqual((found["connections"], found["beside"]["present"]), (54, 6))
+
+
+class Burst(unittest.TestCase):
+    def burst(self, *arguments, size="20", program=None):
+        return bench.run("burst", "--connections", size, "--warmup", "0", "--duration", "500ms",
+                         *arguments, program=program)
+
+    def check(self, found, size=20):
+        self.assertEqual(errors_of(found), {})
+        drained = found["burst"]
+        self.assertGreater(drained["rounds"], 1)
+        self.assertEqual(found["completed"], size * drained["rounds"])
+        self.assertEqual(drained["least_waiting"], size, found["verdict"])
+        self.assertLess(found["measured_s"], 1)
+        self.assertLessEqual(drained["drain_ns_interval"][0], drained["drain_ns"])
+
+    def test_a_process_is_held_and_goes_on(self):
+        with Process(ECHO) as server:
+            code, found, stderr = self.burst(*server.known)
+            self.assertEqual((code, stderr), (0, ""))
+            self.check(found)
+            self.assertNotEqual(server.state(), "T")
+
+    def test_the_slower_server_drains_slower(self):
+        """By two milliseconds for each, one after the other."""
+        slow = ("with lock:", "    time.sleep(0.002)", *ECHO)
+        with Process(slow) as server:
+            _, found, _ = self.burst(*server.known)
+        self.check(found)
+        self.assertGreaterEqual(found["burst"]["drain_ns"], 40e6)
+        self.assertGreaterEqual(found["service_ns"]["max"], 40e6)
+
+    def test_another_process_than_the_servers(self):
+        """Who isn't held answers before."""
+        other = subprocess.Popen(["sleep", "60"])
+        with bench.Floor("crr") as floor:
+            _, found, _ = self.burst("--target", floor.target, "--server-pid", str(other.pid),
+                                     size="100")
+        with open(f"/proc/{other.pid}/stat", encoding="utf-8") as file:
+            self.assertEqual(file.read().split()[2], "S")
+        other.kill()
+        other.wait()
+        worst = found["verdict"]["flaws"][0]
+        self.assertEqual(worst["kind"], "overflowed queue")
+        self.assertIn("waited in it as the server went on", worst["reason"])
+
+    def test_nobodys_process(self):
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        code, found, stderr = self.burst("--target", "7000", "--server-pid", str(gone.pid))
+        self.assertEqual((code, found), (3, None))
+        self.assertIn("it can't be stopped: No such process", stderr)
+
+    def test_of_its_own_server(self):
+        for program, backend in (bench.BENCH, READINESS), (bench.BENCH_KQUEUE, "kqueue"):
+            code, found, _ = self.burst("--backend", backend, program=program)
+            self.assertEqual(code, 0)
+            self.check(found)
+
+    def test_unix_sockets(self):
+        """All fit into the queue; and where they don't, it is told."""
+        for size, fits in ("20", True), ("700", False):
+            with tempfile.TemporaryDirectory() as folder:
+                with Process(ECHO, folder + "/socket") as server:
+                    _, found, _ = self.burst(*server.known, "--timeout", "2s", size=size)
+            kinds = [flaw["kind"] for flaw in found["verdict"]["flaws"]]
+            self.assertEqual("overflowed queue" not in kinds, fits, found["verdict"])
+
+    def test_interrupted_the_server_goes_on(self):
+        with Process(ECHO) as server:
+            process = subprocess.Popen(
+                [bench.BENCH, "burst", *server.known, "--duration", "1h", "--warmup", "0"],
+                stdout=subprocess.DEVNULL)
+            time.sleep(0.4)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(30), 130)
+            self.assertNotEqual(server.state(), "T")
 
 
 class Refusals(unittest.TestCase):
@@ -186,7 +349,39 @@ class Refusals(unittest.TestCase):
         self.refused("churn", "--closed", "--rate", "1k", says="--closed excludes --rate")
         self.refused("churn", "--closed", "--sweep", "1..2", says="--closed excludes --rate")
         self.refused("crr", "--closed", says="--closed")
-        self.refused("restart", "--command", "true", "--sweep", "1..2", says="--sweep")
+        for workload in "restart", "idle", "burst":
+            self.refused(workload, "--sweep", "1..2", says="--sweep")
+        self.refused("burst", says="--server-pid: say whose process")
+        self.refused("burst", "--server-pid", "1", "--rate", "5", says="a burst has none")
+        self.refused("burst", "--server-pid", "1", "--threads", "2", says="--threads: one")
+        self.refused("slow", "--share", "0.5", says="must be a percentage")
+        self.refused("slow", "--share", "100%", says="must be 1 to 99")
+        self.refused("slow", "--manner", "rude", says="silent, dribbling, deaf or mixed")
+        self.refused("slow", "--connections", "1", says="one each at least")
+
+    def unfit(self, *arguments, limit=None, says):
+        before = lambda: limit and resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        code, found, stderr = bench.run(*arguments, before=before)
+        self.assertEqual((code, found), (3, None))
+        self.assertIn(says, stderr)
+
+    def test_too_few_descriptors(self):
+        """All connections are counted, and those of a server here."""
+        self.unfit("idle", "--target", "7000", "--connections", "1k", limit=400,
+                   says="1064 connections: ")
+        self.unfit("slow", "--target", "7000", "--connections", "1k", limit=400,
+                   says="1000 connections: ")
+        self.unfit("idle", "--backend", READINESS, "--connections", "200", limit=500,
+                   says="264 connections: ")
+
+    @unittest.skipUnless(os.path.exists("/proc/sys/net/core/somaxconn"), "Linux's")
+    def test_a_burst_that_no_queue_takes(self):
+        with open("/proc/sys/net/core/somaxconn", encoding="utf-8") as file:
+            most = int(file.read())
+        if most > 8000:
+            self.skipTest("more than descriptors")
+        self.unfit("burst", "--backend", READINESS, "--connections", str(most + 1),
+                   says=f"a listener's queue holds {most} at most")
 
 
 if __name__ == "__main__":

@@ -3,17 +3,19 @@
 import socket
 import struct
 import threading
+import time
 
 
 class Server:
     """Serves each connection with `behave(connection, index)` in a thread of its own; or all, in
     one thread, with `serve_all(listener)`, which ends on an OSError of accept."""
 
-    def __init__(self, behave, name=("127.0.0.1", 0), family=socket.AF_INET, serve_all=None):
+    def __init__(self, behave, name=("127.0.0.1", 0), family=socket.AF_INET, serve_all=None,
+                 backlog=512):
         self.behave = behave
         self.listener = socket.socket(family)
         self.listener.bind(name)
-        self.listener.listen(512)
+        self.listener.listen(backlog)
         self.accepted = 0
         serve = (lambda: serve_all(self.listener)) if serve_all else self.accept
         threading.Thread(target=serve, daemon=True).start()
@@ -74,3 +76,18 @@ def garble(connection):
 def silent(connection):
     while connection.recv(1 << 16):
         pass
+
+
+def one_by_one(pause):
+    """For `serve_all`: takes `pause` for each connection, whoever waits."""
+    def behave(listener):
+        while True:
+            try:
+                with listener.accept()[0] as connection:
+                    time.sleep(pause)
+                    connection.sendall(connection.recv(64))
+            except ConnectionError:
+                pass
+            except OSError:
+                return
+    return behave
