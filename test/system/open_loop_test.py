@@ -60,6 +60,20 @@ class OpenLoop(unittest.TestCase):
         self.assertGreaterEqual(found["service_ns"]["max"], 500_000_000)
         self.assertLess(found["client_lag_ns"]["p50"], found["latency_ns"]["p50"])
 
+    def test_a_pause_of_100_ms_is_in_the_latency_and_hardly_in_the_service(self):
+        """Of 500 operations 50 were to begin in it; the server was slow to one. 5 are above the
+        99th percentile."""
+        def serve(connection, index):
+            time.sleep(0.1 if index == 100 else 0)
+            echo(connection)
+        with Server(serve) as server:
+            _, found, _ = load("crr", server.target, "--rate", "500", "--connections", "1",
+                               warmup="0", duration="1s")
+        self.assertEqual(found["completed"], 500)
+        self.assertGreater(found["latency_ns"]["p99"], 75_000_000)
+        self.assertGreater(found["service_ns"]["max"], 100_000_000)
+        self.assertLess(found["service_ns"]["p99"], 50_000_000)
+
     def test_what_never_ends_is_told(self):
         with Server(first_well(silent)) as server:
             found = self.accounted(load("crr", server.target, "--rate", "100", "--connections",
