@@ -85,7 +85,8 @@ std::optional<double> report::server_bytes_each() const noexcept {
 }
 
 std::optional<double> report::server_us_each_second() const noexcept {
-  if (!seen.server || found.elapsed.count() <= 0 || found.beside.present == 0) return {};
+  if (asked.work != workload::idle || !seen.server) return {};
+  if (found.elapsed.count() <= 0 || found.beside.present == 0) return {};
   return in_seconds(seen.server->ran) * 1e6 / (seconds() * found.beside.present);
 }
 

@@ -54,7 +54,8 @@ struct report {
 
   // Of each connection that stands beside the load, when there are any.
   std::optional<double> server_bytes_each() const noexcept;
-  std::optional<double> server_us_each_second() const noexcept;  ///< CPU time, with the load's
+  /// CPU time, what the load costs among it; idle.
+  std::optional<double> server_us_each_second() const noexcept;
   /// burst: from where the server goes on to the last answer; the median of the parts.
   interval drain_ns() const;
 

@@ -106,16 +106,15 @@ void add_beside(rows& into, const report& shown) {
                          asked.connections, names, found.ended, found.made_again));
   }
   if (const auto each = shown.server_us_each_second())
-    into.figure("server CPU each", fmt::format("{:.2f} us a second", *each));
+    into.figure("CPU each", fmt::format("{:.2f} us a second of the server's", *each));
   if (const auto each = shown.server_bytes_each())
-    into.figure("server bytes each", fmt::format("{:.0f}", *each));
+    into.figure("memory each", fmt::format("{:.0f} bytes of the server's", *each));
   if (const auto& memory = shown.seen.memory) {
     constexpr double mib = 1048576;
-    into.figure(
-        "server memory",
-        fmt::format(
-            "{:.2f} MiB, {:+.2f} while it was loaded", static_cast<double>(memory->end) / mib,
-            (static_cast<double>(memory->end) - static_cast<double>(memory->prepared)) / mib));
+    const double end = static_cast<double>(memory->end) / mib;
+    const double grown = end - static_cast<double>(memory->prepared) / mib;
+    into.figure("memory",
+                fmt::format("{:.2f} MiB of the server's, {:+.2f} while it was loaded", end, grown));
   }
 }
 

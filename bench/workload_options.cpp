@@ -94,6 +94,7 @@ void check_burst(const arguments& given) {
 void complete_sweep(arguments& given, const command& command) {
   load_options& load = given.load;
   load.rate = given.swept->to;
+  if (!given.hdr_path.empty()) throw unit::unit_error("--hdr: of one load, and not of a sweep");
   if (!command.given("--warmup")) load.warmup = std::chrono::milliseconds(500);
   if (command.given("--duration")) return;
   load.duration = std::max<std::chrono::nanoseconds>(

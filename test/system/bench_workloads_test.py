@@ -344,6 +344,7 @@ class Refusals(unittest.TestCase):
             self.refused("churn", "--lifetime", text, says=says)
             self.refused("crr", "--sweep", text, says=says)
         self.refused("crr", "--lifetime", "1..5", says="--lifetime")
+        self.refused("crr", "--sweep", "1k..2k", "--hdr", "-", says="not of a sweep")
         self.refused("crr", "--sweep", "1k..1k", says="is one rate")
         self.refused("crr", "--sweep", "1k..2k", "--rate", "1k", says="--sweep excludes --rate")
         self.refused("churn", "--closed", "--rate", "1k", says="--closed excludes --rate")

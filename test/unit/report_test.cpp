@@ -152,3 +152,42 @@ TEST_CASE("what a server in reach has used is told per operation") {
   CHECK(json["server_cpu_us_per_operation"] == 500);
   CHECK(contains(table_of(shown), "server CPU       25 %, 500.0 us per operation\n"));
 }
+
+TEST_CASE("what stands beside a load, and what it costs the server") {
+  report shown = example();
+  CHECK(json_of(shown)["figures"]["beside"].is_null());
+  CHECK(json_of(shown)["figures"]["server_memory"].is_null());
+  CHECK(json_of(shown)["figures"]["burst"].is_null());
+  shown.asked.work = workload::idle;
+  shown.asked.beside.connections = 1000;
+  shown.found.beside.present = 500;
+  shown.seen.server = cpu_usage{1s, 0s};
+  shown.seen.memory = memory_growth{.before = 1'000'000, .prepared = 1'250'000, .end = 3'347'152};
+  const auto all = json_of(shown);
+  const auto& json = all["figures"];
+  CHECK(json["beside"]["present"] == 500);
+  CHECK(json["beside"]["server_bytes_each"] == 500);
+  CHECK(json["beside"]["server_cpu_us_each_second"] == 1000);
+  CHECK(json["server_memory"]["end"] == 3'347'152);
+  const std::string table = table_of(shown);
+  CHECK(contains(table, "500 of 1000 idle; 0 ended by the server, 0 made again"));
+  CHECK(contains(table, "memory           3.19 MiB of the server's, +2.00 while it was loaded"));
+  CHECK(contains(table, "memory each      500 bytes"));
+  // Memory that was given back costs nobody anything.
+  shown.seen.memory->prepared = 0;
+  CHECK(json_of(shown)["figures"]["beside"]["server_bytes_each"] == 0);
+}
+
+TEST_CASE("a burst's rate is that of its draining") {
+  report shown = example();
+  shown.asked.work = workload::burst;
+  shown.asked.connections = 100;
+  shown.found.drains.assign(40, 10ms);
+  shown.found.least_waiting = 100;
+  const auto all = json_of(shown);
+  const auto& json = all["figures"];
+  CHECK(json["burst"]["rounds"] == 40);
+  CHECK(json["burst"]["drain_ns"] == 10'000'000);
+  CHECK(json["per_second_interval"][0] == 10'000);
+  CHECK(contains(table_of(shown), "drained in       10.0 ms (10.0 ms to 10.0 ms)"));
+}

@@ -115,6 +115,40 @@ TEST_CASE("an open loop whose slowest are missing") {
   CHECK(flaw_of(shown) == "");
 }
 
+TEST_CASE("idle connections that were to be there") {
+  report shown = good_open_run();
+  shown.asked.work = workload::idle;
+  shown.asked.beside.connections = shown.found.beside.present = 100;
+  CHECK(flaw_of(shown) == "");
+  shown.found.beside.ended = 3;
+  CHECK(flaw_of(shown) ==
+        "missing clients: of 100 idle connections 100 were there at the beginning, and 3 ended");
+  shown.found.beside = {.present = 99};
+  CHECK(flaw_of(shown).starts_with("missing clients: of 100 idle connections 99 were"));
+  // Who has bad manners may be shown the door.
+  shown.asked.work = workload::slow;
+  shown.found.beside.ended = 3;
+  CHECK(flaw_of(shown) == "");
+}
+
+TEST_CASE("a burst that did not wait in the queue as a whole") {
+  report shown = good_run();
+  shown.asked.work = workload::burst;
+  shown.asked.connections = 100;
+  shown.found.drains.assign(100, 100ms);
+  shown.found.least_waiting = 100;
+  CHECK(flaw_of(shown) == "");
+  shown.found.least_waiting = 99;
+  CHECK(flaw_of(shown) == "overflowed queue: of 100 only 99 waited in it as the server went on");
+  // A Unix socket's, too, where the kernel counts nothing.
+  shown.asked.target = *hinge::address::parse("unix:/path");
+  CHECK(flaw_of(shown).starts_with("overflowed queue"));
+  // What scatters are the drains, and not the parts of the time.
+  shown.found.least_waiting = 100;
+  for (std::size_t i = 0; i < 100; ++i) shown.found.drains[i] = i % 10 < 5 ? 50ms : 500ms;
+  CHECK(flaw_of(shown).starts_with("too noisy"));
+}
+
 TEST_CASE("too short, and too few") {
   report shown = good_run();
   shown.asked.duration = shown.found.elapsed = 100ms;
