@@ -68,6 +68,11 @@ def load(workload, target, *arguments, warmup="50ms", duration="300ms"):
                  *arguments)
 
 
+def errors_of(found):
+    """The kinds that there were."""
+    return {kind: count for kind, count in found["errors"].items() if count}
+
+
 def need_floors():
     if not FLOORS:
         raise unittest.SkipTest("no floor in this build")

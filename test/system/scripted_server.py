@@ -1,7 +1,10 @@
 """Servers for the tests of hinge-bench: each serves as a function says."""
 
+import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 
@@ -91,3 +94,45 @@ def one_by_one(pause):
             except OSError:
                 return
     return behave
+
+
+class Process:
+    """A server in a process of its own. `body`: the lines that serve a `connection`, each in a
+    thread; `memory`, a list, and `lock` live as long as the server."""
+
+    SERVE = """
+import socket, sys, threading, time
+sys.path.insert(0, {folder!r})
+from scripted_server import Server
+memory, lock = [], threading.Lock()
+def behave(connection, _):
+{body}
+server = Server(behave{where})
+print({path!r} or server.target, flush=True)
+sys.stdin.read()
+"""
+
+    def __init__(self, body, path=None):
+        where = f", {path!r}, socket.AF_UNIX" if path else ""
+        lines = "".join(f"    {line}\n" for line in body)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self.SERVE.format(
+                folder=os.path.dirname(os.path.abspath(__file__)), body=lines, where=where,
+                path=path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        said = self.process.stdout.readline().split()[-1]
+        self.target = f"unix:{said}" if path else said
+        self.known = ("--target", self.target, "--server-pid", str(self.process.pid))
+
+    def state(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate()
+
+
+ECHO = ("while data := connection.recv(65536):", "    connection.sendall(data)")
