@@ -44,6 +44,11 @@ void add_json(command line, arguments& into) {
               [&](const auto& text) { into.json_path = text; });
 }
 
+void add_html(command line, arguments& into) {
+  line.option("--html", "FILE", "write a page for a browser here, with plots; - is stdout",
+              [&](const auto& text) { into.html_path = text; });
+}
+
 void add_outputs(command line, arguments& into) {
   line.option("--hdr", "FILE",
               "also write the percentiles here, as HdrHistogram's plotters read them",
@@ -52,6 +57,7 @@ void add_outputs(command line, arguments& into) {
               [&](const auto& text) { into.csv_path = text; });
   line.option("--markdown", "FILE", "also write a table here",
               [&](const auto& text) { into.markdown_path = text; });
+  add_html(line, into);
   line.flag("--quiet", into.quiet, "no line of progress on the terminal");
   add_json(line, into);
 }
@@ -161,6 +167,10 @@ std::optional<int> parse_options(int argc, char** argv, arguments& into) {
       {workload::burst, line.add_command("burst", "fills the server's queue, then times it")},
   }};
   for (const auto& [work, one] : commands) add_options(one, into, work);
+  command report = line.add_command("report", "a page of stored results: no load is made");
+  report.options("results", "FILE", "what --json has written",
+                 [&](const auto& path) { into.stored.push_back(path); });
+  add_html(report, into);
   line.version("hinge-bench " HINGE_VERSION);
   line.option("--backend", "list", "in place of a command: which backends can be used, and why",
               [&](const auto& text) {
@@ -172,11 +182,17 @@ std::optional<int> parse_options(int argc, char** argv, arguments& into) {
       "Times: ns, us, ms, s, m, h (500ms). Counts and bytes: k, M, G; KiB, MiB, GiB (10k, 64KiB).");
   if (const auto ended = line.parse(argc, argv)) return ended;
   if (into.lists) return {};
+  if (report.given()) {
+    if (into.stored.empty())
+      throw unit::unit_error("report: say which results, as --json wrote them");
+    if (into.html_path.empty()) throw unit::unit_error("report: say --html, and where");
+    return {};
+  }
   const auto asked = std::find_if(commands.begin(), commands.end(),
                                   [](const auto& one) { return one.second.given(); });
   if (asked == commands.end())
     throw unit::unit_error(
-        "say what to do: accept, crr, echo, churn, idle, slow, burst or restart");
+        "say what to do: accept, crr, echo, churn, idle, slow, burst, restart or report");
   into.load.work = asked->first;
   complete(into, asked->second);
   choose_server(into);

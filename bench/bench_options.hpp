@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "load.hpp"
 #include "sweep.hpp"
@@ -31,8 +32,10 @@ struct arguments {
   std::string hdr_path;
   std::string csv_path;
   std::string markdown_path;
-  bool quiet = false;  ///< no progress line
-  bool lists = false;  ///< the backends, and no more
+  std::string html_path;
+  std::vector<std::string> stored;  ///< of the command report: results, and no load
+  bool quiet = false;               ///< no progress line
+  bool lists = false;               ///< the backends, and no more
 };
 
 /// Nothing when `into` is complete; else the exit code of --help, --version or a bad line. Throws

@@ -27,6 +27,7 @@
 #include "load.hpp"
 #include "mid_load.hpp"
 #include "own_server.hpp"
+#include "page.hpp"
 #include "percentile_text.hpp"
 #include "print_error.hpp"
 #include "progress.hpp"
@@ -38,6 +39,8 @@
 #include "server_memory.hpp"
 #include "sweep.hpp"
 #include "sweep_report.hpp"
+#include "stored_files.hpp"
+#include "stored_result.hpp"
 #include "thresholds.hpp"
 #include "units.hpp"
 #include "verdict.hpp"
@@ -73,14 +76,18 @@ bool write_to(const std::string& path, const std::string& text) {
 
 /// Whether standard output is that of a report in another form than the table's.
 bool stdout_is_taken(const arguments& given) {
-  const std::array paths = {given.json_path, given.hdr_path, given.csv_path, given.markdown_path};
+  const std::array paths = {given.json_path, given.hdr_path, given.csv_path, given.markdown_path,
+                            given.html_path};
   return std::find(paths.begin(), paths.end(), "-") != paths.end();
 }
 
 /// As write_to(); the table goes to stderr when something else has stdout.
 bool write_report(const arguments& given, const report& shown, const std::vector<finding>& flaws) {
   fmt::print(stdout_is_taken(given) ? stderr : stdout, "{}", to_table(shown, flaws));
-  bool written = write_to(given.json_path, to_json(shown, flaws));
+  const std::string stored = to_json(shown, flaws);
+  bool written = write_to(given.json_path, stored);
+  if (!given.html_path.empty())
+    written = write_to(given.html_path, to_page({read_stored("", stored)})) && written;
   const report_fields fields = fields_of(shown, flaws);
   written = write_to(given.csv_path, to_csv(fields)) && written;
   written = write_to(given.markdown_path, to_markdown(fields)) && written;
@@ -226,8 +233,13 @@ int main(int argc, char** argv) {
       fmt::print(given.json_path == "-" ? stderr : stdout, "{}", listing.text);
       return write_to(given.json_path, listing.json) ? measured : missed;
     }
+    if (!given.stored.empty())
+      return write_to(given.html_path, to_page(read_files(given.stored))) ? measured : missed;
     return run(given);
   } catch (const hinge::units::unit_error& wrong) {
+    hinge::print_error("hinge-bench: {}\n", wrong.what());
+    return usage;
+  } catch (const stored_error& wrong) {
     hinge::print_error("hinge-bench: {}\n", wrong.what());
     return usage;
   } catch (const std::exception& wrong) {

@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "percentile_curve.hpp"
+
 namespace hinge::bench {
 
 namespace {
@@ -30,6 +32,10 @@ json times_json(const histogram& times) {
   json figures = {{"min", times.min()}, {"mean", times.mean()}};
   for (const auto& [name, percent] : shown_percentiles) figures[name] = times.percentile(percent);
   figures["max"] = times.max();
+  json& curve = figures["curve"] = json::array();
+  for (const auto& [percent, value, count] : percentile_curve(times)) {
+    curve.push_back({percent, value, count});
+  }
   return figures;
 }
 

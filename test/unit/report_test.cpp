@@ -58,6 +58,9 @@ TEST_CASE("rates and shares") {
   CHECK(json["client_cpu_share"] == 0.75);
   CHECK(json["service_ns"]["p50"] == example().found.service.percentile(50));
   CHECK(json["service_ns"]["p99.99"] == example().found.service.percentile(99.99));
+  const auto& curve = json["service_ns"]["curve"];
+  CHECK(curve.front() == nlohmann::json{0, 1000, 1});
+  CHECK(curve.back() == nlohmann::json{100, example().found.service.max(), 1000});
   CHECK(json["latency_ns"].is_null());
   CHECK(all["asked"]["loop"] == "closed");
   CHECK(json["other_errno"].is_null());
