@@ -1,6 +1,5 @@
-// The floor that hinge is measured against: a careful engineer's loop on the bare system calls,
-// with hinge's registration and accept policy (epoll.hpp; "at once" is timed around the wait here),
-// and nothing besides.
+// The floor that hinge is measured against: a careful engineer's loop on the bare system calls with
+// hinge's registration and accept policy (epoll.hpp; here "at once" is timed around the wait).
 #pragma once
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -10,7 +9,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstddef>
 
 #include "floor_work.hpp"
 
@@ -56,14 +54,16 @@ struct floor_epoll {
       interval = info.tcpi_unacked > 1 ? 1 : std::min(interval * 2, 256U);
       streak = 0, wanted = std::min(info.tcpi_unacked, 64U);
     }
-    for (accepting = true; wanted > 0; --wanted) {
-      sockaddr_storage peer;
-      socklen_t length = sizeof peer;
-      const int fd = accept4(listener, (sockaddr*)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd < 0) return errno == ECONNABORTED || errno == EAGAIN;
-      if (!serve(fd, 0)) watch(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
-    }
-    return true;
+    accepting = true;
+    while (wanted > 0 && accept_one()) --wanted;
+    return wanted == 0 || errno == ECONNABORTED || errno == EAGAIN;
+  }
+  bool accept_one() {  // false: there was none, errno says why
+    sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    const int fd = accept4(listener, (sockaddr*)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 && !serve(fd, 0)) watch(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    return fd >= 0;
   }
   bool serve(int fd, unsigned events) {  // true: finished; false: goes on with the next edge
     while (work != floor_work::ac) {

@@ -2,11 +2,15 @@
 
 #include <hinge/epoll.hpp>
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <span>
 #include <stdexcept>
 
+#include "floor_blocking.hpp"
+#include "floor_drain.hpp"
 #include "floor_epoll.hpp"
 #include "hinge_subject.hpp"
 #include "proxy_subject.hpp"
@@ -49,10 +53,27 @@ struct ac_handler {
   void on_data(connection, std::span<std::byte>) noexcept {}
 };
 
+/// Sets an option that is set: what a comparison has to find (see compare_test.py).
+struct needless_handler : ac_handler {
+  void on_accept(connection peer) noexcept {
+    const int on = 1;
+    setsockopt(peer.fd(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    peer.close();
+  }
+};
+
 struct crr_handler {
   static constexpr std::size_t most = 64;
   void on_data(connection peer, std::span<std::byte> bytes) noexcept {
     peer.finish(bytes.first(std::min(bytes.size(), most)));
+  }
+};
+
+/// Says that it closes only after it has sent: one packet more, and a call.
+struct parting_handler {
+  void on_data(connection peer, std::span<std::byte> bytes) noexcept {
+    const bool sent = peer.send(bytes.first(std::min(bytes.size(), crr_handler::most)));
+    sent ? peer.close() : peer.abort();
   }
 };
 
@@ -94,16 +115,41 @@ std::unique_ptr<subject> make_hinge(server_work work, const listener_options& op
   return make_proxy<Poller>(work, options);
 }
 
-/// A backend of this build.
+template <class Poller>
+std::unique_ptr<subject> make_parting(server_work work, const listener_options& options) {
+  if (work == server_work::crr)
+    return std::make_unique<hinge_subject<Poller, parting_handler>>(options);
+  throw std::invalid_argument("what sends, then closes, does crr alone");
+}
+
+template <class Poller>
+std::unique_ptr<subject> make_needless(server_work work, const listener_options& options) {
+  if (work == server_work::ac)
+    return std::make_unique<hinge_subject<Poller, needless_handler>>(options);
+  throw std::invalid_argument("a needless option is of ac alone");
+}
+
+std::unique_ptr<subject> make_blocking(server_work work, const listener_options& options) {
+  if (work == server_work::ac || work == server_work::crr)
+    return make_floor<floor_blocking>(work, options);
+  throw std::invalid_argument("floor-blocking has one connection at a time, and keeps none");
+}
+
 struct entry {
   std::string_view name;
-  std::unique_ptr<subject> (*floor)(server_work, const listener_options&);
-  std::unique_ptr<subject> (*hinge)(server_work, const listener_options&);
+  std::unique_ptr<subject> (*make)(server_work, const listener_options&);
 };
 constexpr std::array entries = {
-    entry{"epoll", make_floor<floor_epoll>, make_hinge<epoll_poller>},
+    entry{"epoll", make_hinge<epoll_poller>},
+    entry{"epoll:send-close", make_parting<epoll_poller>},
+    entry{"epoll:needless-option", make_needless<epoll_poller>},
+    entry{"floor-epoll", make_floor<floor_epoll>},
+    entry{"floor-drain", make_floor<floor_drain>},
+    entry{"floor-blocking", make_blocking},
 #ifdef HINGE_HAVE_URING
-    entry{"uring", make_floor<floor_uring>, make_hinge<uring_poller>},
+    entry{"uring", make_hinge<uring_poller>},
+    entry{"uring:send-close", make_parting<uring_poller>},
+    entry{"floor-uring", make_floor<floor_uring>},
 #endif
 };
 constexpr auto names = [] {
@@ -111,38 +157,53 @@ constexpr auto names = [] {
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = entries[i].name;
   return all;
 }();
+constexpr std::array backends = {
+    std::string_view("epoll"),
+#ifdef HINGE_HAVE_URING
+    std::string_view("uring"),
+#endif
+};
 
 }  // namespace
 
-std::span<const std::string_view> subject_backends() noexcept { return names; }
+std::span<const std::string_view> subject_names() noexcept { return names; }
+
+std::span<const std::string_view> subject_backends() noexcept { return backends; }
 
 std::string floor_of(std::string_view backend) { return "floor-" + std::string(backend); }
 
 std::unique_ptr<subject> make_subject(std::string_view name, server_work work,
                                       const listener_options& options) {
   for (const entry& one : entries) {
-    if (name == one.name) return one.hinge(work, options);
-    if (name == floor_of(one.name)) return one.floor(work, options);
+    if (name == one.name) return one.make(work, options);
   }
   throw std::invalid_argument("no server '" + std::string(name) + "' in this build");
 }
 
-std::optional<std::string> missing_here(std::string_view backend) {
+std::optional<std::string> missing_here(std::string_view name) {
   try {
-    make_subject(backend, server_work::ac);
+    // One that all of a backend do is enough.
+    make_subject(name.substr(0, name.find(':')), server_work::crr);
     return {};
   } catch (const std::runtime_error& refused) {
     return refused.what();
   }
 }
 
+namespace {
+
+constexpr std::array<std::string_view, 5> works = {"ac", "crr", "echo", "proxy", "keep"};
+
+}  // namespace
+
 server_work parse_work(std::string_view text) {
-  if (text == "ac") return server_work::ac;
-  if (text == "crr") return server_work::crr;
-  if (text == "echo") return server_work::echo;
-  if (text == "proxy") return server_work::proxy;
-  if (text == "keep") return server_work::keep;
+  const auto found = std::find(works.begin(), works.end(), text);
+  if (found != works.end()) return static_cast<server_work>(found - works.begin());
   throw std::invalid_argument("no work '" + std::string(text) + "': ac, crr, echo, proxy or keep");
+}
+
+std::string_view name_of(server_work work) noexcept {
+  return works[static_cast<std::size_t>(work)];
 }
 
 }  // namespace hinge::bench

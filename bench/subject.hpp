@@ -1,6 +1,9 @@
 // The servers that the counts and ratios compare, behind one shape: hinge's loop over each backend
 // of this build, and the floor under each, doing the same work on a loopback listener of their own.
-// "epoll" is hinge over epoll, "floor-epoll" its floor.
+// "epoll" is hinge over epoll, "floor-epoll" its floor; floors without a backend are "floor-drain",
+// which accepts until nobody is left, and "floor-blocking". "epoll:send-close" is hinge whose
+// handler sends its last reply and closes then, and not in one; "epoll:needless-option" sets one
+// more for each connection.
 #pragma once
 
 #include <hinge/listener.hpp>
@@ -36,20 +39,23 @@ public:
   virtual std::uint16_t port() const noexcept = 0;
 };
 
+/// All that make_subject() knows in this build. With a colon: a variant, which does one work.
+std::span<const std::string_view> subject_names() noexcept;
 /// "epoll", and "uring" where it is built.
 std::span<const std::string_view> subject_backends() noexcept;
 std::string floor_of(std::string_view backend);
 
-/// A backend's name or its floor's, on a listener with the options. Throws std::invalid_argument
-/// for another name, or a work that a floor doesn't do; std::runtime_error with the reason when it
+/// A name of subject_names(), on a listener with the options. Throws std::invalid_argument for
+/// another name, or a work that this one doesn't do; std::runtime_error with the reason when it
 /// can't be opened.
 std::unique_ptr<subject> make_subject(std::string_view name, server_work work,
                                       const listener_options& options = {});
 
-/// Why the backend can't be used on this machine, or nothing.
-std::optional<std::string> missing_here(std::string_view backend);
+/// Why one of subject_names() can't be used on this machine, or nothing.
+std::optional<std::string> missing_here(std::string_view name);
 
 /// "ac", "crr", "echo", "proxy" or "keep"; throws std::invalid_argument.
 server_work parse_work(std::string_view text);
+std::string_view name_of(server_work) noexcept;
 
 }  // namespace hinge::bench
