@@ -62,6 +62,15 @@ void add_outputs(command line, arguments& into) {
   add_json(line, into);
 }
 
+void add_serving(command line, arguments& into) {
+  for (const char* name : {"--serve", "--peer"}) {
+    line.option(name, "NAME",
+                "in place of a target: a server in a process of its own, one of those that compare "
+                "knows",
+                [&](const auto& text) { into.served_by = text; });
+  }
+}
+
 void add_options(command line, arguments& into, workload work) {
   load_options& load = into.load;
   line.option("--target", "ADDR",
@@ -79,6 +88,7 @@ void add_options(command line, arguments& into, workload work) {
         into.lists = text == "list";
         if (!into.lists) into.served_on = backends_of(text);
       });
+  add_serving(line, into);
   line.option(
       "--rate", "N",
       "open loop: so many begin each second, whatever became of those before, and latency "
@@ -142,11 +152,13 @@ void complete(arguments& given, const command& command) {
 
 /// Whom to load, when the command line alone doesn't say it. Throws unit_error.
 void choose_server(arguments& given) {
-  if (given.targeted && given.served_on)
-    throw unit::unit_error("--target excludes --backend: a server runs here, or elsewhere");
-  if (!given.targeted && !given.served_on) given.served_on = backends_of_environment();
-  if (!given.targeted && !given.served_on)
-    throw unit::unit_error("--target or --backend: say whom to load");
+  const bool started = !given.served_by.empty();
+  if (given.targeted + given.served_on.has_value() + started > 1)
+    throw unit::unit_error(
+        "--target, --backend, --serve, --peer: a server runs here, or elsewhere");
+  if (!given.targeted && !started && !given.served_on) given.served_on = backends_of_environment();
+  if (!given.targeted && !started && !given.served_on)
+    throw unit::unit_error("--target, --backend, --serve or --peer: say whom to load");
 }
 
 }  // namespace
@@ -171,6 +183,10 @@ std::optional<int> parse_options(int argc, char** argv, arguments& into) {
   report.options("results", "FILE", "what --json has written",
                  [&](const auto& path) { into.stored.push_back(path); });
   add_html(report, into);
+  const command comparing = line.add_command(
+      "compare", "servers with one another: the CPU time of an operation, and what is counted");
+  compare_arguments compared;
+  add_compare_options(comparing, compared);
   line.version("hinge-bench " HINGE_VERSION);
   line.option("--backend", "list", "in place of a command: which backends can be used, and why",
               [&](const auto& text) {
@@ -188,11 +204,15 @@ std::optional<int> parse_options(int argc, char** argv, arguments& into) {
     if (into.html_path.empty()) throw unit::unit_error("report: say --html, and where");
     return {};
   }
+  if (comparing.given()) {
+    into.compared = std::move(compared);
+    return {};
+  }
   const auto asked = std::find_if(commands.begin(), commands.end(),
                                   [](const auto& one) { return one.second.given(); });
   if (asked == commands.end())
     throw unit::unit_error(
-        "say what to do: accept, crr, echo, churn, idle, slow, burst, restart or report");
+        "say what to do: accept, crr, echo, churn, idle, slow, burst, restart, compare or report");
   into.load.work = asked->first;
   complete(into, asked->second);
   choose_server(into);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "compare_command.hpp"
 #include "load.hpp"
 #include "sweep.hpp"
 #include "thresholds.hpp"
@@ -24,6 +25,8 @@ struct arguments {
   double slow_share = 0.1;                   ///< of the connections, of the workload slow
   bool targeted = false;
   std::optional<hinge::backend_list> served_on;  ///< a server of its own; else load.target
+  std::string served_by;                         ///< the same, as a process: a contender's name
+  std::optional<compare_arguments> compared;     ///< in place of a load
   std::string command;                           ///< of the workload restart
   unsigned times = 1;                            ///< that it is run
   int server_process = 0;                        ///< whose CPU time is told; 0: nobody's

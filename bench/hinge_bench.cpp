@@ -24,8 +24,11 @@
 
 #include "backend_list.hpp"
 #include "bench_options.hpp"
+#include "compare_command.hpp"
+#include "exit_code.hpp"
 #include "load.hpp"
 #include "mid_load.hpp"
+#include "output_file.hpp"
 #include "own_server.hpp"
 #include "page.hpp"
 #include "percentile_text.hpp"
@@ -37,10 +40,11 @@
 #include "report_table.hpp"
 #include "server_hold.hpp"
 #include "server_memory.hpp"
-#include "sweep.hpp"
-#include "sweep_report.hpp"
+#include "server_process.hpp"
 #include "stored_files.hpp"
 #include "stored_result.hpp"
+#include "sweep.hpp"
+#include "sweep_report.hpp"
 #include "thresholds.hpp"
 #include "units.hpp"
 #include "verdict.hpp"
@@ -49,30 +53,10 @@ namespace {
 
 using namespace hinge::bench;
 
-enum exit_code : int {
-  measured = 0,
-  missed = 1,
-  usage = 2,
-  unfit = 3,
-  invalid = 4,
-  interrupted = 130
-};
-
 std::atomic<bool> stop = false;
 static_assert(std::atomic<bool>::is_always_lock_free, "set in a signal handler");
 
 void on_interrupt(int) { stop = true; }
-
-/// False, and said on stderr, when `path` can't be written; "-" is stdout, "" nowhere.
-bool write_to(const std::string& path, const std::string& text) {
-  if (path.empty()) return true;
-  errno = 0;
-  std::FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "we");
-  bool written = file != nullptr && std::fputs(text.c_str(), file) >= 0 && std::fflush(file) == 0;
-  if (file != nullptr && file != stdout) written = std::fclose(file) == 0 && written;
-  if (!written) hinge::print_error("hinge-bench: {}: {}\n", path, hinge::errno_meaning(errno));
-  return written;
-}
 
 /// Whether standard output is that of a report in another form than the table's.
 bool stdout_is_taken(const arguments& given) {
@@ -199,23 +183,35 @@ exit_code run_sweep(arguments& given, own_server* server) {
   return written || outcome == interrupted ? outcome : missed;
 }
 
+void stop_on_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
 int run(arguments given) {
   given.load.threads = std::min(given.load.threads, given.load.connections);
-  if (given.served_on) given.load.target = hinge::address::loopback(0);
+  if (!given.targeted) given.load.target = hinge::address::loopback(0);
   if (const auto missing = obstacle(given.load, given.served_on.has_value())) {
     hinge::print_error("hinge-bench: {}\n", *missing);
     return unfit;
   }
   std::optional<own_server> server;
   if (given.served_on) serve_here(given, server);
-  struct sigaction action {};
-  action.sa_handler = on_interrupt;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  std::optional<server_process> started;
+  if (!given.served_by.empty()) {
+    const bool greets = given.load.work == workload::accept;
+    started.emplace(find_contender(given.served_by), greets ? server_work::ac : server_work::echo);
+    given.load.target = hinge::address::loopback(started->port());
+    given.server_process = started->process();
+  }
+  stop_on_signals();
 
   own_server* const here = server ? &*server : nullptr;
   if (given.swept) return run_sweep(given, here);
-  const report shown = measure(given, here);
+  report shown = measure(given, here);
+  if (started) shown.backend = given.served_by;
   const std::vector<finding> flaws = flaws_of(shown);
   const bool written = write_report(given, shown, flaws);
   const exit_code outcome = outcome_of(given, shown, flaws.empty());
@@ -226,6 +222,7 @@ int run(arguments given) {
 
 int main(int argc, char** argv) {
   try {
+    if (const auto ended = serve_as_contender(argc, argv)) return *ended;
     arguments given;
     if (const auto ended = parse_options(argc, argv, given)) return *ended;
     if (given.lists) {
@@ -235,6 +232,10 @@ int main(int argc, char** argv) {
     }
     if (!given.stored.empty())
       return write_to(given.html_path, to_page(read_files(given.stored))) ? measured : missed;
+    if (given.compared) {
+      stop_on_signals();
+      return run_compare(*given.compared, stop);
+    }
     return run(given);
   } catch (const hinge::units::unit_error& wrong) {
     hinge::print_error("hinge-bench: {}\n", wrong.what());

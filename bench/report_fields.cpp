@@ -19,11 +19,6 @@ std::string with_each(std::string_view text, char special, std::string_view repl
   return copy;
 }
 
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
-  return '"' + with_each(text, '"', "\"\"") + '"';
-}
-
 void add_times(report_fields& into, const std::string& what, const histogram& times, bool valid) {
   const bool known = valid && times.count() > 0;
   for (const auto& [name, percent] : shown_percentiles) {
@@ -75,6 +70,11 @@ report_fields fields_of(const report& shown, const std::vector<finding>& flaws) 
   const bool drained = !shown.found.drains.empty();
   figure("drain_us", drained ? std::optional(shown.drain_ns().median / 1e3) : std::nullopt, 1);
   return all;
+}
+
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  return '"' + with_each(text, '"', "\"\"") + '"';
 }
 
 std::string to_csv(const report_fields& fields) {

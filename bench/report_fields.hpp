@@ -16,6 +16,8 @@ using report_fields = std::vector<std::pair<std::string, std::string>>;
 /// and "verdict" says why.
 report_fields fields_of(const report& shown, const std::vector<finding>& flaws);
 
+/// A field of CSV: quoted where it has to be.
+std::string csv_field(const std::string& text);
 /// A line of names and one of values, as RFC 4180 has it but with line feeds alone.
 std::string to_csv(const report_fields& fields);
 /// A table of two columns; what is empty is left out.

@@ -1,5 +1,6 @@
 #include "server_process.hpp"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -8,35 +9,16 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <exception>
-#include <limits>
+#include <cstdlib>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "plain_client.hpp"
 
 namespace hinge::bench {
-
-namespace {
-
-[[noreturn]] void serve(std::string_view name, server_work work, unsigned cpu, int tell) {
-  try {
-    checked(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl");
-    stand_on(cpu);
-    const auto server = make_subject(name, work);
-    const std::uint16_t port = server->port();
-    checked(write(tell, &port, sizeof port), "write");
-    server->serve_until_closed(std::numeric_limits<std::uint64_t>::max());
-    throw std::runtime_error("the server broke");
-  } catch (const std::exception& wrong) {
-    fmt::print(stderr, "{}: {}\n", name, wrong.what());
-    _exit(1);
-  }
-}
-
-}  // namespace
 
 std::vector<unsigned> permitted_cpus() {
   cpu_set_t permitted;
@@ -48,12 +30,14 @@ std::vector<unsigned> permitted_cpus() {
   return cpus;
 }
 
-void stand_on(unsigned cpu) {
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(cpu, &one);
-  checked(sched_setaffinity(0, sizeof one, &one), "sched_setaffinity");
+void stand_on(const std::vector<unsigned>& cpus) {
+  cpu_set_t all;
+  CPU_ZERO(&all);
+  for (const unsigned cpu : cpus) CPU_SET(cpu, &all);
+  checked(sched_setaffinity(0, sizeof all, &all), "sched_setaffinity");
 }
+
+void stand_on(unsigned cpu) { stand_on(std::vector<unsigned>{cpu}); }
 
 std::chrono::nanoseconds cpu_used(pid_t process) {
   clockid_t clock;
@@ -64,22 +48,60 @@ std::chrono::nanoseconds cpu_used(pid_t process) {
   return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
 }
 
-server_process::server_process(std::string_view name, server_work work, unsigned cpu) {
+std::vector<std::string> command_of(const contender& who, server_work work,
+                                    std::vector<std::string> more) {
+  std::vector<std::string> words = who.program;
+  words.emplace_back(name_of(work));
+  words.emplace_back("0");
+  for (std::string& one : more) words.push_back(std::move(one));
+  return words;
+}
+
+started_program start_program(const std::vector<std::string>& words, std::optional<unsigned> cpu) {
+  std::vector<const char*> pointers;
+  for (const std::string& word : words) pointers.push_back(word.c_str());
+  pointers.push_back(nullptr);
   int tell[2];
-  checked(pipe(tell), "pipe");
-  child_ = checked(fork(), "fork");
-  if (child_ == 0) serve(name, work, cpu, tell[1]);
+  checked(pipe2(tell, O_CLOEXEC), "pipe2");
+  const pid_t child = checked(fork(), "fork");
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    // Ctrl-C is for the program that started it, and which ends it.
+    signal(SIGINT, SIG_IGN);
+    dup2(tell[1], STDOUT_FILENO);
+    if (cpu) stand_on(*cpu);
+    execv(pointers[0], const_cast<char* const*>(pointers.data()));
+    _exit(127);
+  }
   close(tell[1]);
-  const bool told = read(tell[0], &port_, sizeof port_) == sizeof port_;
-  close(tell[0]);
-  if (told) return;
-  waitpid(child_, nullptr, 0);
-  throw std::runtime_error(fmt::format("the server {} did not start", name));
+  return {child, tell[0]};
+}
+
+std::uint16_t port_said(int output) {
+  std::string line;
+  for (char one; read(output, &one, 1) == 1 && one != '\n';) line += one;
+  const std::size_t colon = line.rfind(':');
+  return colon == line.npos ? std::uint16_t{0}
+                            : static_cast<std::uint16_t>(std::atoi(line.c_str() + colon + 1));
+}
+
+server_process::server_process(const contender& who, server_work work, std::optional<unsigned> cpu)
+    : process_(who.process), started_(!who.program.empty()), port_(who.port) {
+  if (!started_) return;
+  const started_program child = start_program(command_of(who, work), cpu);
+  process_ = child.process;
+  port_ = port_said(child.output);
+  close(child.output);
+  if (port_ != 0) return;
+  kill(process_, SIGKILL);
+  waitpid(process_, nullptr, 0);
+  throw std::runtime_error(fmt::format("the server {} did not start", who.name));
 }
 
 server_process::~server_process() {
-  kill(child_, SIGKILL);
-  waitpid(child_, nullptr, 0);
+  if (!started_) return;
+  kill(process_, SIGKILL);
+  waitpid(process_, nullptr, 0);
 }
 
 }  // namespace hinge::bench

@@ -1,38 +1,59 @@
-// A subject in a process of its own.
+// A contender in a process of its own.
 #pragma once
 
 #include <sys/types.h>
 
 #include <chrono>
 #include <cstdint>
-#include <string_view>
+#include <optional>
+#include <string>
 #include <vector>
 
-#include "subject.hpp"
+#include "contender.hpp"
 
 namespace hinge::bench {
 
 /// Those that this thread may run on.
 std::vector<unsigned> permitted_cpus();
+/// This thread, and those that it makes from then on.
+void stand_on(const std::vector<unsigned>& cpus);
 void stand_on(unsigned cpu);
 
 /// CPU time of a process, which may have ended but not been waited for.
 std::chrono::nanoseconds cpu_used(pid_t process);
 
-/// Serves on one CPU, as long as this lives. Throws std::runtime_error or std::system_error.
+/// Serves as long as this lives. One that runs already is left as it is. Throws std::runtime_error
+/// or std::system_error.
 class server_process {
 public:
-  server_process(std::string_view name, server_work work, unsigned cpu);
+  /// Started on one CPU, or on those that this thread may use.
+  server_process(const contender& who, server_work work, std::optional<unsigned> cpu = {});
   server_process(const server_process&) = delete;
   server_process& operator=(const server_process&) = delete;
   ~server_process();
 
   std::uint16_t port() const noexcept { return port_; }
-  std::chrono::nanoseconds cpu_used() const { return bench::cpu_used(child_); }
+  pid_t process() const noexcept { return process_; }
+  std::chrono::nanoseconds cpu_used() const { return bench::cpu_used(process_); }
 
 private:
-  pid_t child_ = -1;
+  pid_t process_ = -1;
+  bool started_ = false;
   std::uint16_t port_ = 0;
 };
+
+/// argv of it: the program's words, the work, port 0 and more.
+std::vector<std::string> command_of(const contender& who, server_work work,
+                                    std::vector<std::string> more = {});
+
+/// A program that runs, and a pipe of its standard output.
+struct started_program {
+  pid_t process = -1;
+  int output = -1;
+};
+/// It is killed when this thread ends. Throws std::system_error.
+started_program start_program(const std::vector<std::string>& words, std::optional<unsigned> cpu);
+/// The port of "listening on 127.0.0.1:PORT", the first line that it says; 0: it said none.
+std::uint16_t port_said(int output);
 
 }  // namespace hinge::bench

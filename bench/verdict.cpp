@@ -27,13 +27,9 @@ constexpr double noise_of_counting = 2.45;  // the same of a Poisson process, ti
 
 std::string percent(double share) { return fmt::format("{:.0f} %", 100 * share); }
 
-std::string overflow(const report& shown) {
-  const std::uint32_t waiting = shown.found.least_waiting.value_or(shown.asked.connections);
-  if (waiting < shown.asked.connections) {
-    return fmt::format("of {} only {} waited in it as the server went on", shown.asked.connections,
-                       waiting);
-  }
-  if (!shown.asked.target.is_inet()) return {};
+}  // namespace
+
+std::string overflow_in(const kernel_counts& kernel) {
   constexpr std::array signs = {
       kernel_counter::listen_overflows,    kernel_counter::listen_drops,
       kernel_counter::request_queue_drops, kernel_counter::request_queue_cookies,
@@ -41,21 +37,36 @@ std::string overflow(const report& shown) {
   };
   std::string all;
   for (const kernel_counter sign : signs) {
-    if (shown.seen.kernel[sign] <= 0) continue;
-    all += fmt::format("{}{} {}", all.empty() ? "" : ", ", name_of(sign), shown.seen.kernel[sign]);
+    if (kernel[sign] <= 0) continue;
+    all += fmt::format("{}{} {}", all.empty() ? "" : ", ", name_of(sign), kernel[sign]);
   }
   return all;
 }
 
-std::string throttling(const report& shown) {
-  const double stolen = static_cast<double>(shown.seen.kernel[kernel_counter::stolen_ticks]) / 100;
-  if (shown.seen.kernel[kernel_counter::throttled] > 0) {
+std::string taken_by_others(const kernel_counts& kernel, double seconds) {
+  if (kernel[kernel_counter::throttled] > 0) {
     return fmt::format("its cgroup's CPU quota was used up in {} periods",
-                       shown.seen.kernel[kernel_counter::throttled]);
+                       kernel[kernel_counter::throttled]);
   }
-  if (stolen > most_stolen * shown.seconds()) {
-    return fmt::format("the host took {:.2f} s of CPU time", stolen);
+  const double stolen = static_cast<double>(kernel[kernel_counter::stolen_ticks]) / 100;
+  if (stolen <= most_stolen * seconds) return {};
+  return fmt::format("the host took {:.2f} s of CPU time", stolen);
+}
+
+namespace {
+
+std::string overflow(const report& shown) {
+  const std::uint32_t waiting = shown.found.least_waiting.value_or(shown.asked.connections);
+  if (waiting < shown.asked.connections) {
+    return fmt::format("of {} only {} waited in it as the server went on", shown.asked.connections,
+                       waiting);
   }
+  return shown.asked.target.is_inet() ? overflow_in(shown.seen.kernel) : std::string();
+}
+
+std::string throttling(const report& shown) {
+  std::string taken = taken_by_others(shown.seen.kernel, shown.seconds());
+  if (!taken.empty()) return taken;
   if (shown.client_waiting() > most_waiting) {
     return fmt::format("the client was ready and had no CPU for {} of the time, {} at most",
                        percent(shown.client_waiting()), percent(most_waiting));

@@ -8,6 +8,7 @@
 
 namespace hinge::bench {
 
+struct kernel_counts;
 struct load_options;
 struct report;
 
@@ -31,6 +32,10 @@ struct finding {
 
 /// Whether an open loop of such options is long enough, if it is followed.
 bool asks_enough(const load_options& asked) noexcept;
+/// The connections that the kernel turned away, or put off; empty: none.
+std::string overflow_in(const kernel_counts& kernel);
+/// What held all processes back for too much of the time, a quota or the host; empty: nothing.
+std::string taken_by_others(const kernel_counts& kernel, double seconds);
 
 /// What is wrong with the figures, the worst first; nothing: they are valid. Of the workload
 /// restart, whose outcome is a count of the lost, nothing is asked.

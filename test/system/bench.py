@@ -41,7 +41,8 @@ def run(*arguments, before=None, program=None):
     most tests measure for a moment on a busy machine. The report has to say the same."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "result.json")
-        server = {"--target", "--backend"} & set(arguments) or "HINGE_BACKEND" in os.environ
+        server = ({"--target", "--backend", "--serve", "--peer"} & set(arguments)
+                  or "HINGE_BACKEND" in os.environ)
         more = ["--json", path] if server else []
         done = subprocess.run([program or BENCH, *arguments, *more], capture_output=True,
                               text=True, timeout=60, preexec_fn=before)

@@ -1,0 +1,15 @@
+// What hinge-bench's exit codes mean.
+#pragma once
+
+namespace hinge::bench {
+
+enum exit_code : int {
+  measured = 0,
+  missed = 1,  ///< a threshold, or it is worse than it was
+  usage = 2,
+  unfit = 3,    ///< this machine, or this build
+  invalid = 4,  ///< figures that say nothing
+  interrupted = 130
+};
+
+}  // namespace hinge::bench
