@@ -16,6 +16,7 @@
 #include "output_file.hpp"
 #include "print_error.hpp"
 #include "progress.hpp"
+#include "stored_files.hpp"
 #include "units.hpp"
 
 namespace hinge::bench {
@@ -81,10 +82,10 @@ void complete(compare_arguments& given) {
 }
 
 bool write_all(const compare_arguments& given, const comparison_report& shown) {
-  const std::array paths = {given.json_path, given.csv_path, given.markdown_path};
+  const std::array paths = {given.json_path, given.html_path, given.csv_path, given.markdown_path};
   const bool taken = std::find(paths.begin(), paths.end(), "-") != paths.end();
   fmt::print(taken ? stderr : stdout, "{}", to_table(shown));
-  bool written = write_to(given.json_path, to_json(shown));
+  bool written = write_result(given.json_path, given.html_path, to_json(shown));
   written = write_to(given.csv_path, to_csv(shown)) && written;
   return write_to(given.markdown_path, to_markdown(shown)) && written;
 }
@@ -128,6 +129,8 @@ void add_compare_options(command line, compare_arguments& into) {
               [&](const auto& text) { into.baseline_path = text; });
   line.option("--json", "FILE", "also write the result here, as JSON; - is stdout",
               [&](const auto& text) { into.json_path = text; });
+  line.option("--html", "FILE", "write a page for a browser here, with plots; - is stdout",
+              [&](const auto& text) { into.html_path = text; });
   line.option("--csv", "FILE", "also write a line for each figure here",
               [&](const auto& text) { into.csv_path = text; });
   line.option("--markdown", "FILE", "also write tables here",

@@ -13,6 +13,7 @@ struct compare_arguments {
   compare_options asked = {};
   std::string baseline_path;
   std::string json_path;
+  std::string html_path;
   std::string csv_path;
   std::string markdown_path;
   bool quiet = false;  ///< no progress line

@@ -68,10 +68,7 @@ bool stdout_is_taken(const arguments& given) {
 /// As write_to(); the table goes to stderr when something else has stdout.
 bool write_report(const arguments& given, const report& shown, const std::vector<finding>& flaws) {
   fmt::print(stdout_is_taken(given) ? stderr : stdout, "{}", to_table(shown, flaws));
-  const std::string stored = to_json(shown, flaws);
-  bool written = write_to(given.json_path, stored);
-  if (!given.html_path.empty())
-    written = write_to(given.html_path, to_page({read_stored("", stored)})) && written;
+  bool written = write_result(given.json_path, given.html_path, to_json(shown, flaws));
   const report_fields fields = fields_of(shown, flaws);
   written = write_to(given.csv_path, to_csv(fields)) && written;
   written = write_to(given.markdown_path, to_markdown(fields)) && written;
@@ -176,7 +173,7 @@ exit_code run_sweep(arguments& given, own_server* server) {
     rates.add(std::move(shown), std::move(flaws));
   }
   fmt::print(stdout_is_taken(given) ? stderr : stdout, "{}", to_table(rates));
-  bool written = write_to(given.json_path, to_json(rates));
+  bool written = write_result(given.json_path, given.html_path, to_json(rates));
   written = write_to(given.csv_path, to_csv(rates)) && written;
   written = write_to(given.markdown_path, to_markdown(rates)) && written;
   const exit_code outcome = outcome_of(given, rates);

@@ -9,6 +9,9 @@
 
 #include <fmt/format.h>
 
+#include "output_file.hpp"
+#include "page.hpp"
+
 namespace hinge::bench {
 
 namespace {
@@ -37,6 +40,13 @@ std::vector<stored_result> read_files(const std::vector<std::string>& paths) {
     }
   }
   return all;
+}
+
+bool write_result(const std::string& json_path, const std::string& html_path,
+                  const std::string& stored) {
+  const bool written = write_to(json_path, stored);
+  if (html_path.empty()) return written;
+  return write_to(html_path, to_page({read_stored("", stored)})) && written;
 }
 
 }  // namespace hinge::bench
