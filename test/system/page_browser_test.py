@@ -80,16 +80,14 @@ class InABrowser(unittest.TestCase):
             "</body>", "<img src='http://127.0.0.1:1/'></body>"))
         self.assertIn("Content Security Policy", "".join(self.opened(path)[1]))
 
-    def test_narrow(self):
-        found = self.in_a_frame()
-        self.assertGreater(int(found["data-room"]), 320)
-        self.assertEqual(found["data-needed"], found["data-room"])
-        self.assertEqual(found["data-outside"], "")
-
-    def test_light_and_dark(self):
-        light = self.in_a_frame()["data-paper"]
-        dark = self.in_a_frame("--blink-settings=preferredColorScheme=0")["data-paper"]
-        self.assertEqual((light, dark), ("rgb(252, 251, 248)", "rgb(22, 23, 26)"))
+    def test_narrow_in_light_and_dark(self):
+        for arguments, paper in (([], "rgb(252, 251, 248)"),
+                                 (["--blink-settings=preferredColorScheme=0"], "rgb(22, 23, 26)")):
+            found = self.in_a_frame(*arguments)
+            self.assertEqual(found["data-paper"], paper)
+            self.assertGreater(int(found["data-room"]), 320)
+            self.assertEqual(found["data-needed"], found["data-room"])
+            self.assertEqual(found["data-outside"], "")
 
 
 if __name__ == "__main__":
