@@ -2,8 +2,6 @@
 
 #include <hinge/epoll.hpp>
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <array>
 #include <span>
@@ -14,6 +12,7 @@
 #include "floor_epoll.hpp"
 #include "hinge_subject.hpp"
 #include "proxy_subject.hpp"
+#include "variant_subject.hpp"
 
 #ifdef HINGE_HAVE_URING
 #include <hinge/uring.hpp>
@@ -53,27 +52,10 @@ struct ac_handler {
   void on_data(connection, std::span<std::byte>) noexcept {}
 };
 
-/// Sets an option that is set: what a comparison has to find (see compare_test.py).
-struct needless_handler : ac_handler {
-  void on_accept(connection peer) noexcept {
-    const int on = 1;
-    setsockopt(peer.fd(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    peer.close();
-  }
-};
-
 struct crr_handler {
   static constexpr std::size_t most = 64;
   void on_data(connection peer, std::span<std::byte> bytes) noexcept {
     peer.finish(bytes.first(std::min(bytes.size(), most)));
-  }
-};
-
-/// Says that it closes only after it has sent: one packet more, and a call.
-struct parting_handler {
-  void on_data(connection peer, std::span<std::byte> bytes) noexcept {
-    const bool sent = peer.send(bytes.first(std::min(bytes.size(), crr_handler::most)));
-    sent ? peer.close() : peer.abort();
   }
 };
 
@@ -115,20 +97,6 @@ std::unique_ptr<subject> make_hinge(server_work work, const listener_options& op
   return make_proxy<Poller>(work, options);
 }
 
-template <class Poller>
-std::unique_ptr<subject> make_parting(server_work work, const listener_options& options) {
-  if (work == server_work::crr)
-    return std::make_unique<hinge_subject<Poller, parting_handler>>(options);
-  throw std::invalid_argument("what sends, then closes, does crr alone");
-}
-
-template <class Poller>
-std::unique_ptr<subject> make_needless(server_work work, const listener_options& options) {
-  if (work == server_work::ac)
-    return std::make_unique<hinge_subject<Poller, needless_handler>>(options);
-  throw std::invalid_argument("a needless option is of ac alone");
-}
-
 std::unique_ptr<subject> make_blocking(server_work work, const listener_options& options) {
   if (work == server_work::ac || work == server_work::crr)
     return make_floor<floor_blocking>(work, options);
@@ -148,7 +116,6 @@ constexpr std::array entries = {
     entry{"floor-blocking", make_blocking},
 #ifdef HINGE_HAVE_URING
     entry{"uring", make_hinge<uring_poller>},
-    entry{"uring:send-close", make_parting<uring_poller>},
     entry{"floor-uring", make_floor<floor_uring>},
 #endif
 };
