@@ -1,6 +1,7 @@
 #include <hinge/prometheus.hpp>
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -11,9 +12,11 @@ namespace hinge {
 
 namespace {
 
-struct seconds_text {
-  nanoseconds length;
+/// Nanoseconds as seconds; or a ratio.
+struct billionths {
+  std::int64_t count;
 };
+billionths in_billionths(nanoseconds length) noexcept { return {length.count()}; }
 
 enum class kind : std::uint8_t { counter, gauge };
 
@@ -43,15 +46,14 @@ public:
     out_.add('"');
   }
   void end(std::uint64_t value) noexcept { close_labels(), out_.add(value, '\n'); }
-  void end(seconds_text value) noexcept {
-    constexpr std::int64_t second = 1'000'000'000;
-    const std::int64_t whole = value.length.count();
+  void end(billionths value) noexcept {
+    constexpr std::int64_t one = 1'000'000'000;
     std::array<char, 9> digits;
-    std::int64_t rest = whole % second;
+    std::int64_t rest = value.count % one;
     for (std::size_t i = digits.size(); i-- != 0; rest /= 10)
       digits[i] = static_cast<char>('0' + rest % 10);
     close_labels();
-    out_.add(whole / second, '.', std::string_view(digits.data(), digits.size()), '\n');
+    out_.add(value.count / one, '.', std::string_view(digits.data(), digits.size()), '\n');
   }
 
   /// A family of one sample without labels.
@@ -72,99 +74,191 @@ private:
   unsigned labels_ = 0;
 };
 
-void add_loop(exposition& out, const telemetry& seen) noexcept {
-  if (!seen.backend.empty()) {
-    out.family("backend_info", kind::gauge, "What the loop waits with.");
-    out.begin();
-    out.label("backend", seen.backend);
-    out.end(1);
-  }
-  for (const loop_counter& one : loop_counter_table)
-    out.single(one.metric, kind::counter, one.help, seen.counters.*one.count);
-  out.family("closed_total", kind::counter, "Connections that have ended, by cause.");
-  for (std::size_t cause = 1; cause < close_causes; ++cause) {
-    out.begin();
-    out.label("cause", close_cause_names[cause]);
-    out.end(seen.counters.closed[cause]);
-  }
-  out.single("connections", kind::gauge, "Connections open now.", std::uint64_t{seen.open});
-  out.single("connections_limit", kind::gauge, "Most connections at one time.",
-             std::uint64_t{seen.max_connections});
-  out.single("half_closed_connections", kind::gauge,
-             "Of the open ones, those whose peer has ended and that are left open.",
-             std::uint64_t{seen.half_closed});
-  if (seen.oldest_half_closed)
-    out.single("oldest_half_closed_seconds", kind::gauge, "Time since the first of them is so.",
-               seconds_text{*seen.oldest_half_closed});
-  out.single("queued_bytes", kind::gauge, "Bytes that wait to be sent.", seen.queued_bytes);
-  out.single("stopping", kind::gauge, "1 when the loop accepts no more and comes to its end.",
-             std::uint64_t{seen.stopping});
-  if (!seen.work) return;
-  out.single("waiting_seconds_total", kind::counter, "Time in the waits of the loop.",
-             seconds_text{seen.work->waiting});
-  out.single("working_seconds_total", kind::counter, "Time between the waits of the loop.",
-             seconds_text{seen.work->working});
-  out.single("longest_work_seconds", kind::gauge, "Longest time between two waits.",
-             seconds_text{seen.work->longest_work});
+using maybe_number = std::optional<std::uint64_t>;
+using maybe_time = std::optional<billionths>;
+
+template <class Figures>
+maybe_time length(const std::optional<Figures>& of, nanoseconds Figures::*which) noexcept {
+  return of ? maybe_time(in_billionths((*of).*which)) : maybe_time();
 }
 
-/// A family over the listeners that have the figure. `figure_of` returns an optional.
-template <class FigureOf>
-void add_listeners(exposition& out, const telemetry& seen, std::string_view name, kind what,
-                   std::string_view help, FigureOf figure_of) noexcept {
+/// Absent: this snapshot doesn't tell it.
+struct loop_figures {
+  std::string_view name;  // the label; of a loop alone there is none
+  const loop_counters& counters;
+  std::string_view backend = {};
+  maybe_number open = {};
+  maybe_number max_connections = {};
+  maybe_number half_closed = {};
+  std::optional<nanoseconds> oldest_half_closed = {};
+  maybe_number queued_bytes = {};
+  maybe_number stopping = {};
+  maybe_number late = {};
+  std::optional<work_figures> work = {};
+};
+
+struct listener_figures {
+  std::size_t index;
+  const listener_telemetry& told;
+};
+
+void add_labels(exposition& out, const loop_figures& of) noexcept {
+  if (!of.name.empty()) out.label("loop", of.name);
+}
+
+void add_labels(exposition& out, const listener_figures& of) noexcept {
+  out.label("listener", fixed_text<24>().add(of.index).view());
+  std::array<char, address::text_capacity> room;
+  out.label("address", of.told.where.text_into(room));
+}
+
+/// A family over those that have the figure. `each` calls its argument with every one of them;
+/// `figure_of` returns an optional.
+template <class Each, class FigureOf>
+void add_family(exposition& out, const Each& each, std::string_view name, kind what,
+                std::string_view help, FigureOf figure_of) noexcept {
   bool begun = false;
-  for (std::size_t i = 0; i < seen.listeners().size(); ++i) {
-    const listener_telemetry& one = seen.listeners()[i];
+  each([&](const auto& one) {
     const auto figure = figure_of(one);
-    if (!figure) continue;
+    if (!figure) return;
     if (!std::exchange(begun, true)) out.family(name, what, help);
     out.begin();
-    out.label("listener", fixed_text<24>().add(i).view());
-    std::array<char, address::text_capacity> room;
-    out.label("address", one.where.text_into(room));
+    add_labels(out, one);
     out.end(*figure);
-  }
+  });
 }
 
-void add_all_listeners(exposition& out, const telemetry& seen) noexcept {
-  using one = const listener_telemetry&;
-  using number = std::optional<std::uint64_t>;
-  using time = std::optional<seconds_text>;
-  const auto add = [&](auto... what) { add_listeners(out, seen, what...); };
+/// Those with a label of their own. `each` is called with loop_figures.
+template <class Each>
+void add_labelled(exposition& out, const Each& each) noexcept {
+  bool begun = false;
+  each([&](const loop_figures& l) {
+    if (l.backend.empty()) return;
+    if (!std::exchange(begun, true))
+      out.family("backend_info", kind::gauge, "What the loop waits with.");
+    out.begin();
+    add_labels(out, l);
+    out.label("backend", l.backend);
+    out.end(1);
+  });
+  out.family("closed_total", kind::counter, "Connections that have ended, by cause.");
+  each([&](const loop_figures& l) {
+    for (std::size_t cause = 1; cause < close_causes; ++cause) {
+      out.begin();
+      add_labels(out, l);
+      out.label("cause", close_cause_names[cause]);
+      out.end(l.counters.closed[cause]);
+    }
+  });
+}
+
+template <class Each>
+void add_loops(exposition& out, const Each& each) noexcept {
+  using one = const loop_figures&;
+  const auto add = [&](auto... what) { add_family(out, each, what...); };
+  add_labelled(out, each);
+  for (const loop_counter& row : loop_counter_table)
+    add(row.metric, kind::counter, row.help,
+        [&](one l) { return maybe_number(l.counters.*row.count); });
+  add("connections", kind::gauge, "Connections open now.", [](one l) { return l.open; });
+  add("connections_limit", kind::gauge, "Most connections at one time.",
+      [](one l) { return l.max_connections; });
+  add("half_closed_connections", kind::gauge,
+      "Of the open ones, those whose peer has ended and that are left open.",
+      [](one l) { return l.half_closed; });
+  add("oldest_half_closed_seconds", kind::gauge, "Time since the first of them is so.", [](one l) {
+    return l.oldest_half_closed ? maybe_time(in_billionths(*l.oldest_half_closed)) : maybe_time();
+  });
+  add("queued_bytes", kind::gauge, "Bytes that wait to be sent.",
+      [](one l) { return l.queued_bytes; });
+  add("stopping", kind::gauge, "1 when the loop accepts no more and comes to its end.",
+      [](one l) { return l.stopping; });
+  add("late", kind::gauge, "1 when the loop hangs, and its figures are those of before.",
+      [](one l) { return l.late; });
+  add("waiting_seconds_total", kind::counter, "Time in the waits of the loop.",
+      [](one l) { return length(l.work, &work_figures::waiting); });
+  add("working_seconds_total", kind::counter, "Time between the waits of the loop.",
+      [](one l) { return length(l.work, &work_figures::working); });
+  add("longest_work_seconds", kind::gauge, "Longest time between two waits.",
+      [](one l) { return length(l.work, &work_figures::longest_work); });
+}
+
+void add_listeners(exposition& out, std::span<const listener_telemetry> all) noexcept {
+  const auto each = [&](auto tell) {
+    for (std::size_t i = 0; i < all.size(); ++i) tell(listener_figures{i, all[i]});
+  };
+  using one = const listener_figures&;
+  const auto add = [&](auto... what) { add_family(out, each, what...); };
   add("listener_accepting", kind::gauge, "1 while it accepts; 0 while it pauses, or is closed.",
-      [](one l) { return number(l.accepting); });
+      [](one l) { return maybe_number(l.told.accepting); });
   add("listener_queue_length", kind::gauge, "Connections that wait to be accepted.",
-      [](one l) { return number(l.waiting); });
+      [](one l) { return maybe_number(l.told.waiting); });
   add("listener_queue_length_max", kind::gauge, "Most connections seen waiting to be accepted.",
-      [](one l) { return number(l.most_waiting); });
+      [](one l) { return maybe_number(l.told.most_waiting); });
   add("listener_backlog", kind::gauge, "Connections that may wait, as the system made it.",
-      [](one l) { return number(l.effective_backlog); });
+      [](one l) { return maybe_number(l.told.effective_backlog); });
   add("listener_backlog_asked", kind::gauge, "Connections that may wait, as it was asked for.",
-      [](one l) { return number(l.asked_backlog); });
+      [](one l) { return maybe_number(l.told.asked_backlog); });
   add("listener_drops_total", kind::counter, "What the system dropped at the full queue.",
-      [](one l) { return number(l.drops); });
+      [](one l) { return maybe_number(l.told.drops); });
   add("listener_pauses_total", kind::counter, "Times that it stopped accepting for a while.",
-      [](one l) { return number(l.pauses); });
+      [](one l) { return maybe_number(l.told.pauses); });
   add("listener_paused_seconds_total", kind::counter, "Time in these pauses.",
-      [](one l) { return time(seconds_text{l.paused}); });
-  add("listener_accepted_total", kind::counter, "Connections accepted here.",
-      [](one l) { return l.accepts ? number(l.accepts->accepted) : number(); });
+      [](one l) { return maybe_time(in_billionths(l.told.paused)); });
+  add("listener_accepted_total", kind::counter, "Connections accepted here.", [](one l) {
+    return l.told.accepts ? maybe_number(l.told.accepts->accepted) : maybe_number();
+  });
   add("listener_accept_turns_total", kind::counter, "Turns of the loop that accepted here.",
-      [](one l) { return l.accepts ? number(l.accepts->turns) : number(); });
+      [](one l) { return l.told.accepts ? maybe_number(l.told.accepts->turns) : maybe_number(); });
   add("listener_accept_lag_seconds_total", kind::counter,
       "Time that the loop had worked before these turns.",
-      [](one l) { return l.accepts ? time(seconds_text{l.accepts->lag}) : time(); });
+      [](one l) { return length(l.told.accepts, &accept_figures::lag); });
   add("listener_accept_lag_max_seconds", kind::gauge,
       "Longest time that the loop had worked before a turn that accepted here.",
-      [](one l) { return l.accepts ? time(seconds_text{l.accepts->longest_lag}) : time(); });
+      [](one l) { return length(l.told.accepts, &accept_figures::longest_lag); });
 }
 
 }  // namespace
 
 std::size_t prometheus_text(const telemetry& seen, std::span<char> room) noexcept {
   exposition out(room);
-  add_loop(out, seen);
-  add_all_listeners(out, seen);
+  const loop_figures figures{.name = {},
+                             .counters = seen.counters,
+                             .backend = seen.backend,
+                             .open = seen.open,
+                             .max_connections = seen.max_connections,
+                             .half_closed = seen.half_closed,
+                             .oldest_half_closed = seen.oldest_half_closed,
+                             .queued_bytes = seen.queued_bytes,
+                             .stopping = seen.stopping,
+                             .work = seen.work};
+  add_loops(out, [&](auto tell) { tell(figures); });
+  add_listeners(out, seen.listeners());
+  return out.bytes();
+}
+
+std::size_t prometheus_text(const server_statistics& seen, std::span<char> room) noexcept {
+  exposition out(room);
+  add_loops(out, [&](auto tell) {
+    for (std::size_t i = 0; i < seen.loops.size(); ++i) {
+      const loop_statistics& one = seen.loops[i];
+      fixed_text<24> name;
+      tell(loop_figures{.name = name.add(i).view(),
+                        .counters = one.counters,
+                        .backend = one.backend,
+                        .open = one.open_connections,
+                        .half_closed = one.half_closed,
+                        .oldest_half_closed = one.oldest_half_closed,
+                        .queued_bytes = one.queued_bytes,
+                        .late = one.late,
+                        .work = one.work});
+    }
+    if (seen.acceptor.turns != 0) tell(loop_figures{.name = "acceptor", .counters = seen.acceptor});
+  });
+  out.single("accept_fairness", kind::gauge,
+             "1 when all loops have accepted as many, 1/N when one of N has accepted all.",
+             billionths{std::llround(seen.fairness * 1e9)});
+  add_listeners(out, seen.listeners);
   return out.bytes();
 }
 

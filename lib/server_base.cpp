@@ -165,6 +165,7 @@ void server_base::state::answer(worker& one) noexcept {
               .half_closed = seen.half_closed,
               .oldest_half_closed = seen.oldest_half_closed,
               .queued_bytes = seen.queued_bytes,
+              .work = seen.work,
               .cpu = one.cpu,
               .backend = one.backend};
   if (std::exchange(one.asked, false) && --unanswered == 0) answered.notify_all();

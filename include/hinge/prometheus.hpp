@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hinge/export.hpp>
+#include <hinge/server_options.hpp>
 #include <hinge/telemetry.hpp>
 
 #include <cstddef>
@@ -21,5 +22,10 @@ inline constexpr std::string_view prometheus_content_type =
 /// Each listener has the labels `listener`, its index in the loop, and `address`. What is absent in
 /// the snapshot has no sample, and what no listener has, no family. docs/TELEMETRY.md lists all.
 HINGE_API std::size_t prometheus_text(const telemetry& seen, std::span<char> room) noexcept;
+
+/// The same of a server: the figures of each loop have the label `loop`, its index, or "acceptor"
+/// of who accepts for the others; those of listeners are of all loops together, as in
+/// server_statistics. Some 6 KB, and 2 KB for each loop.
+HINGE_API std::size_t prometheus_text(const server_statistics& seen, std::span<char> room) noexcept;
 
 }  // namespace hinge

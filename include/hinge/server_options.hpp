@@ -35,9 +35,10 @@ struct server_options {
 struct loop_statistics {
   loop_counters counters;
   std::uint32_t open_connections = 0;
-  std::uint32_t half_closed = 0;  ///< as in telemetry, and so the next two
+  std::uint32_t half_closed = 0;  ///< as in telemetry, and so the next three
   std::optional<nanoseconds> oldest_half_closed;
   std::uint64_t queued_bytes = 0;
+  std::optional<work_figures> work;
   int cpu = -1;  ///< that it is pinned to
   /// What its poller has become: where rings are short, the first loops may have one, and the
   /// others not. A literal.

@@ -27,7 +27,7 @@ struct written_loop : hinge::loop<clocked_poller, worker> {
   }
 };
 
-std::string text_of(const telemetry& seen) {
+std::string text_of(const auto& seen) {
   std::string text(prometheus_text(seen, {}), '\0');
   REQUIRE(prometheus_text(seen, text) == text.size());
   return text;
@@ -116,6 +116,49 @@ TEST_CASE("Labels are escaped, and each listener has its own") {
                            "/a\\\"b\\\\x5cc\"} 1"));
   CHECK(has_line(text, "hinge_listener_accepting{listener=\"1\",address=\"" +
                            tested.listener_at(1).local().text() + "\"} 1"));
+}
+
+TEST_CASE("Of a server each loop has its figures, under one family") {
+  hinge::server_statistics seen;
+  seen.loops.resize(2);
+  for (hinge::loop_statistics& one : seen.loops) one.backend = "epoll";
+  seen.loops[0].counters.accepted = 7;
+  seen.loops[1].counters.accepted = 8;
+  seen.loops[1].counters.accept_misses = 3;
+  seen.loops[1].counters.closed[static_cast<std::size_t>(hinge::close_cause::peer_reset)] = 2;
+  seen.loops[1].open_connections = 6;
+  seen.loops[1].queued_bytes = 77;
+  seen.loops[1].late = true;
+  seen.loops[1].work = {.waiting = 1s, .working = 2s, .longest_work = 3ms};
+  seen.fairness = 0.75;
+  seen.listeners.resize(1);
+  seen.listeners[0].where = hinge::address::loopback(80);
+  seen.listeners[0].accepts = {.accepted = 15, .turns = 5, .lag = 20ms, .longest_lag = 9ms};
+  const std::string text = text_of(seen);
+  for (const std::string_view line :
+       {"hinge_accepted_total{loop=\"0\"} 7", "hinge_accepted_total{loop=\"1\"} 8",
+        "hinge_accept_misses_total{loop=\"1\"} 3",
+        "hinge_backend_info{loop=\"1\",backend=\"epoll\"} 1",
+        "hinge_closed_total{loop=\"1\",cause=\"peer_reset\"} 2", "hinge_connections{loop=\"1\"} 6",
+        "hinge_queued_bytes{loop=\"1\"} 77", "hinge_late{loop=\"0\"} 0", "hinge_late{loop=\"1\"} 1",
+        "hinge_working_seconds_total{loop=\"1\"} 2.000000000", "hinge_accept_fairness 0.750000000",
+        "hinge_listener_accept_lag_seconds_total{listener=\"0\",address=\"127.0.0.1:80\"} "
+        "0.020000000"}) {
+    CAPTURE(line);
+    CHECK(has_line(text, line));
+  }
+  // What isn't told or measured, and who accepts for others where nobody does.
+  for (const std::string_view absent :
+       {"connections_limit", "stopping", "working_seconds_total{loop=\"0\"", "acceptor"})
+    CHECK(text.find(absent) == text.npos);
+  for (const hinge::loop_counter& one : hinge::loop_counter_table) {
+    const std::string type = "# TYPE hinge_" + std::string(one.metric) + " counter\n";
+    CHECK(text.find(type) != text.npos);
+    CHECK(text.find(type) == text.rfind(type));
+  }
+  seen.acceptor.turns = 4;
+  seen.acceptor.handed_over = 15;
+  CHECK(has_line(text_of(seen), "hinge_handed_over_total{loop=\"acceptor\"} 15"));
 }
 
 TEST_CASE("A room that is too small is never written past, and is told") {
