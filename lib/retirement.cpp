@@ -104,14 +104,15 @@ retirement::state::state(std::vector<std::vector<loop_door>> doors,
   for (std::vector<loop_door>& of_one : doors) {
     if (of_one.empty()) continue;
     const listener& opened = of_one.front().loop->listener_at(of_one.front().listener);
-    if (!opened) continue;
+    unique_fd fd(sys::fcntl(opened.fd(), F_DUPFD_CLOEXEC, 0));
+    if (!opened || (fd && !listens_at(fd.get(), opened.local()))) continue;
     at = opened.local();
     heard->open.push_back(of_one.size());
     heard->duplicates.emplace_back();
     if (opened.tcp()) plan.queued = plan.queued.value_or(0) + opened.waiting().value_or(0);
     sockets.push_back({.doors = std::move(of_one),
                        .number = sockets.size(),
-                       .fd = unique_fd(sys::fcntl(opened.fd(), F_DUPFD_CLOEXEC, 0)),
+                       .fd = std::move(fd),
                        .place = static_cast<std::uint32_t>(sockets.size())});
   }
   plan.sockets = static_cast<std::uint32_t>(sockets.size());

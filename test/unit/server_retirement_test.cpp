@@ -19,6 +19,7 @@
 #include "support/listening.hpp"
 #include "support/masked.hpp"
 #include "support/retiring.hpp"
+#include "sys.hpp"
 
 using namespace std::chrono_literals;
 
@@ -103,6 +104,28 @@ TEST_CASE("retirement: a server that is stopped meanwhile ends all the same") {
   apart.join();
   CHECK(done.took < 30s);
   CHECK_FALSE(leaving->listener_at(0));
+}
+
+TEST_CASE("retirement: the number of a listener that was closed meanwhile may be somebody else's") {
+  const auto leaving = retiring_server(usable_for_retiring().front(), accept_policy::sharded);
+  REQUIRE(leaving->listen(address::loopback(0), shared_port));
+  REQUIRE(leaving->start());
+  CHECK(leaving->plan_retirement(0).sockets == 2);
+  static listener elsewhere;
+  static int number = -1;
+  elsewhere = opened(address::loopback(0));
+  number = leaving->loop_at(1).listener_at(0).fd();
+  static const auto before = sys::current.fcntl;
+  sys::current.fcntl = [](int fd, int what, int argument) noexcept {
+    return before(fd == number ? elsewhere.fd() : fd, what, argument);
+  };
+  const retire_plan plan = leaving->plan_retirement(0);
+  (void)leaving->retire();
+  sys::current.fcntl = before;
+  CHECK(plan.sockets == 1);
+  // It has been left alone.
+  CHECK(try_connect(elsewhere.local()) == 0);
+  elsewhere.close();
 }
 
 #ifdef SO_INCOMING_CPU
