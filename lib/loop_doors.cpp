@@ -137,21 +137,6 @@ std::uint32_t loop_base::give_away(door& d, std::size_t index, int fd, inet_name
   return connection_table::no_slot;
 }
 
-/// Returns its slot, or no_slot: the loop stops, and it is shed.
-std::uint32_t loop_base::take_in(const handed_connection& given) noexcept {
-  ++counters_.accepted;
-  if (!stopping_) {
-    assert(table_.available() != 0);
-    const std::uint32_t slot = table_.insert(given.fd, given.listener, given.peer, now_);
-    table_.hot(slot).set(connection_flag::counted);
-    return slot;
-  }
-  ++counters_.shed;
-  close_descriptor(given.fd, completes_);
-  if (handover_.inbox->ended()) handover_.by->wake();
-  return connection_table::no_slot;
-}
-
 /// A counted connection has ended.
 void loop_base::left(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
@@ -244,11 +229,17 @@ void loop_base::door_detached(std::size_t index) noexcept {
 }
 
 /// The next connection that another loop has accepted, or one of a listener that is being emptied,
-/// if there is room for it, and at most so many `queued` ones. Returns its slot, or no_slot.
+/// if there is room for it, and at most so many `queued` ones. Returns its slot, or no_slot. What a
+/// loop that stops hasn't taken is the giver's again.
 std::uint32_t loop_base::next_handed(std::uint32_t& queued) noexcept {
   handed_connection next;
-  while (handover_.inbox != nullptr && handover_.inbox->take(next))
-    if (const std::uint32_t slot = take_in(next); slot != connection_table::no_slot) return slot;
+  if (!stopping_ && handover_.inbox != nullptr && handover_.inbox->take(next)) {
+    ++counters_.accepted;
+    assert(table_.available() != 0);
+    const std::uint32_t slot = table_.insert(next.fd, next.listener, next.peer, now_);
+    table_.hot(slot).set(connection_flag::counted);
+    return slot;
+  }
   while (queued != 0) {
     --queued;
     const std::optional<std::size_t> index = doors_.to_empty(now_);

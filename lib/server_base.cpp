@@ -41,17 +41,22 @@ result<void> server_base::open_base(const server_options& options) noexcept {
 result<void> server_base::start() noexcept {
   if (!state_ || state_->started) return fail("start server", "it has been started", EINVAL);
   state& s = *state_;
-  s.started = true;
   result<void> begun = {};
+  const auto begin = [&](state::worker& one) {
+    const std::lock_guard lock(s.mutex);
+    s.started = true;
+    if (begun) begun = s.begin(one);
+  };
   const std::uint32_t at_once = s.policy == accept_policy::thread_per_connection ? 0 : s.count;
-  for (std::uint32_t i = 0; i < at_once && begun; ++i) begun = s.begin(s.workers[i]);
-  if (begun && s.accepts_apart()) begun = s.begin(s.accepting);
+  for (std::uint32_t i = 0; i < at_once; ++i) begin(s.workers[i]);
+  if (s.accepts_apart()) begin(s.accepting);
   if (begun) return {};
   stop();
   (void)join();
   return begun;
 }
 
+/// Under the mutex.
 result<void> server_base::state::begin(worker& one) noexcept {
   pthread_attr_t how;
   int failed = pthread_attr_init(&how);
@@ -64,7 +69,11 @@ result<void> server_base::state::begin(worker& one) noexcept {
   }
   pthread_attr_destroy(&how);
   one.joinable = failed == 0;
-  if (failed == 0) return {};
+  if (failed == 0) {
+    // It was too late to be told; the others hear of it when the accepting thread has ended.
+    if (ending && (!accepts_apart() || &one == &accepting)) tell(one, *ending);
+    return {};
+  }
   one.phase = worker::idle;
   return fail("pthread_create", one.cpu >= 0 ? "a loop's thread, pinned" : "a loop's thread",
               failed);
@@ -76,7 +85,11 @@ void* server_base::state::run(void* self) noexcept {
   const int broken = &mine == &s.accepting ? s.accept_for_loops() : s.server.run_loop(mine.index);
   const std::lock_guard lock(s.mutex);
   mine.broken = std::min(broken, 0);
+  if (broken < 0) s.close_listeners(mine);
   mine.phase = worker::ended;
+  mine.gone = true;
+  if (s.accepts_apart()) s.accepting.loop->wake();
+  s.shed_left();
   s.answer(mine);
   // What it has given is theirs; nothing more will come.
   if (&mine == &s.accepting)
@@ -112,7 +125,9 @@ void server_base::state::wind_down(worker& one) noexcept {
   one.loop->post([&one] { one.of->server.wind_down_loop(one.index); });
 }
 
-void server_base::drain(nanoseconds timeout) noexcept { state_->end({.timeout = timeout}); }
+void server_base::drain(nanoseconds timeout) noexcept {
+  state_->end({.until = deadline::after(now(), timeout)});
+}
 void server_base::stop() noexcept { state_->end({.at_once = true}); }
 
 void server_base::end() noexcept {
@@ -136,9 +151,19 @@ void server_base::state::tell(worker& one, const order& how) noexcept {
     if (how.at_once) {
       one.loop->stop();
     } else {
-      one.of->server.drain_loop(one.index, how.timeout);
+      one.of->server.drain_loop(one.index, how.left());
     }
   });
+}
+
+/// Its poller has broken, and won't let go of its sockets: nobody is to come to those any more that
+/// no other loop accepts on.
+void server_base::state::close_listeners(worker& of) noexcept {
+  if (!shared.empty()) return;
+  for (std::size_t i = 0; i < of.loop->listeners(); ++i) {
+    of.loop->doors_.close(i, door_exit::at_once);
+    of.loop->doors_.detached(i);
+  }
 }
 
 // --- posts and statistics ----------------------------------------------------------------------

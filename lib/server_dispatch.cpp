@@ -19,14 +19,6 @@ constexpr nanoseconds between_looks = std::chrono::milliseconds(1);
 
 }  // namespace
 
-/// What was given to a loop that has broken.
-server_base::state::~state() {
-  handed_connection left;
-  while (accepting.inbox.take(left)) sockets::close_unchecked(left.fd);
-  for (worker& one : all_workers())
-    while (one.inbox.take(left)) sockets::close_unchecked(left.fd);
-}
-
 int server_base::state::accept_for_loops() noexcept {
   loop_base& mine = *accepting.loop;
   while (!mine.finished()) {
@@ -38,6 +30,7 @@ int server_base::state::accept_for_loops() noexcept {
       // Who ends one from here on wakes this thread; it may have been just before.
       for (worker& one : all_workers()) one.inbox.wait_for_end();
       left = room();
+      if (left == 0 && all_gone()) mine.stop();
     }
     mine.accept_at_most(std::min(left, options.loop.accepts_per_turn));
     if (const int turned = server.turn_acceptor(until); turned < 0) return turned;
@@ -49,17 +42,39 @@ int server_base::state::accept_for_loops() noexcept {
 
 /// Those who had been accepted before a drain, and have to wait, are served in its time.
 void server_base::state::give_the_rest() noexcept {
-  const instant began = now();
   std::unique_lock lock(mutex);
-  while (accepting.inbox.load() != 0) {
+  while (waiting() != nullptr && !all_gone()) {
     const order how = ending.value_or(order{.at_once = true});
-    if (how.at_once || deadline::after(began, how.timeout).passed(now())) return;
+    if (how.at_once || how.until.passed(now())) return;
     lock.unlock();
     give_waiting();
     wake_those_given();
     lock.lock();
     answered.wait_for(lock, between_looks);
   }
+}
+
+bool server_base::state::all_gone() noexcept {
+  return std::ranges::all_of(all_workers(), [](const worker& one) { return one.gone.load(); });
+}
+
+/// Under the mutex. Nobody serves those any more who still wait when the accepting thread has
+/// ended, or were given to a loop that ended then.
+void server_base::state::shed_left() noexcept {
+  if (!accepts_apart() || accepting.phase == worker::runs) return;
+  loop_counters& counts = accepting.loop->counters_;
+  const auto shed = [&](connection_inbox& of) {
+    handed_connection left;
+    while (of.take(left)) {
+      sockets::reset_on_close(left.fd);
+      sockets::close_unchecked(left.fd);
+      --counts.handed_over;
+      ++counts.shed;
+    }
+  };
+  shed(accepting.inbox);
+  for (worker& one : all_workers())
+    if (one.gone) shed(one.inbox);
 }
 
 void server_base::state::wake_those_given() noexcept {
@@ -71,7 +86,7 @@ void server_base::state::wake_those_given() noexcept {
 std::uint32_t server_base::state::room() noexcept {
   std::uint32_t all = 0;
   for (worker& one : all_workers())
-    if (one.loop != nullptr) all += one.inbox.capacity() - one.inbox.load();
+    if (one.loop != nullptr && !one.gone) all += one.inbox.capacity() - one.inbox.load();
   return all;
 }
 
@@ -82,15 +97,22 @@ bool server_base::state::give(const handed_connection& accepted) noexcept {
   return true;
 }
 
-/// A ring may tell of more than it was asked for, when its listener is let go: they wait.
+/// Where somebody waits for a loop: one that has ended hadn't taken him yet; or a ring has told of
+/// more than it was asked for, when its listener was let go. Null: nobody does.
+connection_inbox* server_base::state::waiting() noexcept {
+  for (worker& one : all_workers())
+    if (one.gone && one.inbox.holds()) return &one.inbox;
+  return accepting.inbox.holds() ? &accepting.inbox : nullptr;
+}
+
 void server_base::state::give_waiting() noexcept {
   handed_connection next;
-  while (accepting.inbox.load() != 0) {
+  while (connection_inbox* const from = waiting()) {
     worker* to = choose();
     if (to == nullptr && make_next()) to = choose();
     if (to == nullptr) return;
-    (void)accepting.inbox.take(next);
-    accepting.inbox.ended();
+    (void)from->take(next);
+    from->ended();
     to->inbox.give(next);
     to->given = true;
   }
@@ -102,7 +124,7 @@ server_base::state::worker* server_base::state::choose() noexcept {
   std::uint32_t least = 0xffff'ffff;
   for (std::uint32_t i = 0; i < count; ++i) {
     worker& one = workers[(next_worker + i) % count];
-    if (one.loop == nullptr) continue;
+    if (one.loop == nullptr || one.gone) continue;
     const std::uint32_t load = one.inbox.load();
     if (load >= one.inbox.capacity() || load >= least) continue;
     least = load;
@@ -120,8 +142,12 @@ bool server_base::state::make_next() noexcept {
   const auto next =
       std::find_if(all.begin(), all.end(), [](const worker& one) { return one.loop == nullptr; });
   if (next == all.end()) return true;
+  // Without the mutex: the user's factory may post, and others ask meanwhile.
+  const result<loop_base*> made = open_one(*next, of_each);
+  if (!made) return false;
   const std::lock_guard lock(mutex);
-  if (open_one(*next, of_each) && begin(*next)) return true;
+  next->loop = *made;
+  if (begin(*next)) return true;
   next->loop = nullptr;
   return false;
 }

@@ -98,28 +98,34 @@ result<void> server_base::state::open_with(accept_policy which, const char* why)
     only_accepts.max_connections = only_accepts.accepts_per_turn;
     if (!accepting.inbox.open(4 * only_accepts.events_per_turn))
       return fail("open server", "memory for connections on their way", ENOMEM);
-    if (result<void> opened = open_one(accepting, only_accepts); !opened) return opened;
+    const result<loop_base*> opened = open_one(accepting, only_accepts);
+    if (!opened) return fail(opened);
+    accepting.loop = *opened;
     const auto give = [](void* self, const handed_connection& accepted) noexcept {
       return static_cast<state*>(self)->give(accepted);
     };
     accepting.loop->take_part({.give = give, .whom = this});
   }
   if (which == accept_policy::thread_per_connection) return {};
-  for (worker& one : all_workers())
-    if (result<void> opened = open_one(one, of_each); !opened) return opened;
+  for (worker& one : all_workers()) {
+    const result<loop_base*> opened = open_one(one, of_each);
+    if (!opened) return fail(opened);
+    one.loop = *opened;
+  }
   return {};
 }
 
-result<void> server_base::state::open_one(worker& one, const loop_options& with) noexcept {
-  one.loop = server.make_loop(one.index);
-  if (one.loop == nullptr) return fail("open server", "memory for a loop", ENOMEM);
-  if (result<void> opened = server.open_loop(one.index, with); !opened) return opened;
+/// Its loop, which is to be shown to others yet.
+result<loop_base*> server_base::state::open_one(worker& one, const loop_options& with) noexcept {
+  loop_base* const made = server.make_loop(one.index);
+  if (made == nullptr) return fail("open server", "memory for a loop", ENOMEM);
+  if (result<void> opened = server.open_loop(one.index, with); !opened) return fail(opened);
   one.backend = server.backend_of(one.index);
-  if (!accepts_apart() || &one == &accepting) return {};
+  if (!accepts_apart() || &one == &accepting) return made;
   if (!one.inbox.open(with.max_connections))
     return fail("open server", "memory for connections on their way", ENOMEM);
-  one.loop->take_part({.inbox = &one.inbox, .by = accepting.loop});
-  return {};
+  made->take_part({.inbox = &one.inbox, .by = accepting.loop});
+  return made;
 }
 
 // --- listening -----------------------------------------------------------------------------------

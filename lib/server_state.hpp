@@ -6,6 +6,8 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -33,6 +35,9 @@ struct server_base::state {
     std::string_view backend;
     connection_inbox inbox;  // of the accepting thread: those that nobody has room for yet
     bool given = false;      // to be woken; the accepting thread's
+    // It has ended, and takes nothing more: its inbox is the accepting thread's, and when that has
+    // ended, too, whose the mutex is.
+    std::atomic<bool> gone = false;
     pthread_t thread = {};
     bool joinable = false;
     // From here on under the mutex, once it runs.
@@ -46,17 +51,21 @@ struct server_base::state {
   /// How it ends.
   struct order {
     bool at_once = false;
-    nanoseconds timeout = {};
+    deadline until = deadline::immediately();
+
+    nanoseconds left() const noexcept {
+      if (until.is_never()) return nanoseconds::max();
+      return nanoseconds(std::max<instant>(until.when() - now(), 0));
+    }
   };
 
   state(server_base& of, const server_options& chosen) noexcept : server(of), options(chosen) {}
-  ~state();
 
   /// Resolves defaults; refuses what can't be.
   result<void> plan() noexcept;
   result<void> open_loops() noexcept;
   result<void> open_with(accept_policy which, const char* why) noexcept;
-  result<void> open_one(worker& one, const loop_options& with) noexcept;
+  result<loop_base*> open_one(worker& one, const loop_options& with) noexcept;
   result<std::size_t> listen_sharded(std::vector<listener> given, listener_options options,
                                      const door_options& door) noexcept;
   result<std::size_t> listen_shared(listener opened, const door_options& door) noexcept;
@@ -89,6 +98,7 @@ struct server_base::state {
   void wind_down(worker& one) noexcept;
   void end(const order& how) noexcept;
   void tell(worker& one, const order& how) noexcept;
+  void close_listeners(worker& of) noexcept;
   retirement retirement_of(std::size_t index, const retire_options& how) noexcept;
   retire_report retire(std::size_t first, std::span<const retire_options> of_each) noexcept;
   void answer(worker& one) noexcept;
@@ -100,8 +110,11 @@ struct server_base::state {
   int accept_for_loops() noexcept;
   std::uint32_t room() noexcept;
   bool give(const handed_connection& accepted) noexcept;
+  connection_inbox* waiting() noexcept;
   void give_waiting() noexcept;
   void give_the_rest() noexcept;
+  bool all_gone() noexcept;
+  void shed_left() noexcept;
   void wake_those_given() noexcept;
   worker* choose() noexcept;
   bool make_next() noexcept;

@@ -36,9 +36,11 @@ public:
     shown_.store(given_, std::memory_order_release);
   }
 
+  /// The taker: there is one.
+  bool holds() const noexcept { return taken_ != shown_.load(std::memory_order_acquire); }
   /// The taker. False: there is none.
   bool take(handed_connection& next) noexcept {
-    if (taken_ == shown_.load(std::memory_order_acquire)) return false;
+    if (!holds()) return false;
     next = ring_[taken_++ & mask_];
     return true;
   }

@@ -14,6 +14,7 @@
 #include <span>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace hinge {
 
@@ -327,8 +328,10 @@ template <poller P, handler H>
 void loop<P, H>::woken() noexcept {
   if (freed_elsewhere_.exchange(false, std::memory_order_acquire))
     doors_.descriptor_freed(now_, want_end::freed_elsewhere);
+  // What was given before a task was posted comes before it.
+  std::vector<mailbox::function> tasks = mailbox_.take();
   if (handover_.inbox != nullptr) take_handed();
-  for (mailbox::function& task : mailbox_.take()) {
+  for (mailbox::function& task : tasks) {
     task();
     settle_seldom();
   }

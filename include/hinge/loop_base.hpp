@@ -52,8 +52,7 @@ public:
   HINGE_API void take_part(const handover& in) noexcept;
   /// In place of accepts_per_turn, up to that; 0: the listeners pause. The loop's thread.
   HINGE_API void accept_at_most(std::uint32_t connections) noexcept;
-  /// That listener accepts no more, and is closed soon. hinge/retirement.hpp sees to it that nobody
-  /// comes meanwhile.
+  /// That listener accepts no more, and is closed soon; hinge/retirement.hpp loses nobody by it.
   HINGE_API void close_listener(std::size_t index, door_exit how) noexcept;
   std::size_t listeners() const noexcept { return doors_.size(); }
   /// That listener; it stays there, closed, after it has died or the loop has stopped.
@@ -128,7 +127,6 @@ protected:
   void shed(std::size_t index, int fd) noexcept;
   HINGE_API std::uint32_t admit(std::size_t index, int fd, inet_name peer) noexcept;
   std::uint32_t give_away(door& d, std::size_t index, int fd, inet_name peer) noexcept;
-  HINGE_API std::uint32_t take_in(const handed_connection& given) noexcept;
   void left(std::uint32_t slot) noexcept;
   HINGE_API bool spoke(hot_entry& h) noexcept;
   HINGE_API int receive_first(hot_entry& h, std::span<std::byte> into) noexcept;
@@ -273,6 +271,7 @@ protected:
   friend class connection;
   friend class kept_bytes;
   friend class retirement;
+  friend class server_base;
   friend class telemetry;
   bool send(connection_id id, std::span<const std::byte> bytes, bool last = false) noexcept;
   /// Queues what a send that returned `taken` has left of `bytes`.

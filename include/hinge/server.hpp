@@ -24,9 +24,9 @@ public:
   using poller_factory = std::function<Poller()>;
 
   /// `handlers` makes that of each loop, in open() or, with thread_per_connection, in the accepting
-  /// thread. Where one thread accepts for the loops, it has a handler more, of index loops(): that
-  /// hears what becomes of the listeners, and of no connection. `pollers` makes them where Poller
-  /// is to be given (any_poller).
+  /// thread, where it may post(). Where one thread accepts for the loops, it has a handler more, of
+  /// index loops(): that hears what becomes of the listeners, and of no connection. `pollers` makes
+  /// them where Poller is to be given (any_poller).
   explicit server(handler_factory handlers, poller_factory pollers = {})
       : handlers_(std::move(handlers)), pollers_(std::move(pollers)) {}
   ~server() { end(); }
@@ -87,8 +87,8 @@ private:
 
   handler_factory handlers_;
   poller_factory pollers_;
+  std::unique_ptr<loop_type> acceptor_;  // accepts for the others, which wake it to their end
   std::vector<std::unique_ptr<loop_type>> loops_;
-  std::unique_ptr<loop_type> acceptor_;  // accepts for the others
 };
 
 }  // namespace hinge

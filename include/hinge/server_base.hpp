@@ -67,7 +67,8 @@ public:
   /// or isn't open.
   HINGE_API result<void> start() noexcept;
   /// What retiring can promise now, listener by listener; after drain() or stop() nothing is left
-  /// to retire. From start() on; any thread but the loops'.
+  /// to retire, nor of a loop that has ended; a listener that its loop closes by itself in the same
+  /// moment counts, or doesn't. From start() on; any thread but the loops'.
   HINGE_API std::vector<retire_plan> plan_retirement(const retire_options& how = {}) const noexcept;
   HINGE_API retire_plan plan_retirement(std::size_t index,
                                         const retire_options& how = {}) const noexcept;
@@ -83,11 +84,14 @@ public:
   /// Each loop tells its connections to end soon (loop::wind_down), and goes on: before retire(),
   /// so that those who wait have room. From start() on; any thread.
   HINGE_API void wind_down() noexcept;
-  /// Stops accepting, and lets what is open end within `timeout` (loop::drain). Any thread.
+  /// Stops accepting, and lets what is open end within `timeout` from now on (loop::drain). Any
+  /// thread, also before start() or beside it: the loops end as soon as they have begun.
   HINGE_API void drain(nanoseconds timeout) noexcept;
-  /// Closes everything at once (loop_base::stop). Any thread.
+  /// Closes everything at once (loop_base::stop). As drain().
   HINGE_API void stop() noexcept;
   /// Waits until all loops have ended. The error of the first that broke. One thread at a time.
+  /// A loop that ends by itself (its handler stops it, or its poller breaks) gets nobody any more,
+  /// and the others go on; whom it had not begun to serve is theirs, where one thread accepts.
   HINGE_API result<void> join() noexcept;
 
   /// Runs `task` in the thread of loop i, as loop_base::post. False: there is no such loop yet, and

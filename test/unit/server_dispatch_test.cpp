@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <future>
 #include <thread>
 #include <vector>
 
@@ -84,6 +85,37 @@ TEST_CASE("thread_per_connection: who can't have a thread waits") {
   }
   for (const unique_fd& one : come) CHECK(answer(one.get()).size() == 2);
   CHECK(house.server.statistics().total().accepted == 16);
+}
+
+TEST_CASE("thread_per_connection: a server is asked, and told, while it makes a loop") {
+  std::promise<void> makes_one;
+  std::promise<void> asked;
+  bool posted = false;
+  bool in_time = false;
+  served* self = nullptr;  // which the factory may post to
+  served tested(
+      [&](std::uint32_t index) {
+        if (index != 1) return named_echo{index};
+        makes_one.set_value();
+        posted = self->post(0, [] {});
+        in_time = asked.get_future().wait_for(10s) == std::future_status::ready;
+        return named_echo{index};
+      },
+      [] { return *any_poller::of(usable().front()); });
+  self = &tested;
+  REQUIRE(tested.open({.loops = 8, .policy = accept_policy::thread_per_connection}));
+  REQUIRE(tested.listen(address::loopback(0)));
+  REQUIRE(tested.start());
+  const std::vector<unique_fd> first = clients(1, tested.listener_at(0).local());
+  CHECK(answer(first[0].get()).size() == 2);
+  const std::vector<unique_fd> second = clients(1, tested.listener_at(0).local());
+  makes_one.get_future().wait();
+  CHECK(tested.post(0, [] {}));
+  CHECK(tested.statistics(5ms).late == 1);  // who makes it
+  asked.set_value();
+  CHECK(answer(second[0].get()).size() == 2);
+  CHECK(posted);
+  CHECK(in_time);
 }
 
 }  // namespace hinge::test
