@@ -13,13 +13,17 @@
 
 namespace hinge {
 
-result<std::size_t> loop_base::listen(listener opened) noexcept {
+/// Whatever can fail when it takes so many more.
+result<void> loop_base::expect_listeners(std::size_t more, family of) noexcept {
   if (wake_ == nullptr || stopping_) return fail("listen", "the loop is not open", EINVAL);
-  if (doors_.size() == door_table::most)
+  if (more > door_table::most - doors_.size())
     return fail("listen", "a loop has at most 64 listeners", ENOSPC);
-  if (options_.on_exhaustion != exhaustion::queue)
-    if (result<void> kept = doors_.reserve().open(opened.local().family()); !kept)
-      return fail(kept);
+  if (options_.on_exhaustion == exhaustion::queue) return {};
+  return doors_.reserve().open(of);
+}
+
+result<std::size_t> loop_base::listen(listener opened) noexcept {
+  if (result<void> fine = expect_listeners(1, opened.local().family()); !fine) return fail(fine);
   doors_.add(std::move(opened));
   attention_ = true;
   return doors_.size() - 1;

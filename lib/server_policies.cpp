@@ -1,6 +1,7 @@
 // What each accept policy opens.
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <cstddef>
 #include <iterator>
@@ -155,14 +156,55 @@ result<std::size_t> server_base::listen(std::vector<listener> given,
   };
   if (given.empty() || std::any_of(given.begin(), given.end(), elsewhere))
     return fail("listen", "sockets of one address are wanted", EINVAL);
-  if (s.shards()) return s.listen_sharded(std::move(given), options, door);
-  const std::size_t first = s.who_listens().listeners();
-  for (listener& one : given) {
-    const result<std::size_t> index = s.accepts_apart() ? s.listen_apart(std::move(one), door)
-                                                        : s.listen_shared(std::move(one), door);
-    if (!index) return index;
+  const std::size_t first = listeners();
+  const result<void> done = s.listen(std::move(given), options, door);
+  if (done) return first;
+  for (state::worker& one : s.listening())
+    if (one.loop->listeners() == 0) one.loop->doors_.reserve().close();
+  return fail(done);
+}
+
+/// Whatever can fail comes before the first loop has its listener.
+result<void> server_base::state::listen(std::vector<listener> given,
+                                        const listener_options& options,
+                                        const door_options& door) noexcept {
+  if (accepts_apart())
+    if (result<void> fine = check_door(door); !fine) return fine;
+  const std::size_t more = shards() ? wanted_beside(given.size()) / count : given.size();
+  const family of = given.front().local().family();
+  for (worker& one : listening())
+    if (result<void> fine = one.loop->expect_listeners(more, of); !fine) return fine;
+  result<std::vector<listener>> made = for_each_loop(std::move(given), options);
+  if (!made) return fail(made);
+  for (auto next = made->begin(); next != made->end();)
+    for (worker& one : listening()) {
+      const result<std::size_t> index = one.loop->listen(std::move(*next++));
+      assert(index);
+      one.loop->set_door(*index, door);
+    }
+  return {};
+}
+
+/// A socket for each loop, and another round of them for each index.
+result<std::vector<listener>> server_base::state::for_each_loop(
+    std::vector<listener> given, const listener_options& options) noexcept {
+  if (accepts_apart()) return given;
+  if (shards()) {
+    const std::size_t wanted = wanted_beside(given.size());
+    if (result<void> opened = open_more(given, wanted, options); !opened) return fail(opened);
+    if (policy == accept_policy::sharded_cpu)
+      if (result<void> steered = steer(given); !steered) return fail(steered);
+    return given;
   }
-  return first;
+  std::vector<listener> all;
+  for (const listener& one : given)
+    for (std::uint32_t i = 0; i < count; ++i) {
+      result<listener> made = duplicate(one);
+      if (!made) return fail(made);
+      all.push_back(std::move(*made));
+    }
+  std::ranges::move(given, std::back_inserter(shared));
+  return all;
 }
 
 result<void> server_base::may_listen(const address& where, std::size_t sockets, bool reuse_port,
@@ -190,42 +232,6 @@ result<void> server_base::state::check_door(const door_options& door) const noex
   if (door.max_pending != 0)
     return fail("listen", "max_pending of a listener isn't counted across loops", EOPNOTSUPP);
   return {};
-}
-
-result<std::size_t> server_base::state::listen_apart(listener opened,
-                                                     const door_options& door) noexcept {
-  if (result<void> fine = check_door(door); !fine) return fail(fine);
-  result<std::size_t> index = accepting.loop->listen(std::move(opened));
-  if (index) accepting.loop->set_door(*index, door);
-  return index;
-}
-
-result<std::size_t> server_base::state::listen_shared(listener opened,
-                                                      const door_options& door) noexcept {
-  std::vector<listener> one_each;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    result<listener> made = duplicate(opened);
-    if (!made) return fail(made);
-    one_each.push_back(std::move(*made));
-  }
-  shared.push_back(std::move(opened));
-  return distribute(std::move(one_each), door);
-}
-
-result<std::size_t> server_base::state::listen_sharded(std::vector<listener> given,
-                                                       listener_options options,
-                                                       const door_options& door) noexcept {
-  if (result<void> opened = open_more(given, wanted_beside(given.size()), options); !opened)
-    return fail(opened);
-  if (policy == accept_policy::sharded_cpu)
-    if (result<void> steered = steer(given); !steered) return fail(steered);
-  const std::size_t first = who_listens().listeners();
-  for (auto next = given.begin(); next != given.end(); next += count) {
-    std::vector<listener> one_each(std::make_move_iterator(next),
-                                   std::make_move_iterator(next + count));
-    if (result<std::size_t> index = distribute(std::move(one_each), door); !index) return index;
-  }
-  return first;
 }
 
 /// The group's others, beside the one or the several that there are.
@@ -263,17 +269,6 @@ result<void> server_base::state::steer(const std::vector<listener>& group) noexc
   return {};
 }
 
-result<std::size_t> server_base::state::distribute(std::vector<listener> one_each,
-                                                   const door_options& door) noexcept {
-  result<std::size_t> index = 0;
-  for (worker& one : all_workers()) {
-    index = one.loop->listen(std::move(one_each[one.index]));
-    if (!index) return index;  // all have the same number, so the first one says so
-    one.loop->set_door(*index, door);
-  }
-  return index;
-}
-
 void server_base::each_listener(
     const std::function<void(std::size_t, const listener&)>& tell) const noexcept {
   const state& s = *state_;
@@ -290,9 +285,26 @@ void server_base::set_path_file(std::size_t index, const path_identity& file) no
   state& s = *state_;
   const std::lock_guard lock(s.mutex);
   if (!s.shards() && !s.accepts_apart()) return s.shared[index].set_path_file(file);
-  loop_base& owner = s.shards() ? *s.workers[0].loop : *s.accepting.loop;
+  loop_base& owner = *s.listening().front().loop;
   if (!s.started) return owner.set_path_file(index, file);
   owner.post([&owner, index, file] { owner.set_path_file(index, file); });
+}
+
+result<void> server_base::set_door(std::size_t index, const door_options& door) noexcept {
+  state& s = *state_;
+  assert(index < listeners());
+  if (s.accepts_apart())
+    if (result<void> fine = s.check_door(door); !fine) return fine;
+  const std::lock_guard lock(s.mutex);
+  for (state::worker& one : s.listening()) {
+    loop_base& loop = *one.loop;
+    if (s.started) {
+      loop.post([&loop, index, door] { loop.set_door(index, door); });
+    } else {
+      loop.set_door(index, door);
+    }
+  }
+  return {};
 }
 
 }  // namespace hinge

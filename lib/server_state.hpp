@@ -66,10 +66,10 @@ struct server_base::state {
   result<void> open_loops() noexcept;
   result<void> open_with(accept_policy which, const char* why) noexcept;
   result<loop_base*> open_one(worker& one, const loop_options& with) noexcept;
-  result<std::size_t> listen_sharded(std::vector<listener> given, listener_options options,
-                                     const door_options& door) noexcept;
-  result<std::size_t> listen_shared(listener opened, const door_options& door) noexcept;
-  result<std::size_t> listen_apart(listener opened, const door_options& door) noexcept;
+  result<void> listen(std::vector<listener> given, const listener_options& options,
+                      const door_options& door) noexcept;
+  result<std::vector<listener>> for_each_loop(std::vector<listener> given,
+                                              const listener_options& options) noexcept;
   result<void> open_more(std::vector<listener>& group, std::size_t wanted,
                          const listener_options& options) noexcept;
   result<void> steer(const std::vector<listener>& group) noexcept;
@@ -87,10 +87,13 @@ struct server_base::state {
   }
   result<void> check_group(const address& at, std::size_t given, bool reuse_port) const noexcept;
   result<void> check_door(const door_options& door) const noexcept;
+  /// Whose loops have the listeners.
+  std::span<worker> listening() noexcept {
+    return accepts_apart() ? std::span(&accepting, 1) : all_workers();
+  }
   const loop_base& who_listens() const noexcept {
     return accepts_apart() ? *accepting.loop : *workers[0].loop;
   }
-  result<std::size_t> distribute(std::vector<listener> one_each, const door_options& door) noexcept;
   std::span<worker> all_workers() noexcept { return {workers.get(), workers ? count : 0}; }
 
   result<void> begin(worker& one) noexcept;

@@ -15,6 +15,12 @@ public:
   /// Takes a descriptor: a socket of that family, bound to nothing. Does nothing the second time.
   HINGE_API result<void> open(family of) noexcept;
 
+  /// As before open().
+  void close() noexcept {
+    fd_.reset();
+    of_ = family::none;
+  }
+
   /// Gives its descriptor away. False: there is none to give.
   HINGE_API bool lend() noexcept;
   bool is_lent() const noexcept { return of_ != family::none && !fd_; }

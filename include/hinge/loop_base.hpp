@@ -117,6 +117,7 @@ protected:
   HINGE_API deadline next_wake_up() const noexcept;
 
   // --- doors ---------------------------------------------------------------------------------
+  result<void> expect_listeners(std::size_t more, family of) noexcept;
   /// An accept that failed, or `arming` did.
   HINGE_API door_failure accept_failed(std::size_t index, int code, bool arming) noexcept;
   void door_ended(std::size_t index) noexcept {

@@ -57,6 +57,10 @@ public:
   /// listener::set_path_file() of that one. Before start(), or any thread until drain() or
   /// stop().
   HINGE_API void set_path_file(std::size_t index, const path_identity& file) noexcept;
+  /// In place of the door_options that it was opened with, from the next connection on; each of the
+  /// loops that listen hears of it in its next turn, and counts by itself. Before start(), or any
+  /// thread. Errors: EOPNOTSUPP as by listen().
+  HINGE_API result<void> set_door(std::size_t index, const door_options& door) noexcept;
   /// Where that one listens, with the real port; how long its queue is, and so on. Of the first
   /// loop, if each has its own.
   HINGE_API const listener& listener_at(std::size_t index) const noexcept;
