@@ -144,7 +144,8 @@ std::uint64_t instructions_of(const std::string& valgrind, const contender& who,
   int status = 0;
   waitpid(program.process, &status, 0);
   if (port == 0 || status != 0)
-    throw std::runtime_error(fmt::format("{} didn't serve under valgrind", who.name));
+    throw std::runtime_error(
+        fmt::format("{} didn't serve under valgrind (status {:#x})", who.name, status));
   const std::uint64_t total = total_in(file);
   std::filesystem::remove(file);
   return total;
@@ -158,9 +159,13 @@ void count_instructions(count& into, const contender& who, server_work work, uns
   }
   constexpr unsigned few = 100;
   constexpr unsigned many = 400;
-  const std::uint64_t begin = instructions_of(*valgrind, who, work, few, cpu);
-  const std::uint64_t end = instructions_of(*valgrind, who, work, many, cpu);
-  into.each = static_cast<double>(end - begin) / (many - few);
+  try {
+    const std::uint64_t begin = instructions_of(*valgrind, who, work, few, cpu);
+    const std::uint64_t end = instructions_of(*valgrind, who, work, many, cpu);
+    into.each = static_cast<double>(end - begin) / (many - few);
+  } catch (const std::runtime_error& wrong) {
+    into.missing = wrong.what();
+  }
 }
 
 }  // namespace

@@ -107,7 +107,7 @@ TEST_CASE("retirement: a server that is stopped meanwhile ends all the same") {
 }
 
 TEST_CASE("retirement: the number of a listener that was closed meanwhile may be somebody else's") {
-  const auto leaving = retiring_server(usable_for_retiring().front(), accept_policy::sharded);
+  const auto leaving = retiring_server(usable().front(), accept_policy::sharded);
   REQUIRE(leaving->listen(address::loopback(0), shared_port));
   REQUIRE(leaving->start());
   CHECK(leaving->plan_retirement(0).sockets == 2);
