@@ -1,6 +1,7 @@
 // loop<Poller, Handler>: one thread, one poller, one table.
 #pragma once
 
+#include <hinge/accept_error.hpp>
 #include <hinge/connection.hpp>
 #include <hinge/handler.hpp>
 #include <hinge/loop_base.hpp>
@@ -294,6 +295,9 @@ template <poller P, handler H>
 
 template <poller P, handler H>
 void loop<P, H>::door_failed(std::size_t index, int code, bool arming) noexcept {
+  // Who ends its socket from outside has posted before that it retires; a ring may tell in another
+  // order.
+  if (classify_accept_error(-code) == accept_class::dead) woken();
   [[maybe_unused]] const bool retires = doors_[index].retires();  // and may be shut down by that
   const door_failure failed = accept_failed(index, code, arming);
   const bool began = failed == door_failure::began;

@@ -1,6 +1,7 @@
 // What only a ring can suffer: no room for a request, a completion queue that overflows, a listener
 // that ends where there is no room to say so, a cancel that comes too late, a receive that stalls.
 #include <hinge/loop.hpp>
+#include <hinge/retirement.hpp>
 #include <hinge/uring.hpp>
 
 #include "conformance/house.hpp"
@@ -16,6 +17,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -272,6 +274,24 @@ TEST_CASE("ring: an owed cancel that finds the next accept is no shortage") {
   CHECK(at.base().counters().accept_retries == 0);
   at.enter();
   CHECK(at.base().open_connections() == 2);
+}
+
+TEST_CASE("ring: a retirement that is given up is no accept that fails, in whatever order") {
+  if (!usable()) SKIP("io_uring is refused here");
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    CAPTURE(seed);
+    ring_hooks hooks;
+    house at(on_ring);
+    at.rest();
+    hooks.reorder(seed);
+    retirement leaving(at.base(), 0, {.within = std::chrono::seconds(60)});
+    for (int i = 0; i < 5; ++i) CHECK_FALSE(leaving.step());
+    leaving.give_up();
+    at.rest();
+    CHECK(at.notes().errors.empty());
+    CHECK_FALSE(at.base().listener_at(0));
+    CHECK(hooks.violations().empty());
+  }
 }
 
 TEST_CASE("ring: a listener that ends stays within a turn's room") {

@@ -158,7 +158,8 @@ class BadSetUps(unittest.TestCase):
         self.refused(USAGE, "whose process to stop", "burst", *target)
         self.refused(USAGE, "--closed excludes", "slow", *target, "--closed", "--rate", "5")
         self.refused(USAGE, "of an open loop", "crr", *target, "--arrivals", "poisson")
-        self.refused(USAGE, "a server runs here, or elsewhere", "crr", *target, "--backend", READINESS)
+        self.refused(USAGE, "a server runs here, or elsewhere", "crr", *target,
+                     "--backend", READINESS)
 
 
 if __name__ == "__main__":

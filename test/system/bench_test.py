@@ -342,7 +342,7 @@ class Refusals(unittest.TestCase):
     def test_bad_arguments(self):
         self.refused(says="accept, crr, echo, churn, idle, slow, burst, restart, compare or report")
         self.refused("knock", says="knock")
-        self.refused("crr", says="--target or --backend")
+        self.refused("crr", says="say whom to load")
         self.refused("crr", "--backend", "select", says="'select': no backend")
         self.refused("echo", "--backend", READINESS, "--target", "7000", says="excludes")
         with unittest.mock.patch.dict(os.environ, HINGE_BACKEND="select"):
