@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 
 #include "floor_work.hpp"
 
@@ -20,7 +21,6 @@ struct floor_epoll {
   unsigned streak = 0, interval = 1;  // reports at once, in a row; how many before counting
   bool accepting = false;             // in the last turn
   char buffer[65'536];
-
   floor_epoll(floor_work what, int from) : work(what), listener(from) { watch(from, EPOLLIN); }
   void watch(int fd, unsigned events) {
     epoll_event wanted{events, {.fd = fd}};
