@@ -61,8 +61,9 @@ public:
       return nullptr;
     --room_;
     io_uring_sqe* const request = &ring_.sq.sqes[ring_.sq.sqe_tail++ & ring_.sq.ring_mask];
-    // Newer io_uring_prep_*() expect that of io_uring_get_sqe() (liburing's pull request 1127, of
-    // 2024). Older ones do it themselves, and the compiler leaves one of the two out.
+#ifdef IO_URING_VERSION_MAJOR
+    // Since 2024 io_uring_prep_*() expect that of io_uring_get_sqe() (liburing's pull request
+    // 1127); in 2.3, which has no such macro, they do it themselves.
     request->flags = 0;
     request->ioprio = 0;
     request->rw_flags = 0;
@@ -71,6 +72,7 @@ public:
     request->file_index = 0;
     request->addr3 = 0;
     request->__pad2[0] = 0;
+#endif
     return request;
   }
   /// Makes sure that `count` requests can follow one another in one submission.
