@@ -4,6 +4,7 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/generators/catch_generators_range.hpp>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <future>
@@ -90,8 +91,8 @@ TEST_CASE("thread_per_connection: who can't have a thread waits") {
 TEST_CASE("thread_per_connection: a server is asked, and told, while it makes a loop") {
   std::promise<void> makes_one;
   std::promise<void> asked;
-  bool posted = false;
-  bool in_time = false;
+  std::atomic<bool> posted = false;
+  std::atomic<bool> in_time = false;
   served* self = nullptr;  // which the factory may post to
   served tested(
       [&](std::uint32_t index) {
