@@ -62,6 +62,8 @@ static_assert(epoll_poller::max_listeners == most_accept_sources);
 
 epoll_poller::epoll_poller() noexcept = default;
 epoll_poller::~epoll_poller() = default;
+epoll_poller::epoll_poller(epoll_poller&&) noexcept = default;
+epoll_poller& epoll_poller::operator=(epoll_poller&&) noexcept = default;
 
 result<void> epoll_poller::open(const poller_options& options) noexcept {
   std::unique_ptr<state> made(new (std::nothrow) state);

@@ -120,6 +120,8 @@ static_assert(kqueue_poller::max_listeners == most_accept_sources);
 
 kqueue_poller::kqueue_poller() noexcept = default;
 kqueue_poller::~kqueue_poller() = default;
+kqueue_poller::kqueue_poller(kqueue_poller&&) noexcept = default;
+kqueue_poller& kqueue_poller::operator=(kqueue_poller&&) noexcept = default;
 
 // --- opening -------------------------------------------------------------------------------------
 

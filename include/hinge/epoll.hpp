@@ -21,11 +21,11 @@ public:
 
   HINGE_API epoll_poller() noexcept;
   HINGE_API ~epoll_poller();
-  epoll_poller(const epoll_poller&) = delete;
-  epoll_poller& operator=(const epoll_poller&) = delete;
+  HINGE_API epoll_poller(epoll_poller&&) noexcept;
+  HINGE_API epoll_poller& operator=(epoll_poller&&) noexcept;
 
   /// Errors: epoll_create1, eventfd or epoll_ctl with their errno; ENOMEM; EINVAL for
-  /// accepts_per_turn.
+  /// accepts_per_turn; EOPNOTSUPP for accept_sharing::first_come.
   HINGE_API result<void> open(const poller_options& options) noexcept;
   HINGE_API int turn(std::span<const change> changes, std::span<event> events,
                      turn_terms& terms) noexcept;

@@ -21,11 +21,11 @@ public:
 
   HINGE_API kqueue_poller() noexcept;
   HINGE_API ~kqueue_poller();
-  kqueue_poller(const kqueue_poller&) = delete;
-  kqueue_poller& operator=(const kqueue_poller&) = delete;
+  HINGE_API kqueue_poller(kqueue_poller&&) noexcept;
+  HINGE_API kqueue_poller& operator=(kqueue_poller&&) noexcept;
 
   /// Errors: kqueue, kevent, pipe or fcntl with their errno; ENOMEM; EINVAL for accepts_per_turn
-  /// and connections.
+  /// and connections; EOPNOTSUPP for accept_sharing::first_come.
   HINGE_API result<void> open(const poller_options& options) noexcept;
   HINGE_API int turn(std::span<const change> changes, std::span<event> events,
                      turn_terms& terms) noexcept;

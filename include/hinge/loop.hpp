@@ -28,7 +28,7 @@ public:
 
   loop() noexcept(std::is_nothrow_default_constructible_v<Handler>) = default;
   explicit loop(Handler handler) : handler_(std::move(handler)) {}
-  /// With a poller that can be moved, as any_poller.
+  /// With a poller that can be moved, as hinge's own.
   template <std::same_as<Poller> Movable>
   loop(Movable poller, Handler handler)
       : poller_(std::move(poller)), handler_(std::move(handler)) {}

@@ -52,9 +52,9 @@ public:
 
   /// Errors: io_uring_setup or io_uring_register with their errno (EPERM: forbidden by
   /// kernel.io_uring_disabled or a seccomp filter; ENOSYS; ENOMEM also when RLIMIT_MEMLOCK is
-  /// short); EINVAL for an option. The first open of a process, and of a thread that has a
-  /// seccomp filter more than the process began with, makes a self-test over loopback, whose errors
-  /// have the call "self-test:"; see backend_report().
+  /// short); EINVAL for an option, EOPNOTSUPP for accept_sharing::exclusive. The first open of a
+  /// process, and of a thread that has a seccomp filter more than the process began with, makes a
+  /// self-test over loopback, whose errors have the call "self-test:"; see backend_report().
   HINGE_API result<void> open(const poller_options& options) noexcept;
   HINGE_API int turn(std::span<const change> changes, std::span<event> events,
                      turn_terms& terms) noexcept;
