@@ -22,7 +22,7 @@ any_poller poller_of(const backend_list& wanted) {
 own_server::own_server(const backend_list& wanted, std::uint32_t connections, bool greets)
     : loop_(poller_of(wanted), answering{greets}) {
   const auto opened = loop_.open({.max_connections = connections + spare});
-  if (!opened) throw std::runtime_error(why_not_open(loop_.poller(), opened.error()));
+  if (!opened) throw std::runtime_error(why_not_open(loop_.poller().choice(), opened.error()));
   const auto door = loop_.listen(address::loopback(0), {.no_delay = true});
   if (!door) throw std::runtime_error(door.error().text());
   where_ = loop_.listener_at(0).local();

@@ -1,7 +1,6 @@
 // How the programs are told of a backend: --backend, and the variable that stands for it.
 #pragma once
 
-#include <hinge/any_poller.hpp>
 #include <hinge/backend.hpp>
 
 #include <algorithm>
@@ -49,9 +48,8 @@ inline std::optional<backend_list> backends_of_environment() {
   }
 }
 
-/// Why a loop on that poller did not open: each backend's refusal, or what else it was.
-inline std::string why_not_open(const any_poller& poller, const error& reason) {
-  const backend_choice& choice = poller.choice();
+/// Why a loop did not open on a poller of that choice: each backend's refusal, or what else it was.
+inline std::string why_not_open(const backend_choice& choice, const error& reason) {
   const bool refused = !choice.candidates().empty() && choice.chosen() == backend::automatic;
   return refused ? choice.text() : reason.text();
 }

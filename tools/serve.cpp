@@ -1,5 +1,4 @@
 // hinge-serve: echo, discard or a small page of HTTP on the addresses that it is told.
-#include <hinge/any_poller.hpp>
 #include <hinge/loop.hpp>
 #include <hinge/server.hpp>
 #include <hinge/telemetry.hpp>
@@ -27,6 +26,7 @@
 #include "protocols.hpp"
 #include "retiring.hpp"
 #include "serve_options.hpp"
+#include "serving_poller.hpp"
 #include "signal_watch.hpp"
 #include "statistics.hpp"
 #include "successor.hpp"
@@ -71,10 +71,10 @@ std::string told_by_options(const serve_options& options, const hinge::error& re
   return {};
 }
 
-std::string why_not_open(const hinge::any_poller& poller, const serve_options& options,
+std::string why_not_open(const hinge::backend_choice& choice, const serve_options& options,
                          const hinge::error& reason) {
   std::string told = told_by_options(options, reason);
-  return told.empty() ? hinge::why_not_open(poller, reason) : told;
+  return told.empty() ? hinge::why_not_open(choice, reason) : told;
 }
 
 /// Nothing is done to what was given before the predecessor has said that it may be.
@@ -225,7 +225,7 @@ void announce(const Listening& of, std::string_view backend) {
 }
 
 /// What the loop has opened. Another one than the preferred is told on stderr.
-poller_in_use poller_of(const hinge::any_poller& opened, const hinge::backend_list& wanted) {
+poller_in_use poller_of(const serving_poller& opened, const hinge::backend_list& wanted) {
   const hinge::backend_choice& choice = opened.choice();
   if (choice.fell_back()) complain(choice.text());
   return {std::string(opened.name()), wanted.size() == 1 ? "asked for" : choice.text(),
@@ -281,12 +281,12 @@ reactions reactions_of_loops(hinge::server_base& server, const serve_options& op
 
 template <class Protocol>
 exit_code serve(const serve_options& options, beginnings& from) {
-  hinge::result<hinge::any_poller> poller = hinge::any_poller::of(options.backends);
+  hinge::result<serving_poller> poller = serving_poller::of(options.backends);
   if (!poller) return complain(poller.error().text());
-  hinge::loop<hinge::any_poller, Protocol> loop(std::move(*poller), Protocol());
+  hinge::loop<serving_poller, Protocol> loop(std::move(*poller), Protocol());
   loop.handler().loop = &loop;
   if (const auto opened = loop.open(options.limits); !opened)
-    return complain(why_not_open(loop.poller(), options, opened.error()));
+    return complain(why_not_open(loop.poller().choice(), options, opened.error()));
   auto places = from.places(options, false, [](const auto&...) { return hinge::result<void>(); });
   if (!places) return complain(places.error().text());
   const poller_in_use used = poller_of(loop.poller(), options.backends);
@@ -353,15 +353,15 @@ void tell_other_backends(const hinge::server_base& server, const poller_in_use& 
 /// Several loops: they are threads of a server, and this one waits for them.
 template <class Protocol>
 exit_code serve_by_threads(const serve_options& options, beginnings& from) {
-  if (const auto tried = hinge::any_poller::of(options.backends); !tried)
+  if (const auto tried = serving_poller::of(options.backends); !tried)
     return complain(tried.error().text());
   signal_watch signals;
-  hinge::server<hinge::any_poller, Protocol> server(
-      [](std::uint32_t) { return Protocol(); },
-      [&] {
-        auto made = hinge::any_poller::of(options.backends);
-        return made ? *std::move(made) : hinge::any_poller();
-      });
+  hinge::server<serving_poller, Protocol> server([](std::uint32_t) { return Protocol(); },
+                                                 [&] {
+                                                   auto made = serving_poller::of(options.backends);
+                                                   return made ? *std::move(made)
+                                                               : serving_poller();
+                                                 });
   hinge::server_options how = options.threads;
   how.loop = options.limits;
   const auto refused = [&](const hinge::error& reason) {
