@@ -140,11 +140,14 @@ void uring_poller::wake() const noexcept {
 
 poller_limits uring_poller::limits() const noexcept {
   const buffer_ring& buffers = state_->buffers;
+  const io_uring& ring = state_->ring.raw();
   return {.buffers = buffers.data(),
           .buffer_stride = buffers.stride(),
           .buffer_count = buffers.count(),
           .peers = state_->accepts.peers(),
-          .requests = state_->ring.raw().sq.ring_entries};
+          .requests = ring.sq.ring_entries,
+          .completions = ring.cq.ring_entries,
+          .setup_flags = ring.flags};
 }
 
 // --- changes -------------------------------------------------------------------------------------

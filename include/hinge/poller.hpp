@@ -56,6 +56,9 @@ struct poller_limits {
   /// Requests that the queue of a completion backend holds: fewer than asked for where memory was
   /// short.
   std::uint32_t requests = 0;
+  /// Its completions, likewise; and how it was set up: the IORING_SETUP_* of io_uring_setup(2).
+  std::uint32_t completions = 0;
+  std::uint32_t setup_flags = 0;
   /// Readiness: `writable` is told after a `send` of no bytes alone, once for each; otherwise
   /// whenever the socket takes bytes again.
   bool asks_to_send = false;

@@ -249,8 +249,13 @@ TEST_CASE("each backend that is usable can be had by its name, opened, and woken
 
 #ifdef HINGE_HAVE_URING
 TEST_CASE("a poller keeps the options that it was made with") {
-  any_poller poller = any_poller::make(hinge::uring_poller({.submissions = 64}));
-  if (poller.open({})) CHECK(poller.limits().requests == 64);
+  any_poller poller =
+      any_poller::make(hinge::uring_poller({.submissions = 64, .completions = 256}));
+  if (!poller.open({})) return;
+  CHECK(poller.limits().requests == 64);
+  CHECK(poller.limits().completions == 256);
+  constexpr unsigned begins_disabled = 1U << 6;  // IORING_SETUP_R_DISABLED
+  CHECK((poller.limits().setup_flags & begins_disabled) != 0);
 }
 #endif
 
