@@ -121,6 +121,7 @@ std::optional<int> serve_as_contender(int argc, char** argv) {
       return 0;
     }
     const auto server = make_subject(argv[2], parse_work(argv[3]));
+    if (const std::string about = server->about(); !about.empty()) fmt::print("{}\n", about);
     say_listening(server->port());
     const bool well = server->serve_until_closed(given->connections);
     return well && server->turn_at_once() ? 0 : 1;

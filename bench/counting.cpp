@@ -138,7 +138,7 @@ std::uint64_t instructions_of(const std::string& valgrind, const contender& who,
   for (std::string& one : command_of(who, work, {std::to_string(connections)}))
     words.push_back(std::move(one));
   const started_program program = start_program(words, cpu);
-  const std::uint16_t port = port_said(program.output);
+  const std::uint16_t port = words_of(program.output).port;
   close(program.output);
   if (port != 0) connect_plainly(port, work, connections);
   int status = 0;

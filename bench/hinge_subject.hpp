@@ -4,7 +4,9 @@
 #include <hinge/loop.hpp>
 
 #include <stdexcept>
+#include <string>
 
+#include "backend_text.hpp"
 #include "subject.hpp"
 
 namespace hinge::bench {
@@ -40,6 +42,9 @@ public:
     return loop_.counters().accepted - loop_.table().size();
   }
   std::uint16_t port() const noexcept override { return loop_.listener_at(0).local().port(); }
+  std::string about() override {
+    return backend_text(loop_.poller().name(), loop_.poller().limits());
+  }
 
 private:
   void after_turn() noexcept {

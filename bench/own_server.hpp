@@ -9,8 +9,10 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 
+#include "backend_text.hpp"
 #include "cpu_usage.hpp"
 
 namespace hinge::bench {
@@ -32,6 +34,7 @@ public:
   std::optional<cpu_usage> used() const { return usage_of_thread(number_); }
   /// That was opened.
   const any_poller& poller() noexcept { return loop_.poller(); }
+  std::string about() { return backend_text(poller().name(), poller().limits()); }
 
 private:
   struct answering {

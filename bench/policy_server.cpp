@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <future>
 #include <span>
 #include <stdexcept>
 #include <string>
+
+#include "backend_text.hpp"
 
 namespace hinge::bench {
 
@@ -91,6 +94,8 @@ void serve_by_policy(std::string_view name, const served_arguments& given) {
   open(serving, who->by);
   if (const auto started = serving.start(); !started)
     throw std::runtime_error(started.error().text());
+  const any_poller& first = serving.first_poller();
+  std::printf("%s\n", backend_text(first.name(), first.limits()).c_str());
   say_listening(serving.listener_at(0).local().port());
   state.enough.get_future().wait();
   serving.stop();

@@ -1,6 +1,7 @@
 // What the programs have in common that hinge-bench starts as servers, floors and peers alike:
 // NAME ac|crr|echo PORT [N] serves on 127.0.0.1:PORT (0: any), says "listening on ADDR" on stdout
-// as soon as it does, and ends after N connections (never, without).
+// as soon as it does, and ends after N connections (never, without). Before, it may say in a line
+// what it serves by: "libuv 1.44.2".
 #pragma once
 #include <climits>
 #include <cstdio>

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <stdexcept>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -77,12 +78,21 @@ started_program start_program(const std::vector<std::string>& words, std::option
   return {child, tell[0]};
 }
 
-std::uint16_t port_said(int output) {
+server_words words_of(int output) {
+  constexpr std::string_view listening = "listening on 127.0.0.1:";
+  server_words said;
   std::string line;
-  for (char one; read(output, &one, 1) == 1 && one != '\n';) line += one;
-  const std::size_t colon = line.rfind(':');
-  return colon == line.npos ? std::uint16_t{0}
-                            : static_cast<std::uint16_t>(std::atoi(line.c_str() + colon + 1));
+  for (char one; read(output, &one, 1) == 1;) {
+    if (one != '\n') {
+      line += one;
+    } else if (line.starts_with(listening)) {
+      said.port = static_cast<std::uint16_t>(std::atoi(line.c_str() + listening.size()));
+      break;
+    } else {
+      said.about = std::exchange(line, {});
+    }
+  }
+  return said;
 }
 
 server_process::server_process(const contender& who, server_work work, std::optional<unsigned> cpu)
@@ -90,7 +100,9 @@ server_process::server_process(const contender& who, server_work work, std::opti
   if (!started_) return;
   const started_program child = start_program(command_of(who, work), cpu);
   process_ = child.process;
-  port_ = port_said(child.output);
+  server_words said = words_of(child.output);
+  port_ = said.port;
+  about_ = std::move(said.about);
   close(child.output);
   if (port_ != 0) return;
   kill(process_, SIGKILL);

@@ -34,12 +34,14 @@ public:
 
   std::uint16_t port() const noexcept { return port_; }
   pid_t process() const noexcept { return process_; }
+  const std::string& about() const noexcept { return about_; }  ///< as server_words::about
   std::chrono::nanoseconds cpu_used() const { return bench::cpu_used(process_); }
 
 private:
   pid_t process_ = -1;
   bool started_ = false;
   std::uint16_t port_ = 0;
+  std::string about_;
 };
 
 /// argv of it: the program's words, the work, port 0 and more.
@@ -53,7 +55,11 @@ struct started_program {
 };
 /// It is killed when this thread ends. Throws std::system_error.
 started_program start_program(const std::vector<std::string>& words, std::optional<unsigned> cpu);
-/// The port of "listening on 127.0.0.1:PORT", the first line that it says; 0: it said none.
-std::uint16_t port_said(int output);
+/// What it has said up to "listening on 127.0.0.1:PORT".
+struct server_words {
+  std::uint16_t port = 0;  ///< 0: it has ended without
+  std::string about;       ///< what it serves by, the line before; or empty
+};
+server_words words_of(int output);
 
 }  // namespace hinge::bench

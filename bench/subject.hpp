@@ -37,6 +37,8 @@ public:
   virtual std::uint64_t closed() const noexcept = 0;
   /// Of the listener, on 127.0.0.1.
   virtual std::uint16_t port() const noexcept = 0;
+  /// How it serves (backend_text()); empty: its name says all.
+  virtual std::string about() { return {}; }
 };
 
 /// All that make_subject() knows in this build. With a colon: a variant, which does one work.

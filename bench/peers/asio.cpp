@@ -90,6 +90,8 @@ int main(int argc, char** argv) {
   try {
     asio::io_context context(1);
     const server serving(context);
+    std::printf("Asio %d.%d.%d\n", ASIO_VERSION / 100'000, ASIO_VERSION / 100 % 1000,
+                ASIO_VERSION % 100);
     say_listening(serving.port());
     context.run();
     return 0;

@@ -81,6 +81,7 @@ int main(int argc, char** argv) {
   ev_io listener;
   ev_io_init(&listener, on_connection, fd, EV_READ);
   ev_io_start(loop, &listener);
+  std::printf("libev %d.%d\n", ev_version_major(), ev_version_minor());
   say_listening(ntohs(at.sin_port));
   ev_run(loop, 0);
   return 0;

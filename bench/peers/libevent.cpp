@@ -71,6 +71,7 @@ int main(int argc, char** argv) {
   if (listener == nullptr) return std::perror("listen"), 1;
   socklen_t length = sizeof at;
   getsockname(evconnlistener_get_fd(listener), name, &length);
+  std::printf("libevent %s\n", event_get_version());
   say_listening(ntohs(at.sin_port));
   event_base_dispatch(base);
   evconnlistener_free(listener);

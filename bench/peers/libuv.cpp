@@ -81,6 +81,7 @@ int main(int argc, char** argv) {
   if (failed != 0) return std::fprintf(stderr, "listen: %s\n", uv_strerror(failed)), 1;
   int length = sizeof at;
   uv_tcp_getsockname(&server, reinterpret_cast<sockaddr*>(&at), &length);
+  std::printf("libuv %s\n", uv_version_string());
   say_listening(ntohs(at.sin_port));
   uv_run(uv_default_loop(), UV_RUN_DEFAULT);
   return 0;
