@@ -1,171 +1,16 @@
 #include "bench_options.hpp"
 
-#include <hinge/address.hpp>
-
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <cstdint>
-#include <string_view>
 #include <utility>
 
-#include <fmt/format.h>
-
-#include "backend_option.hpp"
-#include "command_line.hpp"
 #include "units.hpp"
-#include "workload_options.hpp"
 
 namespace hinge::bench {
 
-namespace {
-
-namespace unit = hinge::units;
-
-constexpr std::uint64_t most_bytes = std::uint64_t{1} << 40;
-
-std::chrono::nanoseconds positive_duration(std::string_view text) {
-  const auto span = unit::parse_duration(text);
-  if (span.count() > 0) return span;
-  throw unit::unit_error(fmt::format("'{}': must be more than 0", text));
-}
-
-address parse_target(std::string_view text) {
-  const auto parsed = address::parse(text);
-  if (!parsed) throw unit::unit_error(std::string(parsed.error().argument()));
-  if (parsed->is_inet() && parsed->port() == 0) {
-    throw unit::unit_error(fmt::format("'{}': nobody listens at port 0", text));
-  }
-  return *parsed;
-}
-
-void add_json(command line, arguments& into) {
-  line.option("--json", "FILE", "also write the result here, as JSON; - is stdout",
-              [&](const auto& text) { into.json_path = text; });
-}
-
-void add_html(command line, arguments& into) {
-  line.option("--html", "FILE", "write a page for a browser here, with plots; - is stdout",
-              [&](const auto& text) { into.html_path = text; });
-}
-
-void add_outputs(command line, arguments& into) {
-  line.option("--hdr", "FILE",
-              "also write the percentiles here, as HdrHistogram's plotters read them",
-              [&](const auto& text) { into.hdr_path = text; });
-  line.option("--csv", "FILE", "also write a line of names and one of values here",
-              [&](const auto& text) { into.csv_path = text; });
-  line.option("--markdown", "FILE", "also write a table here",
-              [&](const auto& text) { into.markdown_path = text; });
-  add_html(line, into);
-  line.flag("--quiet", into.quiet, "no line of progress on the terminal");
-  add_json(line, into);
-}
-
-void add_serving(command line, arguments& into) {
-  for (const char* name : {"--serve", "--peer"}) {
-    line.option(name, "NAME",
-                "in place of a target: a server in a process of its own, one of those that compare "
-                "knows",
-                [&](const auto& text) { into.served_by = text; });
-  }
-}
-
-void add_options(command line, arguments& into, workload work) {
-  load_options& load = into.load;
-  line.option("--target", "ADDR",
-              "the server: 7000 (loopback), 10.0.0.1:7000, [::1]:7000, unix:/path, unix:@name",
-              [&](const auto& text) {
-                load.target = parse_target(text);
-                into.targeted = true;
-              });
-  line.option(
-      "--backend", "NAMES",
-      "in place of a target: a server in this process, on epoll, kqueue, uring, auto, or the first "
-      "that can be used of several, as uring,epoll ($HINGE_BACKEND); list shows what can be, and "
-      "why; the client itself is always on a readiness backend",
-      [&](const auto& text) {
-        into.lists = text == "list";
-        if (!into.lists) into.served_on = backends_of(text);
-      });
-  add_serving(line, into);
-  line.option(
-      "--rate", "N",
-      "open loop: so many begin each second, whatever became of those before, and latency "
-      "counts from the intended start; without it a closed loop measures capacity",
-      [&](const auto& text) { load.rate = unit::parse_within<double>(text, 1, most_rate); });
-  line.option("--arrivals", "KIND", "of an open loop: constant (the default) or poisson",
-              [&](const auto& text) {
-                if (text != "constant" && text != "poisson")
-                  throw unit::unit_error(fmt::format("'{}': must be constant or poisson", text));
-                load.arrivals = text == "poisson" ? arrival_kind::poisson : arrival_kind::constant;
-              });
-  line.option("--connections", "N", "at once (64; open loop of accept and crr: at most, 1024)",
-              [&](const auto& text) {
-                into.connections = unit::parse_within<std::uint32_t>(text, 1, 1'000'000);
-              });
-  if (work != workload::accept) {
-    line.option("--bytes", "B", "each way, per operation (64)", [&load](const auto& text) {
-      load.bytes = unit::parse_within<std::uint64_t>(text, 1, most_bytes);
-    });
-  }
-  line.option("--duration", "T", "how long to measure (10s)",
-              [&](const auto& text) { load.duration = positive_duration(text); });
-  line.option("--warmup", "T", "how long to run before that (1s)",
-              [&](const auto& text) { load.warmup = unit::parse_duration(text); });
-  line.option("--timeout", "T", "an answer that takes longer is an error (5s)",
-              [&](const auto& text) { load.timeout = positive_duration(text); });
-  line.option("--threads", "N", "of this client (1)", [&](const auto& text) {
-    load.threads = unit::parse_within<std::uint32_t>(text, 1, 1024);
-  });
-  line.option(
-      "--server-pid", "PID", "of the target: whose CPU time is told, too",
-      [&](const auto& text) { into.server_process = unit::parse_within<int>(text, 1, 1U << 22); });
-  line.option("--max-p99", "T",
-              "exit status 1 when the 99th percentile is above (open loop: latency)",
-              [&](const auto& text) { into.wanted.most_p99 = positive_duration(text); });
-  line.option("--min-rate", "N", "exit status 1 when fewer a second are completed",
-              [&](const auto& text) {
-                into.wanted.least_rate = unit::parse_within<double>(text, 1, most_rate);
-              });
-  if (work == workload::restart) {
-    line.option("--command", "TEXT", "for the shell, run in the middle of the measured time",
-                [&](const auto& text) { into.command = text; });
-    line.option("--times", "N", "that it is run, evenly spread (1)", [&](const auto& text) {
-      into.times = unit::parse_within<unsigned>(text, 1, 10'000);
-    });
-  }
-  add_workload_options(line, into, work);
-  add_outputs(line, into);
-}
-
-/// What the others imply. Throws unit_error.
-void complete(arguments& given, const command& command) {
-  load_options& load = given.load;
-  if (load.work == workload::restart && given.command.empty())
-    throw unit::unit_error("--command: say what restarts the server");
-  complete_workload(given, command);
-  if (command.given("--arrivals") && load.rate == 0)
-    throw unit::unit_error("--arrivals: of an open loop: say --rate");
-  if (load.work == workload::accept) load.bytes = 0;
-}
-
-/// Whom to load, when the command line alone doesn't say it. Throws unit_error.
-void choose_server(arguments& given) {
-  const bool started = !given.served_by.empty();
-  if (given.targeted + given.served_on.has_value() + started > 1)
-    throw unit::unit_error(
-        "--target, --backend, --serve, --peer: a server runs here, or elsewhere");
-  if (!given.targeted && !started && !given.served_on) given.served_on = backends_of_environment();
-  if (!given.targeted && !started && !given.served_on)
-    throw unit::unit_error("--target, --backend, --serve or --peer: say whom to load");
-}
-
-}  // namespace
-
-std::optional<int> parse_options(int argc, char** argv, arguments& into) {
+std::optional<int> parse_options(int argc, char** argv, command_arguments& into) {
   command_line line("hinge-bench", "Loads a server with connections and says what came back.");
-  const std::array<std::pair<workload, command>, 8> commands = {{
+  const std::array<std::pair<workload, command>, 8> loads = {{
       {workload::accept,
        line.add_command("accept", "connect, wait for the server's first byte or its close")},
       {workload::crr, line.add_command("crr", "connect, send, receive the same, close")},
@@ -178,44 +23,37 @@ std::optional<int> parse_options(int argc, char** argv, arguments& into) {
       {workload::slow, line.add_command("slow", "crr beside slow and silent connections")},
       {workload::burst, line.add_command("burst", "fills the server's queue, then times it")},
   }};
-  for (const auto& [work, one] : commands) add_options(one, into, work);
-  command report = line.add_command("report", "a page of stored results: no load is made");
-  report.options("results", "FILE", "what --json has written",
-                 [&](const auto& path) { into.stored.push_back(path); });
-  add_html(report, into);
+  load_arguments load;
+  for (const auto& [work, one] : loads) add_load_options(one, load, work);
+  const command reporting = line.add_command("report", "a page of stored results: no load is made");
+  report_arguments report;
+  add_report_options(reporting, report);
   const command comparing = line.add_command(
       "compare", "servers with one another: the CPU time of an operation, and what is counted");
   compare_arguments compared;
   add_compare_options(comparing, compared);
+  list_arguments list;
+  add_list_options(line, list);
   line.version("hinge-bench " HINGE_VERSION);
-  line.option("--backend", "list", "in place of a command: which backends can be used, and why",
-              [&](const auto& text) {
-                into.lists = text == "list";
-                if (!into.lists) throw unit::unit_error("only list goes without a command");
-              });
-  add_json(line, into);
   line.footer(
       "Times: ns, us, ms, s, m, h (500ms). Counts and bytes: k, M, G; KiB, MiB, GiB (10k, 64KiB).");
   if (const auto ended = line.parse(argc, argv)) return ended;
-  if (into.lists) return {};
-  if (report.given()) {
-    if (into.stored.empty())
-      throw unit::unit_error("report: say which results, as --json wrote them");
-    if (into.html_path.empty()) throw unit::unit_error("report: say --html, and where");
-    return {};
-  }
-  if (comparing.given()) {
-    into.compared = std::move(compared);
-    return {};
-  }
-  const auto asked = std::find_if(commands.begin(), commands.end(),
-                                  [](const auto& one) { return one.second.given(); });
-  if (asked == commands.end())
-    throw unit::unit_error(
+  const auto asked =
+      std::find_if(loads.begin(), loads.end(), [](const auto& one) { return one.second.given(); });
+  if (load.lists) list = {true, load.json_path};
+  if (list.given) {
+    into = std::move(list);
+  } else if (reporting.given()) {
+    into = std::move(report);
+  } else if (comparing.given()) {
+    into = std::move(compared);
+  } else if (asked != loads.end()) {
+    complete_load(load, asked->first, asked->second);
+    into = std::move(load);
+  } else {
+    throw units::unit_error(
         "say what to do: accept, crr, echo, churn, idle, slow, burst, restart, compare or report");
-  into.load.work = asked->first;
-  complete(into, asked->second);
-  choose_server(into);
+  }
   return {};
 }
 

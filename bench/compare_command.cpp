@@ -138,7 +138,7 @@ void add_compare_options(command line, compare_arguments& into) {
   line.flag("--quiet", into.quiet, "no line of progress on the terminal");
 }
 
-int run_compare(compare_arguments given, const std::atomic<bool>& stop) {
+int run_command(compare_arguments given, const std::atomic<bool>& stop) {
   complete(given);
   std::vector<contender> contenders;
   for (const std::string& name : given.asked.names) contenders.push_back(find_contender(name));

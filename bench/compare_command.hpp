@@ -24,6 +24,6 @@ struct compare_arguments {
 void add_compare_options(command line, compare_arguments& into);
 
 /// An exit_code. Throws units::unit_error and std::runtime_error.
-int run_compare(compare_arguments given, const std::atomic<bool>& stop);
+int run_command(compare_arguments given, const std::atomic<bool>& stop);
 
 }  // namespace hinge::bench

@@ -17,7 +17,7 @@ namespace {
 void add_compare_options(command line, compare_arguments&) {
   line.options("NAMES", "A B [C ...]", "on Linux alone", [](const auto&) {});
 }
-int run_compare(compare_arguments, const std::atomic<bool>&) { refuse(); }
+int run_command(compare_arguments, const std::atomic<bool>&) { refuse(); }
 
 std::optional<int> serve_as_contender(int, char**) { return {}; }
 contender find_contender(std::string_view) { refuse(); }

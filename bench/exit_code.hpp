@@ -1,6 +1,8 @@
 // What hinge-bench's exit codes mean.
 #pragma once
 
+#include <string>
+
 namespace hinge::bench {
 
 enum exit_code : int {
@@ -11,5 +13,8 @@ enum exit_code : int {
   invalid = 4,  ///< figures that say nothing
   interrupted = 130
 };
+
+/// `missed`, and on stderr why.
+exit_code miss(const std::string& why);
 
 }  // namespace hinge::bench

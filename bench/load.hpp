@@ -87,6 +87,8 @@ struct bystander_result {
   std::uint64_t made_again = 0;  ///< in place of those; not the idle ones
 };
 
+inline constexpr std::uint64_t most_rate = 10'000'000;  ///< operations a second
+
 /// Of all threads, from the first connection on; may be read while a load runs.
 struct load_progress {
   std::atomic<std::uint64_t> completed = 0;

@@ -52,7 +52,7 @@ std::uint32_t connections_by_default(const load_options& load) {
 }
 
 /// Which of all connections are the load's, and which stand beside it.
-void share_out(arguments& given) {
+void share_out(load_arguments& given) {
   load_options& load = given.load;
   const std::uint32_t all = given.connections.value_or(connections_by_default(load));
   load.connections = all;
@@ -82,7 +82,7 @@ manner slow_manner(std::string_view text) {
   throw unit::unit_error(fmt::format("'{}': must be silent, dribbling, deaf or mixed", text));
 }
 
-void check_burst(const arguments& given) {
+void check_burst(const load_arguments& given) {
   if (given.load.rate > 0) throw unit::unit_error("--rate: a burst has none");
   if (given.load.threads > 1) throw unit::unit_error("--threads: one fills the queue");
   if (given.targeted && given.server_process == 0) {
@@ -91,7 +91,7 @@ void check_burst(const arguments& given) {
   }
 }
 
-void complete_sweep(arguments& given, const command& command) {
+void complete_sweep(load_arguments& given, const command& command) {
   load_options& load = given.load;
   load.rate = given.swept->to;
   if (!given.hdr_path.empty()) throw unit::unit_error("--hdr: of one load, and not of a sweep");
@@ -104,7 +104,7 @@ void complete_sweep(arguments& given, const command& command) {
 
 }  // namespace
 
-void add_workload_options(command line, arguments& into, workload work) {
+void add_workload_options(command line, load_arguments& into, workload work) {
   load_options& load = into.load;
   if (is_swept(work)) {
     line.option("--sweep", "FROM..TO",
@@ -147,7 +147,7 @@ bool is_open_by_default(workload work) noexcept {
          work == workload::slow;
 }
 
-void complete_workload(arguments& given, const command& command) {
+void complete_workload(load_arguments& given, const command& command) {
   load_options& load = given.load;
   if (given.swept && load.rate != 0)
     throw unit::unit_error("--sweep excludes --rate: it has its own");

@@ -139,6 +139,7 @@ class Measuring(unittest.TestCase):
                                          program=program), workload=workload,
                                    bytes=size, connections=30, backend=backend)
                 self.assertTrue(found["target"].startswith("127.0.0.1:"), found)
+                self.assertRegex(found["environment"]["server"], f"^{backend}: .*edge-triggered")
 
     def test_a_server_of_its_own_on_what_can_be_used(self):
         short = ("--warmup", "0", "--duration", "200ms")
@@ -153,6 +154,8 @@ class Measuring(unittest.TestCase):
                 said = "" if missing else f"hinge-bench: {READINESS}: usable (io_uring: "
             code, found, stderr = bench.run(workload, "--backend", "auto", *short)
             self.assertEqual((code, found["backend"]), (0, best))
+            settings = "submissions.* completions.*IORING_SETUP_" if best == "uring" else "trigg"
+            self.assertRegex(found["environment"]["server"], f"^{best}: .*{settings}")
             self.assertEqual(sum(found["errors"].values()), 0, found["errors"])
             self.assertEqual(bool(stderr), bool(said))
             self.assertTrue(stderr.startswith(said), stderr)
@@ -238,6 +241,7 @@ class Measuring(unittest.TestCase):
             self.assertGreater(found["server_cpu_us_per_operation"], 0)
             _, found, _ = load("crr", floor.target)
             self.assertIsNone(found["server_cpu_share"])
+            self.assertNotIn("server", found["environment"])
 
     def test_interrupt_leaves_a_partial_result(self):
         with Floor("crr") as floor, tempfile.TemporaryDirectory() as folder:
