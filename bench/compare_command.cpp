@@ -13,6 +13,7 @@
 #include "baseline.hpp"
 #include "comparison_report.hpp"
 #include "exit_code.hpp"
+#include "load.hpp"
 #include "output_file.hpp"
 #include "print_error.hpp"
 #include "progress.hpp"
@@ -78,7 +79,19 @@ void complete(compare_arguments& given) {
     throw unit::unit_error("compare: say at least two, of " + contenders_here());
   if (asked.block % asked.waiting != 0)
     throw unit::unit_error("--block must be a multiple of --waiting");
+  if (asked.rate > 0 && (asked.gone || asked.waiting != 1))
+    throw unit::unit_error("--rate excludes --waiting and --gone: those are of blocks");
   if (asked.gone) asked.works = {server_work::ac};
+}
+
+/// What the servers serve by, once each.
+void add_servers(environment& into, const compare_options& asked, const comparison& of) {
+  for (std::size_t who = 0; who < of.about.size(); ++who) {
+    const std::string name = "server " + asked.names[who];
+    const bool known =
+        std::any_of(into.begin(), into.end(), [&](const auto& one) { return one.first == name; });
+    if (!known && !of.about[who].empty()) into.emplace_back(name, of.about[who]);
+  }
 }
 
 bool write_all(const compare_arguments& given, const comparison_report& shown) {
@@ -116,11 +129,15 @@ void add_compare_options(command line, compare_arguments& into) {
   line.flag("--gone", asked.gone,
             "ac, and clients have gone before the server looks: accepting alone is compared");
   line.flag("--apart", asked.apart, "servers are processes, even where one could have all");
+  line.option(
+      "--rate", "N",
+      "an open loop of so many a second in place of blocks: what clients see is compared",
+      [&](const auto& text) { asked.rate = unit::parse_within<double>(text, 1, most_rate); });
   line.option("--connections", "N", "of echo (64)", [&](const auto& text) {
     asked.connections = unit::parse_within<unsigned>(text, 1, 10'000);
   });
-  line.option("--echo-duration", "T", "of one run of echo (300ms)",
-              [&](const auto& text) { asked.echo_duration = unit::parse_duration(text); });
+  line.option("--run-duration", "T", "of one run of echo, or of an open loop (300ms)",
+              [&](const auto& text) { asked.run_duration = unit::parse_duration(text); });
   line.option("--seed", "N", "of the order and the bootstrap (1)",
               [&](const auto& text) { asked.seed = unit::parse_size(text); });
   line.flag("--uncounted", asked.uncounted,
@@ -149,6 +166,7 @@ int run_command(compare_arguments given, const std::atomic<bool>& stop) {
     if (tells) tell(what);
   });
   if (tells) tell("");
+  for (const comparison& one : shown.found) add_servers(shown.here, given.asked, one);
   shown.interrupted = stop;
   if (shown.found.empty() && !stop)
     throw unit::unit_error("--work: there is none that all of them do");

@@ -9,10 +9,11 @@
 #include <fmt/format.h>
 
 #include "blocks.hpp"
-#include "descriptors.hpp"
-#include "load.hpp"
+#include "compared_loads.hpp"
 #include "own_network.hpp"
 #include "rounds.hpp"
+#include "server_process.hpp"
+#include "way.hpp"
 
 namespace hinge::bench {
 
@@ -32,81 +33,37 @@ bool all_in_process(const std::vector<contender>& all) {
   return std::all_of(all.begin(), all.end(), [](const contender& one) { return one.in_process; });
 }
 
-/// A way of measuring, made ready: what runs, and what its figures are called.
-struct way {
-  std::string name;
-  std::vector<std::string> figures;
-  unsigned warm_up = 0;
-  rounds::run run = {};
-};
-
 /// `make` makes a server of a contender; each stays for all rounds.
 template <class Make>
-rounds::run run_of_blocks(const compare_options& options, server_work work,
-                          const std::vector<contender>& all, Make make) {
+way way_of_blocks(std::string name, const compare_options& options, server_work work,
+                  const std::vector<contender>& all, Make make) {
   using server = decltype(make(all.front()));
   auto servers = std::make_shared<std::vector<server>>();
   for (const contender& one : all) servers->push_back(make(one));
   servers->push_back(make(all.front()));
   const block what{work, options.block, options.waiting, options.gone};
-  return [servers, what](std::size_t who) {
-    const block_cost cost = run_block(*(*servers)[who], what);
-    return std::vector{cost.server, cost.both};
-  };
+  return {.name = std::move(name),
+          .figures = {"server CPU us", "CPU us of both ends"},
+          .warm_up = 5,
+          .run =
+              [servers, what](std::size_t who) {
+                const block_cost cost = run_block(*(*servers)[who], what);
+                return std::vector{cost.server, cost.both};
+              },
+          .about = [servers](std::size_t who) { return (*servers)[who]->about(); }};
 }
 
 way blocks(const compare_options& options, server_work work, const std::vector<contender>& all,
            unsigned cpu) {
-  way made{.name = "two processes on one CPU",
-           .figures = {"server CPU us", "CPU us of both ends"},
-           .warm_up = 5};
   stand_on(cpu);
   if (all_in_process(all) && !options.apart) {
-    made.name = "one process";
-    made.run = run_of_blocks(options, work, all,
-                             [work](const contender& one) { return make_subject(one.name, work); });
-  } else {
-    made.run = run_of_blocks(options, work, all, [work, cpu](const contender& one) {
-      return std::make_unique<server_process>(one, work, cpu);
-    });
+    return way_of_blocks("one process", options, work, all,
+                         [work](const contender& one) { return make_subject(one.name, work); });
   }
-  return made;
-}
-
-std::vector<double> run_echo(const compare_options& options, const contender& who, unsigned cpu) {
-  const server_process server(who, server_work::echo, cpu);
-  load_options load;
-  load.work = workload::echo;
-  load.target = address::loopback(server.port());
-  load.connections = options.connections;
-  load.warmup = nanoseconds(0);
-  load.duration = options.echo_duration;
-  const std::atomic<bool> stop = false;
-  const auto before = server.cpu_used();
-  const load_result found = run_load(load, stop);
-  if (total(found.errors) + total(found.errors_before) != 0 || found.completed == 0) {
-    throw std::runtime_error(
-        fmt::format("errors on {} connections to {}", options.connections, who.name));
-  }
-  const auto completed = static_cast<double>(found.completed);
-  const std::chrono::duration<double, std::micro> used = server.cpu_used() - before;
-  return {used.count() / completed,
-          completed / 1000 / std::chrono::duration<double>(found.elapsed).count()};
-}
-
-way echoes(const compare_options& options, const std::vector<contender>& all,
-           const std::vector<unsigned>& cpus) {
-  if (cpus.size() < 2)
-    throw std::runtime_error("echo: server and load need a CPU each, and there is one");
-  if (auto shortage = descriptor_shortage(options.connections + 100))
-    throw std::runtime_error(*shortage);
-  stand_on(cpus[1]);
-  return {.name = fmt::format("a CPU for the server and one for the load, {} connections",
-                              options.connections),
-          .figures = {"server CPU us", "1000 a second"},
-          .run = [&options, &all, cpu = cpus[0]](std::size_t who) {
-            return run_echo(options, all[who < all.size() ? who : 0], cpu);
-          }};
+  return way_of_blocks("two processes on one CPU", options, work, all,
+                       [work, cpu](const contender& one) {
+                         return std::make_unique<server_process>(one, work, cpu);
+                       });
 }
 
 /// The widest half of an interval, as a part of its ratio.
@@ -119,13 +76,15 @@ double precision_of(const rounds& done, std::size_t contenders) {
   return widest;
 }
 
-void judge(comparison& of, const compare_options& options, double precision, double seconds) {
+void judge(comparison& of, const way& how, const compare_options& options, double precision,
+           double seconds) {
   const auto add = [&of](flaw what, std::string reason) {
     if (!reason.empty()) of.flaws.push_back({what, std::move(reason)});
   };
   add(flaw::overflowed_queue, overflow_in(of.kernel));
   // Told in ticks of 10 ms: of less than a second it is no measure.
   add(flaw::throttled, taken_by_others(of.kernel, std::max(seconds, 1.0)));
+  add(flaw::saturated_client, how.saturation());
   if (of.rounds < least_rounds) {
     add(flaw::too_short, fmt::format("{} rounds, {} at least", of.rounds, least_rounds));
   } else if (precision > options.precision) {
@@ -179,8 +138,9 @@ comparison compare_one(const compare_options& options, server_work work,
   const kernel_counts before = read_kernel_counts();
   const auto begin = clock::now();
   {
-    const way how = work == server_work::echo ? echoes(options, all, cpus)
-                                              : blocks(options, work, all, cpus.front());
+    const way how = work == server_work::echo || options.rate > 0
+                        ? loads(options, work, all, cpus)
+                        : blocks(options, work, all, cpus.front());
     made.way = how.name;
     made.figures = how.figures;
     rounds running(all.size(), options.seed, how.run);
@@ -188,8 +148,9 @@ comparison compare_one(const compare_options& options, server_work work,
     for (unsigned i = 0; i < how.warm_up && !stop; ++i) running.warm_up();
     const double precision = run_rounds(running, options, all.size(), stop, about);
     take(made, running, all.size());
+    for (std::size_t i = 0; i < all.size(); ++i) made.about.push_back(how.about(i));
     made.kernel = read_kernel_counts() - before;
-    judge(made, options, options.rounds != 0 ? 0 : precision,
+    judge(made, how, options, options.rounds != 0 ? 0 : precision,
           std::chrono::duration<double>(clock::now() - begin).count());
   }
   stand_on(cpus.front());

@@ -30,8 +30,9 @@ struct compare_options {
   bool gone = false;                               ///< see block
   bool apart = false;                              ///< two processes even where one can have all
   bool uncounted = false;                          ///< only what is timed
+  double rate = 0;                                 ///< 0, or in place of blocks an open loop
   unsigned connections = 64;                       ///< of echo
-  nanoseconds echo_duration = std::chrono::milliseconds(300);  ///< of one run
+  nanoseconds run_duration = std::chrono::milliseconds(300);  ///< of one load, echo or open loop
   std::uint64_t seed = 1;
 };
 
@@ -50,9 +51,10 @@ struct comparison {
   std::size_t rounds = 0;
   /// Of each contender, and then of the reference once more; each has all figures.
   std::vector<std::vector<compared_figure>> found;
-  std::vector<counts> counted;  ///< of each contender; or of none
-  kernel_counts kernel;         ///< what it has counted meanwhile
-  std::vector<finding> flaws;   ///< empty: the figures are valid
+  std::vector<std::string> about;  ///< of each contender, as way::about
+  std::vector<counts> counted;     ///< of each contender; or of none
+  kernel_counts kernel;            ///< what it has counted meanwhile
+  std::vector<finding> flaws;      ///< empty: the figures are valid
 };
 
 /// The works that all do; what some don't is left out. `about` is told what begins. Throws

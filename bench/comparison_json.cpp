@@ -20,10 +20,11 @@ json flaws_json(const std::vector<finding>& flaws) {
 json asked_json(const compare_options& asked) {
   json works = json::array();
   for (const server_work work : asked.works) works.push_back(name_of(work));
-  return {
-      {"names", asked.names}, {"works", std::move(works)},        {"precision", asked.precision},
-      {"block", asked.block}, {"waiting", asked.waiting},         {"gone", asked.gone},
-      {"apart", asked.apart}, {"connections", asked.connections}, {"seed", asked.seed}};
+  return {{"names", asked.names},         {"works", std::move(works)},
+          {"precision", asked.precision}, {"block", asked.block},
+          {"waiting", asked.waiting},     {"gone", asked.gone},
+          {"apart", asked.apart},         {"connections", asked.connections},
+          {"seed", asked.seed},           {"rate", asked.rate > 0 ? json(asked.rate) : json()}};
 }
 
 /// Of all but the reference itself, which is in the control.

@@ -122,7 +122,7 @@ int show_echo(const arguments& given, const std::vector<promise>& all) {
   compare_options asked = given.asked;
   asked.rounds = given.echo_rounds;
   print_header(fmt::format("echo, 1000 messages/s, {} pairs of {:.1f} s", asked.rounds,
-                           std::chrono::duration<double>(asked.echo_duration).count()),
+                           std::chrono::duration<double>(asked.run_duration).count()),
                "reference");
   for (const std::uint32_t connections : {64U, 1000U}) {
     asked.connections = connections;
@@ -189,8 +189,8 @@ int main(int argc, char** argv) {
   line.option("--echo-pairs", "N", "of echo runs (30)", [&](const auto& text) {
     given.echo_rounds = unit::parse_within<unsigned>(text, 3, 10'000);
   });
-  line.option("--echo-duration", "T", "of an echo run (300ms)",
-              [&](const auto& text) { given.asked.echo_duration = unit::parse_duration(text); });
+  line.option("--run-duration", "T", "of an echo run (300ms)",
+              [&](const auto& text) { given.asked.run_duration = unit::parse_duration(text); });
   line.option("--seed", "N", "of the order and the bootstrap (1)",
               [&](const auto& text) { given.asked.seed = unit::parse_size(text); });
   line.option("--only", "PART", "ac, crr or echo", [&](const auto& text) {

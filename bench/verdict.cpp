@@ -43,6 +43,14 @@ std::string overflow_in(const kernel_counts& kernel) {
   return all;
 }
 
+std::string lateness(const histogram& lag, const histogram& latency) {
+  const std::int64_t late = lag.percentile(99);
+  const auto all = static_cast<double>(latency.percentile(99));
+  if (late <= lag_of_no_account || static_cast<double>(late) <= most_lag * all) return {};
+  return fmt::format("it began up to {} late (p99), of a latency of {}",
+                     short_time(static_cast<double>(late)), short_time(all));
+}
+
 std::string taken_by_others(const kernel_counts& kernel, double seconds) {
   if (kernel[kernel_counter::throttled] > 0) {
     return fmt::format("its cgroup's CPU quota was used up in {} periods",
@@ -87,11 +95,7 @@ std::string saturation(const report& shown) {
         "client's (more --threads, or --rate)",
         percent(busy), percent(most_client));
   }
-  const std::int64_t lag = shown.found.lag.percentile(99);
-  const auto latency = static_cast<double>(shown.found.latency.percentile(99));
-  if (lag <= lag_of_no_account || static_cast<double>(lag) <= most_lag * latency) return {};
-  return fmt::format("it began up to {} late (p99), of a latency of {}",
-                     short_time(static_cast<double>(lag)), short_time(latency));
+  return lateness(shown.found.lag, shown.found.latency);
 }
 
 std::string shortness(const report& shown) {

@@ -8,6 +8,7 @@
 
 namespace hinge::bench {
 
+class histogram;
 struct kernel_counts;
 struct load_options;
 struct report;
@@ -36,6 +37,8 @@ bool asks_enough(const load_options& asked) noexcept;
 std::string overflow_in(const kernel_counts& kernel);
 /// What held all processes back for too much of the time, a quota or the host; empty: nothing.
 std::string taken_by_others(const kernel_counts& kernel, double seconds);
+/// Why the latencies of an open loop are its client's, which began so late; empty: they aren't.
+std::string lateness(const histogram& lag, const histogram& latency);
 
 /// What is wrong with the figures, the worst first; nothing: they are valid. Of the workload
 /// restart, whose outcome is a count of the lost, nothing is asked.

@@ -15,6 +15,7 @@ import time
 import unittest
 
 import bench
+from scripted_server import ECHO, Process
 
 try:
     import jsonschema
@@ -42,6 +43,12 @@ def compare(*arguments, env=NO_VALGRIND):
 
 def rows(comparison):
     return comparison["figures"] or comparison["void_figures"]
+
+
+def has_uring():
+    done = bench.plainly("--backend", "list", "--json", "-")
+    return any(one["name"] == "uring" and one["usable"]
+               for one in json.loads(done.stdout)["candidates"])
 
 
 class Comparing(unittest.TestCase):
@@ -109,7 +116,7 @@ class Comparing(unittest.TestCase):
 
     def test_echo(self):
         code, report, said = compare("floor-epoll", "epoll", "--work", "echo", "--rounds", "2",
-                                     "--echo-duration", "50ms", "--uncounted")
+                                     "--run-duration", "50ms", "--uncounted")
         if "need a CPU each" in said:
             self.skipTest("one CPU")
         self.assertEqual(code, 4, said)
@@ -118,6 +125,50 @@ class Comparing(unittest.TestCase):
         self.assertEqual(one["verdict"]["flaws"][0]["kind"], "too short")
         self.assertEqual({row["measure"] for row in one["void_figures"]},
                          {"server CPU us", "1000 a second"})
+
+    def test_an_open_loop(self):
+        """What clients see of who takes 50 ms for each of them."""
+        arguments = ("--work", "crr", "--rate", "20", "--rounds", "2", "--run-duration", "300ms",
+                     "--uncounted")
+        with Process(["time.sleep(.05)", *ECHO]) as slow:
+            code, report, said = compare("floor-epoll", f"{slow.target}@{slow.process.pid}",
+                                         *arguments)
+        if "need a CPU each" in said:
+            self.skipTest("one CPU")
+        self.assertEqual(code, 4, said)
+        self.assertEqual(report["asked"]["rate"], 20)
+        (one,) = report["comparisons"]
+        self.assertIn("open loop, 20 a second", one["way"])
+        found = {row["measure"]: row["median"] for row in rows(one) if not row["control"]}
+        self.assertEqual(list(found), ["p99 us", "p99.9 us", "server CPU us"])
+        self.assertTrue(50_000 < found["p99 us"] <= found["p99.9 us"], found)
+        for excluded in ["--gone"], ["--waiting", "2"]:
+            code, _, said = compare("floor-epoll", "epoll", *arguments, *excluded)
+            self.assertEqual(code, 2)
+            self.assertIn("--rate excludes", said)
+
+    def test_what_each_serves_by(self):
+        """Of hinge's own, started or here, and of the peers, in the environment."""
+        uring = has_uring()
+        names = ["floor-epoll", "epoll", *(["uring"] if uring else [])]
+        peers = [os.path.basename(path) for path in PEERS]
+        for more in [], ["--apart"], [*peers, "epoll:dispatch"]:
+            code, report, said = compare(*names, *more, "--rounds", "1", "--block", "2", "--work",
+                                         "ac", "--uncounted")
+            self.assertEqual(code, 4, said)
+            told = {name: text for name, text in report["environment"].items()
+                    if name.startswith("server ")}
+            self.assertRegex(told.pop("server epoll"), "^epoll: .*edge-triggered")
+            if uring:
+                self.assertRegex(told.pop("server uring"),
+                                 r"^uring: \d+ submissions, \d+ completions, IORING_SETUP_\S*"
+                                 r"R_DISABLED\S*, \d+ receive buffers")
+            if more and more != ["--apart"]:
+                self.assertRegex(told.pop("server epoll:dispatch"), "^epoll: ")
+                for name in peers:
+                    self.assertRegex(told.pop(f"server {name}").lower(),
+                                     rf"^{name.removesuffix('-one')} \d+\.\d+")
+            self.assertEqual(told, {})
 
     def test_other_formats(self):
         """What is too short has no plain number in any of them."""
@@ -226,7 +277,7 @@ class Baseline(unittest.TestCase):
 class Interrupted(unittest.TestCase):
     def test_partial_result(self):
         process = subprocess.Popen([bench.BENCH, "compare", "epoll", "floor-epoll", "--precision",
-                                    "0.01%", "--longest", "50s", "--json", "-"],
+                                    "0.01%", "--longest", "50s", "--block", "20", "--json", "-"],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         time.sleep(1.5)
         process.send_signal(signal.SIGINT)
