@@ -16,6 +16,13 @@ namespace {
 constexpr std::array curve_marks = {"p50", "p90", "p99", "p99.9", "p99.99"};
 constexpr std::array sweep_percentiles = {"p50", "p99", "p99.9"};
 
+svg_plot plot_between(const axis& across, const axis& up, const char* kind, const char* title) {
+  svg_plot plot(kind, title);
+  plot.horizontal(across);
+  plot.vertical(up);
+  return plot;
+}
+
 /// One line of the percentile plot.
 struct curve {
   std::size_t result;
@@ -130,9 +137,8 @@ std::string percentile_plot(const stored_results& all) {
   }
   const axis across = axis::percentiles(counts.high);
   const axis up = axis::logarithmic(ns.low, ns.high, tick_text);
-  svg_plot plot("percentiles", "Time by percentile, each curve up to its largest value");
-  plot.horizontal(across);
-  plot.vertical(up);
+  svg_plot plot = plot_between(across, up, "percentiles",
+                               "Time by percentile, each curve up to its largest value");
   legend names;
   for (const curve& one : curves) {
     draw(plot, one, across, up);
@@ -159,9 +165,7 @@ std::string sweep_plot(const stored_results& all) {
   if (lines.empty() || !ns.any) return {};
   const axis across = axis::linear(0, rates.high, rate_text);
   const axis up = axis::logarithmic(ns.low, ns.high, tick_text);
-  svg_plot plot("sweep", "Latency by offered rate");
-  plot.horizontal(across);
-  plot.vertical(up);
+  svg_plot plot = plot_between(across, up, "sweep", "Latency by offered rate");
   legend names;
   for (const sweep_line& line : lines) {
     draw(plot, line, all[line.result], across, up);

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import unittest
 
 import bench
 import page_results
@@ -33,15 +32,7 @@ document.getElementById('frame').onload = event => {{
 </script>"""
 
 
-class InABrowser(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.folder.cleanup)
-        cls.results = page_results.store(cls.folder.name)
-        cls.names = list(cls.results)
-        cls.path = page_results.written(cls.folder.name, cls.names)
-
+class InABrowser(page_results.OfStoredResults):
     def opened(self, path, *arguments):
         """The page as the browser has it, and what its console said."""
         with tempfile.TemporaryDirectory() as profile:

@@ -5,6 +5,8 @@ import html.parser
 import json
 import math
 import os
+import tempfile
+import unittest
 
 import bench
 from scripted_server import Server, echo
@@ -100,6 +102,18 @@ def written(folder, names):
     if done.returncode != 0:
         raise AssertionError(done.stderr)
     return page
+
+
+class OfStoredResults(unittest.TestCase):
+    """Of results of each kind, and of the page of all."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.results = store(cls.folder.name)
+        cls.names = list(cls.results)
+        cls.path = written(cls.folder.name, cls.names)
 
 
 class Page(html.parser.HTMLParser):

@@ -26,14 +26,11 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
-class OfStoredResults(unittest.TestCase):
+class ThePage(page_results.OfStoredResults):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.folder.cleanup)
-        cls.results = page_results.store(cls.folder.name)
-        cls.names = list(cls.results)
-        with open(page_results.written(cls.folder.name, cls.names), encoding="utf-8") as file:
+        super().setUpClass()
+        with open(cls.path, encoding="utf-8") as file:
             cls.text = file.read()
         cls.page = page_results.Page(cls.text)
 
