@@ -3,9 +3,11 @@
 who looks at a terminal."""
 
 import csv
+import json
 import os
 import pty
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -44,25 +46,29 @@ class Files(unittest.TestCase):
         self.assertIn("latency", done.stderr)
 
 
+def on_a_terminal(*arguments, terminal="xterm"):
+    """What a terminal shows of standard error while it measures for a second."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([bench.BENCH, *arguments, "--warmup", "0", "--duration", "1200ms"],
+                               stdout=subprocess.DEVNULL, stderr=theirs,
+                               env={**os.environ, "TERM": terminal})
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 4096):
+            shown += piece
+    except OSError:
+        pass  # as Linux says that nobody writes any more
+    process.wait(60)
+    os.close(ours)
+    return shown.decode()
+
+
 class Progress(unittest.TestCase):
     def seen(self, *arguments, terminal="xterm"):
-        """What a terminal shows of standard error while it measures for a second."""
-        ours, theirs = pty.openpty()
         with Server(echo) as server:
-            process = subprocess.Popen(
-                [bench.BENCH, "crr", "--target", server.target, "--connections", "2", "--warmup",
-                 "0", "--duration", "1200ms", *arguments], stdout=subprocess.DEVNULL, stderr=theirs,
-                env={**os.environ, "TERM": terminal})
-            os.close(theirs)
-            shown = b""
-            try:
-                while piece := os.read(ours, 4096):
-                    shown += piece
-            except OSError:
-                pass  # as Linux says that nobody writes any more
-            process.wait(60)
-            os.close(ours)
-        return shown.decode()
+            return on_a_terminal("crr", "--target", server.target, "--connections", "2",
+                                 *arguments, terminal=terminal)
 
     def test_a_line_that_is_erased(self):
         shown = self.seen()
@@ -77,6 +83,30 @@ class Progress(unittest.TestCase):
             done = bench.plainly("crr", "--target", server.target, "--warmup", "0", "--duration",
                                  "700ms")
         self.assertEqual(done.stderr, "")
+
+
+@unittest.skipUnless("HINGE_TEST_FULL" in os.environ, "needs a machine of its own, and minutes")
+class OfNoAccount(unittest.TestCase):
+    PAIRS = 40
+
+    def cost(self, floor, *arguments):
+        """The client's CPU time for a connection to the raw floor, in us."""
+        with tempfile.NamedTemporaryFile("r", encoding="utf-8") as file:
+            shown = on_a_terminal("crr", "--target", floor.target, "--json", file.name, *arguments)
+            found = bench.flat(json.load(file))
+        self.assertEqual(shown == "", "--quiet" in arguments)
+        return found["client_cpu_share"] * found["measured_s"] * 1e6 / found["completed"]
+
+    def test_the_line_of_progress_takes_nothing_from_the_load(self):
+        """Less than a hundredth, by the 95 % interval of the median of interleaved pairs."""
+        with bench.Floor("crr") as floor:
+            ratios = sorted(self.cost(floor) / self.cost(floor, "--quiet")
+                            for _ in range(self.PAIRS))
+        rank = round(self.PAIRS / 2 - 0.98 * self.PAIRS ** 0.5)  # of the binomial distribution
+        low, high = ratios[rank - 1], ratios[-rank]
+        print(f"with the line: {low:.4f} .. {high:.4f}", file=sys.stderr)
+        self.assertLess(low, 1.01)
+        self.assertLess((high - low) / 2, 0.02, "too noisy to tell")
 
 
 if __name__ == "__main__":
