@@ -92,7 +92,9 @@ std::string knee_html(const stored_result& result) {
 std::string card(const stored_result& result) {
   std::string about = name_of(result);
   for (const auto& [name, value] : result.asked) {
-    if (name == "connections") about += fmt::format(", {} connections", value);
+    // Of a comparison it is said of echo alone.
+    if (name == "connections" && result.comparison.empty())
+      about += fmt::format(", {} connections", value);
     if (name == "rate") about += fmt::format(", {} a second", rate_text(std::stod(value)));
     if (name == "bytes" && value != "0") about += fmt::format(", {} bytes", value);
   }

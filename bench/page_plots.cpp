@@ -111,7 +111,7 @@ void draw(svg_plot& into, const sweep_line& line, const stored_result& result, c
     const auto ns = point.latency.at(line.percentile);
     if (!ns) continue;
     const place at{across.at(point.offered), up.at(std::max(*ns, 1.0))};
-    through.push_back(at);
+    if (point.valid) through.push_back(at);
     into.mark(at, line.look + (point.valid ? " dot" : " dot void"),
               fmt::format("{}\n{} of {} per second{}: {}", line.label, rate_text(point.completed),
                           rate_text(point.offered), point.valid ? "" : ", void", time_text(*ns)),

@@ -15,7 +15,14 @@ namespace {
 struct row {
   std::size_t result;
   const stored_ratio* ratio;
+  std::string names;  ///< of the two
 };
+
+/// Of one result among several it says which: two may have the same servers.
+std::string names_of(const std::string& result, const stored_ratio& of) {
+  return fmt::format("{}{}{} / {}{}{}", result, result.empty() ? "" : ": ", of.candidate,
+                     of.reference, of.control ? " (control)" : "", of.valid ? "" : " (void)");
+}
 
 std::string factor_text(double ratio) { return fmt::format("{:g}", ratio); }
 
@@ -36,15 +43,13 @@ std::string html_of(const row& one, const axis& across, bool last) {
   const stored_ratio& of = *one.ratio;
   const bool differs = of.valid && (of.low > 1 || of.high < 1);
   const std::string look = of.control ? "control" : colour_of(differs ? 0 : 1);
-  const std::string names = fmt::format("{} / {}{}{}", of.candidate, of.reference,
-                                        of.control ? " (control)" : "", of.valid ? "" : " (void)");
   const std::string figures = fmt::format("{:.3f} [{:.3f}, {:.3f}]", of.ratio, of.low, of.high);
   const std::string_view said = !of.valid      ? "void"
                                 : of.control   ? "the same against itself"
                                 : !differs     ? "no difference found"
                                 : of.ratio < 1 ? "less than the reference"
                                                : "more than the reference";
-  const std::string tells = fmt::format("{}\n{}: {}", names, figures, said);
+  const std::string tells = fmt::format("{}\n{}: {}", one.names, figures, said);
   svg_plot plot("ratio", tells);
   if (last) {
     plot.horizontal(across);
@@ -60,7 +65,7 @@ std::string html_of(const row& one, const axis& across, bool last) {
                         R"(data-control="{}" data-valid="{}")",
                         one.result, escaped(of.candidate), escaped(of.reference),
                         escaped(of.measure), of.ratio, of.low, of.high, of.control, of.valid));
-  return fmt::format("<div class=\"ratio\"><b>{}</b><span>{}</span></div>\n{}", escaped(names),
+  return fmt::format("<div class=\"ratio\"><b>{}</b><span>{}</span></div>\n{}", escaped(one.names),
                      figures, plot.html("strip"));
 }
 
@@ -79,12 +84,14 @@ std::string figure_of(const std::string& measure, const std::vector<row>& rows) 
 
 std::string ratio_plots(const stored_results& all) {
   std::vector<std::pair<std::string, std::vector<row>>> measures;
+  const bool several = std::count_if(all.begin(), all.end(),
+                                     [](const auto& one) { return !one.comparison.empty(); }) > 1;
   for (std::size_t i = 0; i < all.size(); ++i) {
     for (const stored_ratio& one : all[i].comparison) {
       auto found = std::find_if(measures.begin(), measures.end(),
                                 [&](const auto& known) { return known.first == one.measure; });
       if (found == measures.end()) found = measures.insert(found, {one.measure, {}});
-      found->second.push_back({i, &one});
+      found->second.push_back({i, &one, names_of(several ? all[i].name : "", one)});
     }
   }
   std::string html;

@@ -69,13 +69,13 @@ class Results(unittest.TestCase):
         rows = [[cell.strip() for cell in line.strip("|").split("|")]
                 for line in self.part("goals").strip().splitlines()[2:]]
         found = {(what, on): rest for what, on, *rest in rows}
-        self.assertEqual(found["accept and close, of libev", "epoll"],
+        self.assertEqual(found["libev's CPU for accept and close", "epoll"],
                          ["0.85", "0.800", "0.790 .. 0.810", "yes"])
-        self.assertEqual(found["and a request, of libev", "uring"],
+        self.assertEqual(found["libev's CPU, with a request", "uring"],
                          ["0.97", "", "", "void: too noisy: because"])
-        self.assertEqual(found["accept and close, of libuv", "epoll"][-1], "not certain")
-        self.assertEqual(found["and a request, of libuv", "epoll"][-1], "no")
-        self.assertEqual(found["accept and close, of asio", "epoll"][-1], "not measured")
+        self.assertEqual(found["libuv's CPU for accept and close", "epoll"][-1], "not certain")
+        self.assertEqual(found["libuv's CPU, with a request", "epoll"][-1], "no")
+        self.assertEqual(found["asio's CPU for accept and close", "epoll"][-1], "not measured")
         self.assertNotIn("0.123", self.document.read_text(encoding="utf-8"))
         self.assertIn("said of peer-libev\n", self.part("peer-libev"))
         self.assertIn("| kernel | Linux 1 / Linux 2 |\n", self.part("environment"))
