@@ -3,19 +3,13 @@
 #include <nlohmann/json.hpp>
 
 #include "comparison_report.hpp"
+#include "json_parts.hpp"
 
 namespace hinge::bench {
 
 namespace {
 
 using json = nlohmann::ordered_json;
-
-json flaws_json(const std::vector<finding>& flaws) {
-  json all = json::array();
-  for (const finding& one : flaws)
-    all.push_back({{"kind", name_of(one.what)}, {"reason", one.reason}});
-  return all;
-}
 
 json asked_json(const compare_options& asked) {
   json works = json::array();
@@ -71,10 +65,11 @@ json comparison_json(const comparison_report& shown, const comparison& of) {
           {"way", of.way},
           {"own_network", of.own_network},
           {"rounds", of.rounds},
-          {"verdict", {{"valid", valid}, {"flaws", flaws_json(of.flaws)}}},
+          {"verdict", verdict_json(of.flaws)},
           {"figures", valid ? figures : json()},
           {"void_figures", valid ? json() : figures},
-          {"counted", counted_json(shown, of)}};
+          {"counted", counted_json(shown, of)},
+          {"kernel", kernel_json(of.kernel)}};
 }
 
 }  // namespace
@@ -82,10 +77,9 @@ json comparison_json(const comparison_report& shown, const comparison& of) {
 std::string to_json(const comparison_report& shown) {
   json all = {{"format", "hinge-bench-compare/1"}, {"valid", shown.valid()},
               {"interrupted", shown.interrupted},  {"asked", asked_json(shown.asked)},
-              {"comparisons", json::array()},      {"environment", json::object()}};
+              {"comparisons", json::array()},      {"environment", environment_json(shown.here)}};
   for (const comparison& one : shown.found)
     all["comparisons"].push_back(comparison_json(shown, one));
-  for (const auto& [name, value] : shown.here) all["environment"][name] = value;
   return all.dump(2) + "\n";
 }
 

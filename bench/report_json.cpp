@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "json_parts.hpp"
 #include "percentile_curve.hpp"
 
 namespace hinge::bench {
@@ -37,14 +38,6 @@ json times_json(const histogram& times) {
     curve.push_back({percent, value, count});
   }
   return figures;
-}
-
-json verdict_json(const std::vector<finding>& flaws) {
-  json all = json::array();
-  for (const finding& one : flaws) {
-    all.push_back({{"kind", name_of(one.what)}, {"reason", one.reason}});
-  }
-  return {{"valid", flaws.empty()}, {"flaws", std::move(all)}};
 }
 
 json asked_json(const report& shown) {
@@ -130,15 +123,6 @@ json figures_json(const report& shown) {
   return all;
 }
 
-json kernel_json(const kernel_counts& counts) {
-  json all = json::object();
-  for (std::size_t i = 0; i < kernel_counters; ++i) {
-    const auto which = static_cast<kernel_counter>(i);
-    all[std::string(name_of(which))] = counts[which];
-  }
-  return all;
-}
-
 json restart_json(const report& shown) {
   if (shown.command.empty()) return nullptr;
   json runs = json::array();
@@ -154,7 +138,7 @@ json restart_json(const report& shown) {
 
 std::string to_json(const report& shown, const std::vector<finding>& flaws) {
   const bool valid = flaws.empty();
-  json all = {
+  const json all = {
       {"format", "hinge-bench/2"},
       {"verdict", verdict_json(flaws)},
       {"interrupted", shown.found.interrupted},
@@ -163,9 +147,8 @@ std::string to_json(const report& shown, const std::vector<finding>& flaws) {
       {"void_figures", valid ? json() : figures_json(shown)},
       {"restart", restart_json(shown)},
       {"kernel", kernel_json(shown.seen.kernel)},
-      {"environment", json::object()},
+      {"environment", environment_json(shown.here)},
   };
-  for (const auto& [name, value] : shown.here) all["environment"][name] = value;
   return all.dump(2) + "\n";
 }
 

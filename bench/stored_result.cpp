@@ -44,6 +44,19 @@ stored_counts counts(const json& from) {
   return all;
 }
 
+/// Those of several works together.
+void add(stored_counts& into, const stored_counts& more) {
+  for (const auto& [name, count] : more) {
+    const auto known =
+        std::find_if(into.begin(), into.end(), [&](const auto& one) { return one.first == name; });
+    if (known == into.end()) {
+      into.emplace_back(name, count);
+    } else {
+      known->second += count;
+    }
+  }
+}
+
 stored_times times(const json& from) {
   stored_times all;
   for (const auto& [name, value] : from.items()) {
@@ -132,6 +145,7 @@ void read_comparison(stored_result& into, const json& all) {
                                  one.at("ratio"), one.at("low"), one.at("high"), one.at("control"),
                                  valid});
     }
+    add(into.kernel, counts(work.at("kernel")));
     for (const json& one : work.at("counted")) {
       into.counted.push_back({name + ", " + one.at("name").get<std::string>(), {}});
       for (const auto& [kind, value] : one.items()) {

@@ -2,6 +2,7 @@
 """The page of hinge-bench: its plots have the values of the stored results, it asks nothing of a
 network, and its colours can be read. What a browser makes of it: page_browser_test.py."""
 
+import json
 import os
 import re
 import tempfile
@@ -55,6 +56,12 @@ class ThePage(page_results.OfStoredResults):
                  if "data-environment" in one]
         self.assertEqual(named, list(self.results["open"]["environment"]))
 
+    def test_kernel(self):
+        """Of both works of the comparison together."""
+        named = [one["data-kernel"] for _, one in self.page.elements if "data-kernel" in one]
+        self.assertIn("TCPSynRetrans", named)
+        self.assertIn("34", self.page.texts)
+
     def test_nothing_of_a_network(self):
         """No element that a browser would load something for, and nothing of a result's text is
         markup."""
@@ -91,6 +98,20 @@ class Commands(unittest.TestCase):
             with open(page, encoding="utf-8") as file:
                 self.assertEqual(file.read(), done.stdout)
             self.assertIn("data-plot=\"percentiles\"", done.stdout)
+
+    def test_comparisons_of_the_same(self):
+        """Of several each row says which it is of."""
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, f"{name}.json") for name in ("one", "other")]
+            found = page_results.compared({"environment": {}})
+            for path in paths:
+                with open(path, "w", encoding="utf-8") as file:
+                    json.dump(found, file)
+            alone = bench.plainly("report", paths[0], "--html", "-").stdout
+            both = bench.plainly("report", *paths, "--html", "-").stdout
+        self.assertIn("<b>epoll / libev</b>", alone)
+        for name in "one", "other":
+            self.assertIn(f"<b>{name}: epoll / libev</b>", both)
 
     def test_refused(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -24,7 +24,7 @@ def comparison(work, ratio, flaws=()):
     return {"work": work, "way": "two processes", "own_network": True, "rounds": 50,
             "verdict": {"valid": not flaws, "flaws": list(flaws)},
             "figures": None if flaws else rows, "void_figures": rows if flaws else None,
-            "counted": []}
+            "counted": [], "kernel": {}}
 
 
 class Results(unittest.TestCase):
