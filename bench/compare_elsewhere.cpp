@@ -2,6 +2,7 @@
 #include <stdexcept>
 
 #include "compare_command.hpp"
+#include "own_network.hpp"
 #include "server_process.hpp"
 
 namespace hinge::bench {
@@ -19,6 +20,7 @@ void add_compare_options(command line, compare_arguments&) {
 }
 int run_command(compare_arguments, const std::atomic<bool>&) { refuse(); }
 
+bool enter_fresh_network() { return false; }
 std::optional<int> serve_as_contender(int, char**) { return {}; }
 contender find_contender(std::string_view) { refuse(); }
 server_process::server_process(const contender&, server_work, std::optional<unsigned>) { refuse(); }

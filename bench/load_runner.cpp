@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "own_network.hpp"
 #include "print_error.hpp"
 #include "progress.hpp"
 #include "server_hold.hpp"
@@ -19,6 +20,8 @@ load_runner::load_runner(load_arguments& given) : given_(given) {
     const backend_choice& choice = own_->poller().choice();
     if (choice.fell_back()) print_error("hinge-bench: {}\n", choice.text());
   } else if (!given.served_by.empty()) {
+    // Nobody else's connections are then among what the kernel counts.
+    enter_fresh_network();
     started_.emplace(find_contender(given.served_by), greets ? server_work::ac : server_work::echo);
     given.load.target = address::loopback(started_->port());
     backend_ = given.served_by;

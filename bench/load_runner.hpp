@@ -15,7 +15,8 @@ namespace hinge::bench {
 /// The server lives as long as this, if it is hinge-bench's own.
 class load_runner {
 public:
-  /// Starts it, and enters it as `given.load.target`. That another backend than the preferred one
+  /// Starts it, and enters it as `given.load.target`; as a process in a fresh network, which this
+  /// thread then has, too, where that is permitted. That another backend than the preferred one
   /// serves is told. Throws units::unit_error and std::runtime_error.
   explicit load_runner(load_arguments& given);
 

@@ -82,7 +82,11 @@ server_words words_of(int output) {
   constexpr std::string_view listening = "listening on 127.0.0.1:";
   server_words said;
   std::string line;
-  for (char one; read(output, &one, 1) == 1;) {
+  for (;;) {
+    char one;
+    const ssize_t got = read(output, &one, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got != 1) break;
     if (one != '\n') {
       line += one;
     } else if (line.starts_with(listening)) {

@@ -199,6 +199,22 @@ class Peers(unittest.TestCase):
                     self.assertEqual(sum(found["errors"].values()), 0, found["errors"])
                     self.assertGreater(found["server_cpu_us_per_operation"], 0)
 
+    def test_a_network_of_its_own(self):
+        """As one that is compared has: others' connections are in nobody's counts."""
+        if subprocess.run(["unshare", "--net", "true"], stderr=subprocess.DEVNULL,
+                          check=False).returncode != 0:
+            self.skipTest("not permitted")
+        process = subprocess.Popen([bench.BENCH, "crr", "--serve", "floor-epoll", "--duration",
+                                    "20s"], stdout=subprocess.DEVNULL)
+        network = lambda who: os.readlink(f"/proc/{who}/ns/net")
+        deadline = time.monotonic() + 10
+        while network(process.pid) == network("self") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        found = network(process.pid)
+        process.terminate()  # while the server is started, as it may be: that goes on, and ends well
+        self.assertEqual(process.wait(20), 130)
+        self.assertNotEqual(found, network("self"))
+
     def test_compared(self):
         names = [os.path.basename(path) for path in PEERS]
         if not names:
