@@ -82,19 +82,10 @@ maybe_time length(const std::optional<Figures>& of, nanoseconds Figures::*which)
   return of ? maybe_time(in_billionths((*of).*which)) : maybe_time();
 }
 
-/// Absent: this snapshot doesn't tell it.
-struct loop_figures {
+struct told_loop {
   std::string_view name;  // the label; of a loop alone there is none
-  const loop_counters& counters;
-  std::string_view backend = {};
-  maybe_number open = {};
-  maybe_number max_connections = {};
-  maybe_number half_closed = {};
-  std::optional<nanoseconds> oldest_half_closed = {};
-  maybe_number queued_bytes = {};
-  maybe_number stopping = {};
+  const loop_figures& told;
   maybe_number late = {};
-  std::optional<work_figures> work = {};
 };
 
 struct listener_figures {
@@ -102,7 +93,7 @@ struct listener_figures {
   const listener_telemetry& told;
 };
 
-void add_labels(exposition& out, const loop_figures& of) noexcept {
+void add_labels(exposition& out, const told_loop& of) noexcept {
   if (!of.name.empty()) out.label("loop", of.name);
 }
 
@@ -128,59 +119,61 @@ void add_family(exposition& out, const Each& each, std::string_view name, kind w
   });
 }
 
-/// Those with a label of their own. `each` is called with loop_figures.
+/// Those with a label of their own. `each` is called with told_loop.
 template <class Each>
 void add_labelled(exposition& out, const Each& each) noexcept {
   bool begun = false;
-  each([&](const loop_figures& l) {
-    if (l.backend.empty()) return;
+  each([&](const told_loop& l) {
+    if (l.told.backend.empty()) return;
     if (!std::exchange(begun, true))
       out.family("backend_info", kind::gauge, "What the loop waits with.");
     out.begin();
     add_labels(out, l);
-    out.label("backend", l.backend);
+    out.label("backend", l.told.backend);
     out.end(1);
   });
   out.family("closed_total", kind::counter, "Connections that have ended, by cause.");
-  each([&](const loop_figures& l) {
+  each([&](const told_loop& l) {
     for (std::size_t cause = 1; cause < close_causes; ++cause) {
       out.begin();
       add_labels(out, l);
       out.label("cause", close_cause_names[cause]);
-      out.end(l.counters.closed[cause]);
+      out.end(l.told.counters.closed[cause]);
     }
   });
 }
 
 template <class Each>
 void add_loops(exposition& out, const Each& each) noexcept {
-  using one = const loop_figures&;
+  using one = const told_loop&;
   const auto add = [&](auto... what) { add_family(out, each, what...); };
   add_labelled(out, each);
   for (const loop_counter& row : loop_counter_table)
     add(row.metric, kind::counter, row.help,
-        [&](one l) { return maybe_number(l.counters.*row.count); });
-  add("connections", kind::gauge, "Connections open now.", [](one l) { return l.open; });
+        [&](one l) { return maybe_number(l.told.counters.*row.count); });
+  add("connections", kind::gauge, "Connections open now.",
+      [](one l) { return maybe_number(l.told.open); });
   add("connections_limit", kind::gauge, "Most connections at one time.",
-      [](one l) { return l.max_connections; });
+      [](one l) { return maybe_number(l.told.max_connections); });
   add("half_closed_connections", kind::gauge,
       "Of the open ones, those whose peer has ended and that are left open.",
-      [](one l) { return l.half_closed; });
+      [](one l) { return maybe_number(l.told.half_closed); });
   add("oldest_half_closed_seconds", kind::gauge, "Time since the first of them is so.", [](one l) {
-    return l.oldest_half_closed ? maybe_time(in_billionths(*l.oldest_half_closed)) : maybe_time();
+    const auto& age = l.told.oldest_half_closed;
+    return age ? maybe_time(in_billionths(*age)) : maybe_time();
   });
   add("queued_bytes", kind::gauge, "Bytes that wait to be sent.",
-      [](one l) { return l.queued_bytes; });
+      [](one l) { return maybe_number(l.told.queued_bytes); });
   add("stopping", kind::gauge, "1 when the loop accepts no more and comes to its end.",
-      [](one l) { return l.stopping; });
+      [](one l) { return maybe_number(l.told.stopping); });
   add("late", kind::gauge, "1 when the loop hangs, and its figures are those of before.",
       [](one l) { return l.late; });
   add("waiting_seconds_total", kind::counter, "Time in the waits of the loop.",
-      [](one l) { return length(l.work, &work_figures::waiting); });
+      [](one l) { return length(l.told.work, &work_figures::waiting); });
   add("working_seconds_total", kind::counter, "Time between the waits of the loop.",
-      [](one l) { return length(l.work, &work_figures::working); });
+      [](one l) { return length(l.told.work, &work_figures::working); });
   add("longest_work_seconds", kind::gauge, "Longest time between two waits.",
-      [](one l) { return length(l.work, &work_figures::longest_work); });
+      [](one l) { return length(l.told.work, &work_figures::longest_work); });
 }
 
 void add_listeners(exposition& out, std::span<const listener_telemetry> all) noexcept {
@@ -222,17 +215,7 @@ void add_listeners(exposition& out, std::span<const listener_telemetry> all) noe
 
 std::size_t prometheus_text(const telemetry& seen, std::span<char> room) noexcept {
   exposition out(room);
-  const loop_figures figures{.name = {},
-                             .counters = seen.counters,
-                             .backend = seen.backend,
-                             .open = seen.open,
-                             .max_connections = seen.max_connections,
-                             .half_closed = seen.half_closed,
-                             .oldest_half_closed = seen.oldest_half_closed,
-                             .queued_bytes = seen.queued_bytes,
-                             .stopping = seen.stopping,
-                             .work = seen.work};
-  add_loops(out, [&](auto tell) { tell(figures); });
+  add_loops(out, [&](auto tell) { tell(told_loop{.name = {}, .told = seen}); });
   add_listeners(out, seen.listeners());
   return out.bytes();
 }
@@ -240,20 +223,12 @@ std::size_t prometheus_text(const telemetry& seen, std::span<char> room) noexcep
 std::size_t prometheus_text(const server_statistics& seen, std::span<char> room) noexcept {
   exposition out(room);
   add_loops(out, [&](auto tell) {
-    for (std::size_t i = 0; i < seen.loops.size(); ++i) {
-      const loop_statistics& one = seen.loops[i];
-      fixed_text<24> name;
-      tell(loop_figures{.name = name.add(i).view(),
-                        .counters = one.counters,
-                        .backend = one.backend,
-                        .open = one.open_connections,
-                        .half_closed = one.half_closed,
-                        .oldest_half_closed = one.oldest_half_closed,
-                        .queued_bytes = one.queued_bytes,
-                        .late = one.late,
-                        .work = one.work});
-    }
-    if (seen.acceptor.turns != 0) tell(loop_figures{.name = "acceptor", .counters = seen.acceptor});
+    const auto tell_it = [&](std::string_view name, const loop_statistics& one) {
+      tell(told_loop{.name = name, .told = one, .late = one.late});
+    };
+    for (std::size_t i = 0; i < seen.loops.size(); ++i)
+      tell_it(fixed_text<24>().add(i).view(), seen.loops[i]);
+    if (seen.acceptor) tell_it("acceptor", *seen.acceptor);
   });
   out.single("accept_fairness", kind::gauge,
              "1 when all loops have accepted as many, 1/N when one of N has accepted all.",

@@ -185,14 +185,8 @@ void server_base::post_all(const std::function<void(std::uint32_t)>& task) noexc
 void server_base::state::answer(worker& one) noexcept {
   const telemetry seen(*one.loop);
   std::ranges::copy_n(seen.listeners().begin(), std::ssize(one.listeners), one.listeners.begin());
-  one.told = {.counters = seen.counters,
-              .open_connections = seen.open,
-              .half_closed = seen.half_closed,
-              .oldest_half_closed = seen.oldest_half_closed,
-              .queued_bytes = seen.queued_bytes,
-              .work = seen.work,
-              .cpu = one.cpu,
-              .backend = one.backend};
+  one.told = {seen, one.cpu};
+  one.told.backend = one.backend;
   if (std::exchange(one.asked, false) && --unanswered == 0) answered.notify_all();
 }
 
@@ -244,7 +238,7 @@ server_statistics server_base::state::gathered() noexcept {
     accepted.push_back(one.told.counters.accepted);
     all.late += one.told.late;
   }
-  all.acceptor = accepting.told.counters;
+  if (accepts_apart()) all.acceptor = accepting.told;
   all.late += accepting.told.late;
   all.fairness = fairness_of(accepted);
   all.listeners = gathered_listeners();

@@ -61,7 +61,8 @@ std::vector<listener_telemetry> server_base::state::gathered_listeners() noexcep
 }
 
 loop_counters server_statistics::total() const noexcept {
-  loop_counters sum = acceptor;
+  loop_counters sum;
+  if (acceptor) add(sum, acceptor->counters);
   for (const loop_statistics& one : loops) add(sum, one.counters);
   // Counted by both.
   sum.accepted -= sum.handed_over;
@@ -71,7 +72,7 @@ loop_counters server_statistics::total() const noexcept {
 
 std::uint32_t server_statistics::open_connections() const noexcept {
   std::uint32_t sum = 0;
-  for (const loop_statistics& one : loops) sum += one.open_connections;
+  for (const loop_statistics& one : loops) sum += one.open;
   return sum;
 }
 

@@ -73,12 +73,12 @@ void loop_base::measure_work() noexcept {
 }
 
 telemetry::telemetry(loop_base& of) noexcept
-    : counters(of.counters_),
-      stopping(of.stopping_),
-      open(of.open_connections()),
-      max_connections(of.options_.max_connections),
-      half_closed(of.half_closed()),
-      queued_bytes(of.segments_.empty() ? 0 : queued_in(of.table_)) {
+    : loop_figures{.counters = of.counters_,
+                   .stopping = of.stopping_,
+                   .open = of.open_connections(),
+                   .max_connections = of.options_.max_connections,
+                   .half_closed = of.half_closed(),
+                   .queued_bytes = of.segments_.empty() ? 0 : queued_in(of.table_)} {
   if (const auto oldest = of.oldest_half_closed()) oldest_half_closed = oldest->age;
   const loop_meter& meter = of.meter_;
   if (meter.measures())

@@ -97,7 +97,7 @@ std::string statistics_of(const server_base& server, const poller_in_use& poller
   json loops = json::array();
   for (const loop_statistics& one : seen.loops)
     loops.push_back({{"accepted", one.counters.accepted},
-                     {"open", one.open_connections},
+                     {"open", one.open},
                      {"turns", one.counters.turns},
                      {"accept_misses", one.counters.accept_misses},
                      {"late", one.late},

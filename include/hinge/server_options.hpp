@@ -32,17 +32,10 @@ struct server_options {
   loop_options loop = {};
 };
 
-struct loop_statistics {
-  loop_counters counters;
-  std::uint32_t open_connections = 0;
-  std::uint32_t half_closed = 0;  ///< as in telemetry, and so the next three
-  std::optional<nanoseconds> oldest_half_closed;
-  std::uint64_t queued_bytes = 0;
-  std::optional<work_figures> work;
+/// `backend` is what its poller has become: where rings are short, the first loops may have one,
+/// and the others not. A literal.
+struct loop_statistics : loop_figures {
   int cpu = -1;  ///< that it is pinned to
-  /// What its poller has become: where rings are short, the first loops may have one, and the
-  /// others not. A literal.
-  std::string_view backend;
   /// It hasn't answered in time, and the rest is what it told before.
   bool late = false;
 };
@@ -50,9 +43,9 @@ struct loop_statistics {
 /// Of all loops, and one by one.
 struct server_statistics {
   std::vector<loop_statistics> loops;
-  /// dispatch, thread_per_connection: what the accepting thread has shed or turned away, and its
-  /// turns; what it gave to the loops counts as accepted by them.
-  loop_counters acceptor;
+  /// dispatch, thread_per_connection: the accepting thread's, with what it has shed or turned away;
+  /// what it gave to the loops counts as accepted by them. Nobody stays open in it.
+  std::optional<loop_statistics> acceptor;
   std::uint32_t late = 0;  ///< how many haven't answered in time, the accepting one included
   /// Jain's index of the connections that each loop has accepted: 1 when all had the same number,
   /// 1/N when one had them all. 1 before the first.

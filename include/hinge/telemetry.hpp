@@ -52,23 +52,26 @@ struct listener_telemetry {
   std::optional<accept_figures> accepts;
 };
 
-/// A snapshot: a value, some 20 KB, that refers to nothing.
-class telemetry {
-public:
-  /// Looks at the loop, in its thread or after its end; also in a callback. Costs two or three
-  /// system calls a listener and, when something is queued, a walk over the table.
-  HINGE_API explicit telemetry(loop_base& of) noexcept;
-
+/// A loop without its listeners.
+struct loop_figures {
   loop_counters counters;
   bool stopping = false;
   std::uint32_t open = 0;  ///< connections
   std::uint32_t max_connections = 0;
-  std::uint32_t half_closed = 0;                  ///< of the open ones, see loop_base
-  std::optional<nanoseconds> oldest_half_closed;  ///< for how long one of them has been so
-  std::uint64_t queued_bytes = 0;                 ///< that wait to be sent
-  std::optional<work_figures> work;
-  /// The poller's name, for who wants it shown: the loop doesn't know it. Not owned.
-  std::string_view backend;
+  std::uint32_t half_closed = 0;                       ///< of the open ones, see loop_base
+  std::optional<nanoseconds> oldest_half_closed = {};  ///< for how long one of them has been so
+  std::uint64_t queued_bytes = 0;                      ///< that wait to be sent
+  std::optional<work_figures> work = {};
+  /// The poller's name. A loop doesn't know it: who wants it shown says it. Not owned.
+  std::string_view backend = {};
+};
+
+/// A snapshot: a value, some 20 KB, that refers to nothing.
+class telemetry : public loop_figures {
+public:
+  /// Looks at the loop, in its thread or after its end; also in a callback. Costs two or three
+  /// system calls a listener and, when something is queued, a walk over the table.
+  HINGE_API explicit telemetry(loop_base& of) noexcept;
 
   std::span<const listener_telemetry> listeners() const noexcept {
     return {listeners_.data(), listener_count_};

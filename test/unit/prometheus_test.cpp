@@ -126,7 +126,9 @@ TEST_CASE("Of a server each loop has its figures, under one family") {
   seen.loops[1].counters.accepted = 8;
   seen.loops[1].counters.accept_misses = 3;
   seen.loops[1].counters.closed[static_cast<std::size_t>(hinge::close_cause::peer_reset)] = 2;
-  seen.loops[1].open_connections = 6;
+  seen.loops[1].open = 6;
+  seen.loops[1].max_connections = 9;
+  seen.loops[1].stopping = true;
   seen.loops[1].queued_bytes = 77;
   seen.loops[1].late = true;
   seen.loops[1].work = {.waiting = 1s, .working = 2s, .longest_work = 3ms};
@@ -140,6 +142,7 @@ TEST_CASE("Of a server each loop has its figures, under one family") {
         "hinge_accept_misses_total{loop=\"1\"} 3",
         "hinge_backend_info{loop=\"1\",backend=\"epoll\"} 1",
         "hinge_closed_total{loop=\"1\",cause=\"peer_reset\"} 2", "hinge_connections{loop=\"1\"} 6",
+        "hinge_connections_limit{loop=\"1\"} 9", "hinge_stopping{loop=\"1\"} 1",
         "hinge_queued_bytes{loop=\"1\"} 77", "hinge_late{loop=\"0\"} 0", "hinge_late{loop=\"1\"} 1",
         "hinge_working_seconds_total{loop=\"1\"} 2.000000000", "hinge_accept_fairness 0.750000000",
         "hinge_listener_accept_lag_seconds_total{listener=\"0\",address=\"127.0.0.1:80\"} "
@@ -147,18 +150,20 @@ TEST_CASE("Of a server each loop has its figures, under one family") {
     CAPTURE(line);
     CHECK(has_line(text, line));
   }
-  // What isn't told or measured, and who accepts for others where nobody does.
-  for (const std::string_view absent :
-       {"connections_limit", "stopping", "working_seconds_total{loop=\"0\"", "acceptor"})
+  // What isn't measured, and who accepts for others where nobody does.
+  for (const std::string_view absent : {"working_seconds_total{loop=\"0\"", "acceptor"})
     CHECK(text.find(absent) == text.npos);
   for (const hinge::loop_counter& one : hinge::loop_counter_table) {
     const std::string type = "# TYPE hinge_" + std::string(one.metric) + " counter\n";
     CHECK(text.find(type) != text.npos);
     CHECK(text.find(type) == text.rfind(type));
   }
-  seen.acceptor.turns = 4;
-  seen.acceptor.handed_over = 15;
-  CHECK(has_line(text_of(seen), "hinge_handed_over_total{loop=\"acceptor\"} 15"));
+  seen.acceptor.emplace();
+  seen.acceptor->counters.handed_over = 15;
+  seen.acceptor->work = {.waiting = 1s, .working = 4s};
+  const std::string with_it = text_of(seen);
+  CHECK(has_line(with_it, "hinge_handed_over_total{loop=\"acceptor\"} 15"));
+  CHECK(has_line(with_it, "hinge_working_seconds_total{loop=\"acceptor\"} 4.000000000"));
 }
 
 TEST_CASE("A room that is too small is never written past, and is told") {

@@ -161,7 +161,7 @@ struct crowded_house : fragile_house {
     acceptor().accept_room = 8;  // as a ring may tell of more than it was asked for
     come = clients(3, at);
     REQUIRE(server.start());
-    REQUIRE(comes_true([&] { return server.statistics().acceptor.handed_over == 3; }));
+    REQUIRE(comes_true([&] { return server.statistics().acceptor->counters.handed_over == 3; }));
     CHECK(prompt_answer(come[0]) == "ax");
   }
   std::vector<unique_fd> come;
