@@ -19,6 +19,9 @@ server_base::server_base() noexcept = default;
 server_base::~server_base() = default;
 
 std::uint32_t server_base::loops() const noexcept { return state_ ? state_->count : 0; }
+std::uint64_t server_base::max_connections() const noexcept {
+  return std::uint64_t{state_->count} * state_->of_each.max_connections;
+}
 accept_policy server_base::policy() const noexcept { return state_->policy; }
 std::string_view server_base::policy_reason() const noexcept { return state_->reason; }
 std::size_t server_base::listeners() const noexcept { return state_->who_listens().listeners(); }

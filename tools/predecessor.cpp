@@ -85,36 +85,40 @@ std::vector<address> beginnings::addresses() const {
   return all;
 }
 
-result<std::vector<place>> beginnings::places(const serve_options& options, bool group,
-                                              const listen_check& check) {
-  std::vector<place> all;
-  const auto add = [&](const address& where, place wanted) -> result<void> {
-    wanted.how.reuse_port = wanted.how.reuse_port || group;
-    result<place> found = place_at(where, std::move(wanted), check);
+result<all_places> beginnings::places(const serve_options& options, bool group,
+                                      const listen_check& check) {
+  all_places all;
+  for (const address& where : options.listen) {
+    listener_options how = door_for(where, options);
+    how.reuse_port = how.reuse_port || group;
+    result<place> found = place_at(where, std::move(how), metrics_name, check);
     if (!found) return fail(found);
-    all.push_back(std::move(*found));
-    return {};
-  };
-  for (const address& where : options.listen)
-    if (auto added = add(where, {.how = door_for(where, options)}); !added) return fail(added);
-  if (options.metrics)
-    if (auto added = add(*options.metrics, {.how = {}, .metrics = true}); !added)
-      return fail(added);
+    all.served.push_back(std::move(*found));
+  }
+  if (options.metrics) {
+    result<place> found = place_at(*options.metrics, {}, served_name, {});
+    if (!found) return fail(found);
+    all.metrics = std::move(*found);
+  }
   if (auto all_fit = all_taken(); !all_fit) return fail(all_fit);
   return all;
 }
 
-result<place> beginnings::place_at(const address& where, place wanted, const listen_check& check) {
-  wanted.given = take_listeners(given_, where, wanted.metrics ? served_name : metrics_name);
+result<place> beginnings::place_at(const address& where, listener_options how,
+                                   std::string_view not_named, const listen_check& check) {
+  const auto may_serve = [&](const address& at, std::size_t sockets, bool reuse_port) {
+    return check ? check(at, sockets, reuse_port) : result<void>();
+  };
+  place wanted{.how = std::move(how), .given = take_listeners(given_, where, not_named)};
   if (wanted.given.empty()) {
-    if (auto fine = check(where, 1, true); !fine) return fail(fine);
+    if (auto fine = may_serve(where, 1, true); !fine) return fail(fine);
     result<listener> opened = listener::open(where, wanted.how);
     if (!opened) return fail(opened);
     wanted.own.push_back(std::move(*opened));
     return wanted;
   }
   const given_listener& first = wanted.given.front();
-  if (auto fine = check(first.local, wanted.given.size(), first.reuse_port); !fine)
+  if (auto fine = may_serve(first.local, wanted.given.size(), first.reuse_port); !fine)
     return fail(fine);
   for (const given_listener& one : wanted.given) {
     if (auto fine = listener::examine(one.socket.get(), for_given(wanted.how)); !fine)

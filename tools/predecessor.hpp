@@ -12,6 +12,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,12 +39,16 @@ inline constexpr char serving = 's';
 /// Where it is to listen, and on what.
 struct place {
   listener_options how;
-  bool metrics = false;
   std::vector<given_listener> given = {};  ///< untouched until they are adopted
   std::vector<listener> own = {};          ///< or one that nobody else has
 
   /// What it listens on from here on, with these options.
   result<std::vector<listener>> take();
+};
+
+struct all_places {
+  std::vector<place> served;
+  std::optional<place> metrics;
 };
 
 /// What a server would refuse at that address, of so many sockets that have SO_REUSEPORT or not.
@@ -62,11 +67,10 @@ public:
 
   /// Without --listen: where what was given listens.
   std::vector<address> addresses() const;
-  /// Where all options say, the metrics' last: what was given there, looked at and no more, or what
-  /// is opened, as one of a group where `group` says so. Fails when something was given that nobody
-  /// has asked for, or that can't be served so.
-  result<std::vector<place>> places(const serve_options& options, bool group,
-                                    const listen_check& check);
+  /// Where all options say: what was given there, looked at and no more, or what is opened. What is
+  /// served has to pass `check`, if there is one, and is opened as one of a group where `group`
+  /// says so. Fails when something was given that nobody has asked for, or that can't be served so.
+  result<all_places> places(const serve_options& options, bool group, const listen_check& check);
   /// How many were given at each path, to be owned at last: address and file.
   const std::vector<std::pair<address, path_identity>>& paths() const noexcept { return paths_; }
 
@@ -82,7 +86,8 @@ public:
   bool serves() const noexcept { return serves_; }
 
 private:
-  result<place> place_at(const address& where, place wanted, const listen_check& check);
+  result<place> place_at(const address& where, listener_options how, std::string_view not_named,
+                         const listen_check& check);
   result<void> all_taken() const;
 
   service_manager::variables said_;

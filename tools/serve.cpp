@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <iterator>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -19,6 +19,7 @@
 #include <fmt/format.h>
 
 #include "backend_option.hpp"
+#include "listening.hpp"
 #include "metrics_page.hpp"
 #include "output.hpp"
 #include "predecessor.hpp"
@@ -30,6 +31,7 @@
 #include "signal_watch.hpp"
 #include "statistics.hpp"
 #include "successor.hpp"
+#include "supervision.hpp"
 #include "watchdog.hpp"
 
 namespace {
@@ -77,143 +79,6 @@ std::string why_not_open(const hinge::backend_choice& choice, const serve_option
   return told.empty() ? hinge::why_not_open(choice, reason) : told;
 }
 
-/// Nothing is done to what was given before the predecessor has said that it may be.
-hinge::result<void> listen(hinge::loop_base& loop, std::vector<place> all,
-                           const hinge::door_options& door) {
-  for (place& each : all) {
-    auto listeners = each.take();
-    if (!listeners) return hinge::fail(listeners);
-    for (hinge::listener& one : *listeners) {
-      const auto index = loop.listen(std::move(one));
-      if (!index) return hinge::fail(index);
-      loop.set_door(*index, door);
-    }
-  }
-  return {};
-}
-
-/// Of a server: the same.
-hinge::result<void> listen(hinge::server_base& server, std::vector<place> all,
-                           const hinge::door_options& door) {
-  for (place& each : all) {
-    auto listeners = each.take();
-    if (!listeners) return hinge::fail(listeners);
-    if (const auto first = server.listen(std::move(*listeners), each.how, door); !first)
-      return hinge::fail(first);
-  }
-  return {};
-}
-
-/// What a successor is given, while these listen.
-std::vector<hinge::outgoing_listener> outgoing(const hinge::loop_base& loop, const beginnings& from,
-                                               std::string_view name = served_name) {
-  std::vector<hinge::outgoing_listener> all;
-  for (std::size_t i = 0; i < loop.listeners(); ++i) {
-    const hinge::listener& one = loop.listener_at(i);
-    all.push_back({one.fd(), name, one.path_file(), from.held(one.local())});
-  }
-  return all;
-}
-
-std::vector<hinge::outgoing_listener> outgoing(const hinge::server_base& server,
-                                               const beginnings& from) {
-  std::vector<hinge::outgoing_listener> all;
-  server.each_listener([&](std::size_t, const hinge::listener& one) {
-    all.push_back({one.fd(), served_name, one.path_file(), from.held(one.local())});
-  });
-  return all;
-}
-
-/// The predecessor's Unix paths are those of this loop or server from here on, unless the process
-/// ends before it has begun to serve.
-template <class Listening>
-class owned_paths {
-public:
-  owned_paths(Listening& of, const beginnings& from) : of_(of), from_(from) {
-    for (const auto& [where, file] : from_.paths()) own(where, file);
-  }
-  owned_paths(const owned_paths&) = delete;
-  owned_paths& operator=(const owned_paths&) = delete;
-  ~owned_paths() {
-    if (from_.serves()) return;
-    for (const auto& [where, file] : from_.paths()) own(where, {});
-  }
-
-private:
-  void own(const hinge::address& where, const hinge::path_identity& file) {
-    for (std::size_t i = 0; i < of_.listeners(); ++i)
-      if (of_.listener_at(i).local() == where) of_.set_path_file(i, file);
-  }
-
-  Listening& of_;
-  const beginnings& from_;
-};
-
-/// `all`: by a successor; else by a supervisor.
-template <class Listening>
-held_listeners held_in(const Listening& of, const beginnings& from, bool all) {
-  return [&of, &from, all](std::size_t i) { return all || from.held(of.listener_at(i).local()); };
-}
-
-/// What hinge-serve does about signals, once each, whether it is a loop or a server.
-struct reactions {
-  std::function<void(const std::optional<upgrade_report>&)> print_statistics;
-  /// Accepts no more, and ends what is open in time; `held`: a successor has the sockets.
-  std::function<void(bool held)> retire;
-  std::function<void()> stop;
-};
-
-/// From its making on signals are heard, a successor may be started, and the manager knows that
-/// this is alive.
-class supervision {
-public:
-  supervision(signal_watch& signals, const serve_options& options, const beginnings& from,
-              std::vector<hinge::outgoing_listener> listeners, reactions how)
-      : signals_(signals), manager_(from.manager()), how_(std::move(how)) {
-    if (options.upgrade.wanted)
-      successor_.emplace(options.upgrade, std::move(listeners), manager_, from.manager_variables(),
-                         signals.mask_before());
-    signals.watch([this](int number) { hear(number); });
-  }
-  ~supervision() { signals_.end(); }
-
-  /// By a successor: the manager hears of that one from here on.
-  bool is_followed() const { return successor_ && successor_->report().successor != -1; }
-  std::optional<upgrade_report> upgrades() const {
-    return successor_ ? std::optional(successor_->report()) : std::nullopt;
-  }
-
-private:
-  void hear(int number) {
-    if (number == SIGUSR1) {
-      how_.print_statistics(upgrades());
-    } else if (number == SIGUSR2) {
-      if (!successor_) return void(complain("SIGUSR2: started without --upgrade"));
-      successor_->begin([this] { followed(); });
-    } else {
-      end();
-    }
-  }
-  void end() {
-    const std::lock_guard lock(ending_);
-    if (std::exchange(stopping_, true)) return how_.stop();
-    const bool held = successor_ && !successor_->cancel();
-    if (!held) (void)manager_.stopping();
-    how_.retire(held);
-  }
-  void followed() {
-    const std::lock_guard lock(ending_);
-    if (!std::exchange(stopping_, true)) how_.retire(true);
-  }
-
-  signal_watch& signals_;
-  const hinge::service_manager& manager_;
-  reactions how_;
-  std::mutex ending_;
-  bool stopping_ = false;
-  std::optional<successor> successor_;
-};
-
 /// Of a loop, or of a server.
 template <class Listening>
 void announce(const Listening& of, std::string_view backend) {
@@ -238,8 +103,12 @@ hinge::nanoseconds drain_wait_of(const serve_options& options) {
   return wait.count() == 0 ? hinge::nanoseconds::max() : wait;
 }
 
-/// Of one loop; who is idle ends at once, since there may be no room for those who wait. The page
-/// stays to the end, but where somebody else has its sockets.
+/// The page stays to the end, but where somebody else has its sockets.
+void leave(std::optional<metrics_page>& page, const beginnings& from, bool held) {
+  if (page) page->leave(held_in(page->loop(), from, held));
+}
+
+/// Of one loop; who is idle ends at once, since there may be no room for those who wait.
 template <class Loop>
 reactions reactions_of(Loop& loop, std::optional<metrics_page>& page, const serve_options& options,
                        const beginnings& from, const poller_in_use& used, retiring& leaving) {
@@ -251,7 +120,7 @@ reactions reactions_of(Loop& loop, std::optional<metrics_page>& page, const serv
               },
           .retire =
               [&](bool held) {
-                if (page) page->leave(held_in(page->loop(), from, held));
+                leave(page, from, held);
                 loop.post([&loop, held = held_in(loop, from, held)] {
                   leave_paths(loop, held);
                   loop.wind_down();
@@ -265,18 +134,44 @@ reactions reactions_of(Loop& loop, std::optional<metrics_page>& page, const serv
 }
 
 /// Of several.
-reactions reactions_of_loops(hinge::server_base& server, const serve_options& options,
-                             const beginnings& from, const poller_in_use& used, retiring& leaving) {
+reactions reactions_of_loops(hinge::server_base& server, std::optional<metrics_page>& page,
+                             const serve_options& options, const beginnings& from,
+                             const poller_in_use& used, retiring& leaving) {
   return {.print_statistics =
               [&](const auto& seen) { print_line(statistics_of(server, used, {}, seen)); },
           .retire =
               [&](bool held) {
+                leave(page, from, held);
                 leave_paths(server, held_in(server, from, held));
                 server.wind_down();
                 leaving.begin(server, drain_wait_of(options), held_in(server, from, held),
                               [&](hinge::nanoseconds left) { server.drain(left); });
               },
           .stop = [&] { leaving.stop([&] { server.stop(); }); }};
+}
+
+/// --metrics, where it was asked for. The service has at most so many connections.
+hinge::result<void> open_page(std::optional<metrics_page>& page, std::optional<place> at,
+                              std::function<std::string()> text, const serve_options& options,
+                              std::uint64_t connections) {
+  if (!at) return {};
+  page.emplace(std::move(*at), std::move(text));
+  return page->open(options.backends, connections, options.limits.head_room);
+}
+
+/// Its listeners are a successor's, too.
+hinge::result<void> listen(std::optional<metrics_page>& page, const beginnings& from,
+                           std::vector<hinge::outgoing_listener>& all) {
+  if (!page) return {};
+  auto listeners = page->listen(from);
+  if (!listeners) return hinge::fail(listeners);
+  std::ranges::move(*listeners, std::back_inserter(all));
+  announce(page->loop(), page->backend());
+  return {};
+}
+
+hinge::result<void> start(std::optional<metrics_page>& page) {
+  return page ? page->start() : hinge::result<void>();
 }
 
 template <class Protocol>
@@ -287,18 +182,16 @@ exit_code serve(const serve_options& options, beginnings& from) {
   loop.handler().loop = &loop;
   if (const auto opened = loop.open(options.limits); !opened)
     return complain(why_not_open(loop.poller().choice(), options, opened.error()));
-  auto places = from.places(options, false, [](const auto&...) { return hinge::result<void>(); });
+  auto places = from.places(options, false, {});
   if (!places) return complain(places.error().text());
   const poller_in_use used = poller_of(loop.poller(), options.backends);
+  loop_text text(loop, used.name);
   std::optional<metrics_page> page;
-  std::vector<place> of_page;
-  if (options.metrics) {
-    of_page.push_back(std::move(places->back()));
-    places->pop_back();
-    page.emplace(loop, used.name);
-    if (const auto opened = page->open(options.backends); !opened)
-      return complain(opened.error().text());
-  }
+  if (const auto opened = open_page(
+          page, std::move(places->metrics), [&] { return text.get(); }, options,
+          loop.options().max_connections);
+      !opened)
+    return complain(opened.error().text());
 
   int broken = 0;
   retiring leaving;
@@ -306,29 +199,24 @@ exit_code serve(const serve_options& options, beginnings& from) {
   {
     signal_watch signals;
     if (const auto may = from.take_over(); !may) return complain(may.error().text());
-    if (const auto listening = listen(loop, *std::move(places), options.admission); !listening)
+    if (const auto listening = listen(loop, std::move(places->served), options.admission);
+        !listening)
       return complain(listening.error().text());
     const owned_paths owned(loop, from);
     std::vector<hinge::outgoing_listener> listeners = outgoing(loop, from);
     announce(loop, used.name);
-    std::optional<owned_paths<hinge::loop_base>> owned_by_page;
-    if (page) {
-      if (const auto listening = listen(page->loop(), std::move(of_page), {}); !listening)
-        return complain(listening.error().text());
-      owned_by_page.emplace(page->loop(), from);
-      std::ranges::move(outgoing(page->loop(), from, metrics_name), std::back_inserter(listeners));
-      announce(page->loop(), page->backend());
-    }
+    if (const auto listening = listen(page, from, listeners); !listening)
+      return complain(listening.error().text());
     const supervision supervised(signals, options, from, std::move(listeners),
                                  reactions_of(loop, page, options, from, used, leaving));
     const watchdog alive(from.manager().watchdog(), [&] {
       if (!supervised.is_followed()) loop.post([&] { (void)from.manager().alive(); });
     });
-    if (page)
-      if (const auto started = page->start(); !started) return complain(started.error().text());
+    if (const auto started = start(page); !started) return complain(started.error().text());
     from.begin_to_serve();
     tell(from.manager().ready());
     broken = loop.run();
+    text.end();
     if (page) page->end();
     upgrades = supervised.upgrades();
   }
@@ -348,6 +236,17 @@ void tell_other_backends(const hinge::server_base& server, const poller_in_use& 
         fmt::format("{} of {} loops are not on {}, which they were refused: see \"loops\" in "
                     "the statistics",
                     others, loops.size(), first.name));
+}
+
+/// Where each of them listens, and which one it is.
+template <class Protocol>
+void tell_handlers(hinge::server<serving_poller, Protocol>& server) {
+  const bool apart = server.policy() == hinge::accept_policy::dispatch ||
+                     server.policy() == hinge::accept_policy::thread_per_connection;
+  server.each_loop([number = 0, apart](auto& loop) mutable {
+    loop.handler().loop = &loop;
+    if (!apart) loop.handler().of_loop = fmt::format(" of loop {}", number++);
+  });
 }
 
 /// Several loops: they are threads of a server, and this one waits for them.
@@ -378,29 +277,32 @@ exit_code serve_by_threads(const serve_options& options, beginnings& from) {
   if (!places)
     return places.error().code() == EOPNOTSUPP ? refused(places.error())
                                                : complain(places.error().text());
-  if constexpr (requires(Protocol & p) { p.loop; }) {
-    const bool apart = server.policy() == hinge::accept_policy::dispatch ||
-                       server.policy() == hinge::accept_policy::thread_per_connection;
-    server.each_loop([number = 0, apart](auto& loop) mutable {
-      loop.handler().loop = &loop;
-      if (!apart) loop.handler().of_loop = fmt::format(" of loop {}", number++);
-    });
-  }
+  tell_handlers(server);
   const poller_in_use used = poller_of(server.first_poller(), options.backends);
   tell_other_backends(server, used);
+  std::optional<metrics_page> page;
+  if (const auto opened = open_page(
+          page, std::move(places->metrics), [&] { return server_text(server); }, options,
+          server.max_connections());
+      !opened)
+    return complain(opened.error().text());
   if (const auto may = from.take_over(); !may) return complain(may.error().text());
-  if (const auto listening = listen(server, *std::move(places), options.admission); !listening)
+  if (const auto listening = listen(server, std::move(places->served), options.admission);
+      !listening)
     return complain(listening.error().text());
   const owned_paths owned(server, from);
   std::vector<hinge::outgoing_listener> listeners = outgoing(server, from);
   announce(server, used.name);
+  if (const auto listening = listen(page, from, listeners); !listening)
+    return complain(listening.error().text());
+  if (const auto started = start(page); !started) return complain(started.error().text());
   if (const auto started = server.start(); !started) return complain(started.error().text());
   retiring leaving;
   std::optional<upgrade_report> upgrades;
   hinge::result<void> ended;
   {
     const supervision supervised(signals, options, from, std::move(listeners),
-                                 reactions_of_loops(server, options, from, used, leaving));
+                                 reactions_of_loops(server, page, options, from, used, leaving));
     const watchdog alive(from.manager().watchdog(), [&] {
       // All loops turn.
       if (!supervised.is_followed() && server.statistics(loop_patience).late == 0)
@@ -409,6 +311,7 @@ exit_code serve_by_threads(const serve_options& options, beginnings& from) {
     from.begin_to_serve();
     tell(from.manager().ready());
     ended = server.join();
+    if (page) page->end();
     upgrades = supervised.upgrades();
   }
   const std::optional<hinge::retire_report>& retired = leaving.join();

@@ -241,8 +241,6 @@ std::string contradiction(const serve_options& options, bool timeout_given) {
   const listener_options& door = options.door;
   if (!options.upgrade.wanted && timeout_given) return "--upgrade-timeout: no --upgrade";
   if (options.threads.pin && !options.by_threads) return "--pin: no --threads and no --policy";
-  if (options.metrics && options.by_threads)
-    return "--metrics: of one loop, not with --threads or --policy";
   if (options.limits.queue_low_bytes > options.limits.queue_high_bytes)
     return "--queue-low: must not be above --queue-high";
   const source_options& source = options.limits.source;

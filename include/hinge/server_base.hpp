@@ -24,6 +24,8 @@ public:
 
   /// Loops: those that serve, without the one that only accepts.
   HINGE_API std::uint32_t loops() const noexcept;
+  /// Most connections at one time, of all loops. After open().
+  HINGE_API std::uint64_t max_connections() const noexcept;
   /// What `automatic` has become, and why. After open().
   HINGE_API accept_policy policy() const noexcept;
   HINGE_API std::string_view policy_reason() const noexcept;

@@ -86,18 +86,21 @@ class Upgrade(unittest.TestCase):
 
     def test_metrics_go_on_too(self):
         path = os.path.join(self.folder, "figures")
-        with Generations("--upgrade", "--metrics", f"unix:{path}") as served:
-            until(lambda: len(served.listening) == 2, "both")
-            for _ in range(2):
-                served.upgrade()
-                with socket.socket(socket.AF_UNIX) as peer:
-                    peer.settimeout(PATIENCE)
-                    peer.connect(path)
-                    peer.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-                    self.assertIn(b"hinge_accepted_total 0\n", serve.receive_all(peer))
-            served.stop()
-            self.assertFalse(os.path.exists(path))
-            self.assertEqual(served.said(), "")
+        for loops, label in ([], b""), (["--threads", "2"], b'{loop="1"}'):
+            with self.subTest(loops), \
+                    Generations("--upgrade", "--metrics", f"unix:{path}", *loops) as served:
+                until(lambda: len(served.listening) == 2, "both")
+                for _ in range(2):
+                    served.upgrade()
+                    with socket.socket(socket.AF_UNIX) as peer:
+                        peer.settimeout(PATIENCE)
+                        peer.connect(path)
+                        peer.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+                        self.assertIn(b"hinge_accepted_total%b 0\n" % label,
+                                      serve.receive_all(peer))
+                served.stop()
+                self.assertFalse(os.path.exists(path))
+                self.assertEqual(served.said(), "")
 
     def test_the_successor_may_have_other_loops(self):
         ways_on = [("--threads", threads, "--policy", policy) for threads, policy in

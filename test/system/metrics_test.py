@@ -6,9 +6,11 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 import unittest
 
 import serve
+from policies import POLICIES, can_do
 from serve import Server, echoed, needs
 
 PARSE = """import sys
@@ -26,6 +28,22 @@ def parsers():
         if tried.returncode == 0:
             return found + [[python, "-c", PARSE]]
     return found
+
+
+def summed(found, family, but=None):
+    """Over all labels, without a loop of that name."""
+    return sum(value for name, value in found.items()
+               if name.partition("{")[0] == family and f'loop="{but}"' not in name)
+
+
+def by_loop(found, family):
+    """Of each loop; where it has other labels, too, their sum."""
+    each = {}
+    for name, value in found.items():
+        label = re.fullmatch(family + r'\{loop="(\w+)".*\}', name)
+        if label:
+            each[label[1]] = each.get(label[1], 0) + value
+    return each
 
 
 @needs("curl")
@@ -53,14 +71,17 @@ class Metrics(unittest.TestCase):
         known = parsers()
         if not known:
             self.skipTest("neither promtool nor Python's prometheus_client is installed")
-        with self.server("--max-per-source", "5") as server:
-            text, _ = self.fetch(server)
+        texts = []
+        for loops in [], ["--threads", "2"], ["--policy", "dispatch"]:
+            with self.server("--source-rate", "50", *loops) as server:
+                texts.append(self.fetch(server)[0])
+        wrong = texts[0].replace('"} ', '} ', 1)
         for parser in known:
-            for given, good in (text, True), (text.replace('"} ', '} ', 1), False):
+            for given in *texts, wrong:
                 done = subprocess.run(parser, input=given, capture_output=True, text=True,
                                       check=False)
                 said = done.stdout + done.stderr
-                self.assertEqual(done.returncode == 0, good, said)
+                self.assertEqual(done.returncode == 0, given is not wrong, said)
             print(parser[0], end=" ", flush=True)
 
     def test_what_it_tells(self):
@@ -103,19 +124,20 @@ class Metrics(unittest.TestCase):
 
     def check_in_a_crowd(self, *arguments, descriptors, places):
         """Each place is taken, and a hundred wait."""
-        with contextlib.ExitStack() as stack, \
-                self.server(*arguments, descriptors=descriptors) as server:
+        with self.server(*arguments, descriptors=descriptors) as server, \
+                contextlib.ExitStack() as stack:
             for _ in range(places + 100):
                 stack.enter_context(server.connect())
             self.fetch(server)
             server.until(lambda found: found["open"] == places and found["full_pauses"] > 0)
             found = self.figures(server)
-            self.assertEqual(found["hinge_connections"], places)
-            self.assertEqual(found["hinge_connections_limit"], places)
-            self.assertEqual(found["hinge_accept_exhausted_total"], 0)
+            self.assertEqual(summed(found, "hinge_connections"), places)
+            self.assertEqual(summed(found, "hinge_connections_limit"), places)
+            self.assertEqual(summed(found, "hinge_accept_exhausted_total"), 0)
 
     def test_it_answers_when_every_place_is_taken(self):
         self.check_in_a_crowd("--max-connections", "8", descriptors=1024, places=8)
+        self.check_in_a_crowd("--threads", "2", "--max-connections", "4", descriptors=512, places=8)
 
     def test_it_answers_when_no_descriptor_is_left_for_others(self):
         if serve.BACKEND == "uring":
@@ -123,8 +145,9 @@ class Metrics(unittest.TestCase):
         self.check_in_a_crowd(descriptors=256, places=192)
 
     def test_descriptors_are_kept_for_it(self):
-        with self.assertRaisesRegex(AssertionError, "64 are kept for it"):
-            self.server("--max-connections", "193", descriptors=256).kill()
+        for many in ["193"], ["97", "--threads", "2"], ["49", "--threads", "4"]:
+            with self.assertRaisesRegex(AssertionError, "64 are kept for it"):
+                self.server("--max-connections", *many, descriptors=256).kill()
 
     def test_it_answers_while_the_server_drains(self):
         with self.server("--drain-timeout", "30s") as server:
@@ -135,10 +158,61 @@ class Metrics(unittest.TestCase):
                 self.assertEqual(self.figures(server)["hinge_stopping"], 1)
             server.wait()
 
-    def test_not_of_several_loops(self):
-        code, _, said = serve.run("--listen", "127.0.0.1:0", "--threads", "2", "--metrics", "0")
-        self.assertEqual(code, 2)
-        self.assertIn("--metrics: of one loop", said)
+    def check_each_loop(self, found):
+        """What each has accepted has gone somewhere, whenever it is looked at."""
+        connections = by_loop(found, "hinge_connections")
+        for loop, accepted in by_loop(found, "hinge_accepted_total").items():
+            ended = [by_loop(found, f"hinge_{why}_total")[loop]
+                     for why in ("closed", "shed", "handed_over")]
+            self.assertEqual(accepted, connections[loop] + sum(ended), loop)
+
+    def test_of_several_loops(self):
+        for policy in filter(can_do, POLICIES):
+            loops = 8 if policy == "thread_per_connection" else 3
+            with self.subTest(policy), contextlib.ExitStack() as stack, \
+                    self.server("--threads", str(loops), "--policy", policy) as server:
+                peers = [stack.enter_context(server.connect()) for _ in range(8)]
+                for peer in peers:
+                    self.assertTrue(echoed(peer))
+                    self.check_each_loop(self.figures(server))
+                for peer in peers[:3]:
+                    peer.close()
+                told = server.until(lambda found: found["open"] == 5)
+                found = self.figures(server)
+                self.check_each_loop(found)
+                handed_over = summed(found, "hinge_handed_over_total")
+                apart = "acceptor" in by_loop(found, "hinge_late")
+                self.assertEqual(handed_over, 8 if apart else 0)
+                self.assertEqual(summed(found, "hinge_accepted_total") - handed_over, 8)
+                self.assertEqual(summed(found, "hinge_listener_accepted_total"), 8)
+                self.assertEqual(summed(found, "hinge_connections"), 5)
+                self.assertEqual(summed(found, "hinge_closed_total"), 3)
+                self.assertEqual(summed(found, "hinge_received_bytes_total"), 8 * len("hello"))
+                # The same as SIGUSR1 tells, of each loop and of their listener.
+                accepted = by_loop(found, "hinge_accepted_total")
+                self.assertEqual([loop["accepted"] for loop in told["loops"]],
+                                 [accepted[str(i)] for i in range(len(told["loops"]))])
+                self.assertAlmostEqual(found["hinge_accept_fairness"], told["fairness"])
+                self.assertEqual(summed(found, "hinge_late"), 0)
+                self.assertEqual(summed(found, "hinge_listener_accepting"), 1)
+                self.assertGreater(summed(found, "hinge_working_seconds_total"), 0)
+                for peer in peers:
+                    peer.close()
+                server.stop()
+                self.assertEqual(server.ended["accepted"], 8)
+
+    def test_it_answers_while_loops_drain(self):
+        with self.server("--drain-timeout", "30s", "--threads", "2") as server:
+            with server.connect() as peer:
+                self.assertTrue(echoed(peer))
+                self.fetch(server)
+                server.send_signal(signal.SIGTERM)
+                end = time.monotonic() + serve.PATIENCE
+                # The one without a connection ends; the other one is told of, too.
+                while by_loop(found := self.figures(server), "hinge_stopping") != {"0": 1, "1": 1}:
+                    self.assertLess(time.monotonic(), end, found)
+                self.assertEqual(summed(found, "hinge_connections"), 1)
+            server.wait()
 
     def test_it_ends_with_the_server(self):
         with self.server() as server:
