@@ -15,6 +15,13 @@ constexpr instant longest_back_off = 1'000'000'000;
 /// An episode is over when a listener has accepted for so long, and nothing has failed.
 constexpr instant quiet = 2 * longest_back_off;
 
+constexpr close_cause cause_of(source_limits::verdict found) noexcept {
+  constexpr close_cause causes[] = {close_cause::none, close_cause::source_full,
+                                    close_cause::source_rate, close_cause::network_full,
+                                    close_cause::network_rate};
+  return causes[static_cast<std::size_t>(found)];
+}
+
 }  // namespace
 
 void door::set(const door_options& options) noexcept {
@@ -25,8 +32,8 @@ void door::set(const door_options& options) noexcept {
   options_ = options;
 }
 
-close_cause door::admit(source_limits* sources, int fd, inet_name& peer, instant now) noexcept {
-  if (peer.family == family::none && (options_.rules != nullptr || sources != nullptr)) {
+close_cause door::admit(source_limits& sources, int fd, inet_name& peer, instant now) noexcept {
+  if (peer.family == family::none && (options_.rules != nullptr || sources.any())) {
     const result<address> asked = sockets::peer_of(fd);
     if (!asked) return close_cause::peer_reset;
     peer = asked->inet();
@@ -34,14 +41,11 @@ close_cause door::admit(source_limits* sources, int fd, inet_name& peer, instant
   if (!permits(peer)) return close_cause::denied;
   if (full()) return close_cause::listener_full;
   if (waits_enough()) return close_cause::pending_full;
-  if (sources != nullptr) {
-    const source_limits::verdict found = sources->enter(peer, now);
-    if (found == source_limits::verdict::too_many) return close_cause::source_full;
-    if (found == source_limits::verdict::too_fast) return close_cause::source_rate;
-  }
+  const source_limits::verdict found = sources.enter(peer, now);
+  if (found != source_limits::verdict::admitted) return cause_of(found);
   // Last, so that who is turned away anyway takes nothing of it.
   if (!pace_.take(now, pace_full_at_)) {
-    if (sources != nullptr) sources->leave(peer);
+    sources.leave(peer);
     return close_cause::listener_rate;
   }
   count(true);

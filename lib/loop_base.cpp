@@ -101,9 +101,9 @@ result<void> loop_base::open_base(const loop_options& options, const poller_limi
   if (!doors_.open()) return no_memory("memory for listeners");
   if (!young_.open()) return no_memory("memory for the young connections");
   if (!half_closed_.open(capacity)) return no_memory("memory for the half-closed connections");
-  if (options.source.limits())
-    if (result<void> opened = sources_.open(options.source, capacity); !opened) return opened;
-  gated_ = options.source.limits();
+  if (auto opened = sources_.open(options.source, options.source_network, capacity); !opened)
+    return opened;
+  gated_ = sources_.any();
   meter_ = {.clock = options.work_clock, .since = now_};
   attention_ = meter_.measures();
   watchful_ = gated_ || meter_.measures();

@@ -46,7 +46,7 @@ void loop_base::set_door(std::size_t index, const door_options& options) noexcep
   assert(index < doors_.size());
   doors_[index].set(options);
   const bool counted_before = gated_;
-  gated_ = options_.source.limits() || handover_.give != nullptr;
+  gated_ = sources_.any() || handover_.give != nullptr;
   for (const door& each : doors_) gated_ = gated_ || each.options().limits();
   doors_moved();
   if (!gated_ || counted_before) return;
@@ -82,8 +82,7 @@ std::uint32_t loop_base::admit(std::size_t index, int fd, inet_name peer) noexce
     }
     if (doors_[index].retires()) doors_[index].count_drained();
     if (meter_.measures()) doors_[index].meter().accepted_in(counters_.turns, meter_.last_work);
-    source_limits* const sources = options_.source.limits() ? &sources_ : nullptr;
-    if (gated_) why = doors_[index].admit(sources, fd, peer, now_);
+    if (gated_) why = doors_[index].admit(sources_, fd, peer, now_);
     if (why == close_cause::none && handover_.give != nullptr)
       return give_away(doors_[index], index, fd, peer);
     if (why == close_cause::none) {
@@ -130,7 +129,7 @@ void loop_base::accept_at_most(std::uint32_t connections) noexcept {
 /// Let in, and somebody else's: nothing counts it here any more.
 std::uint32_t loop_base::give_away(door& d, std::size_t index, int fd, inet_name peer) noexcept {
   d.leave(true);
-  if (options_.source.limits()) sources_.leave(peer);
+  sources_.leave(peer);
   if (handover_.give(handover_.whom,
                      {.peer = peer, .fd = fd, .listener = static_cast<std::uint16_t>(index)})) {
     ++counters_.handed_over;
@@ -146,7 +145,7 @@ void loop_base::left(std::uint32_t slot) noexcept {
   hot_entry& h = table_.hot(slot);
   doors_[h.listener].leave(h.has(connection_flag::pending));
   h.clear(connection_flag::pending);
-  if (options_.source.limits()) sources_.leave(table_.cold(slot).peer);
+  sources_.leave(table_.cold(slot).peer);
 }
 
 /// It has sent bytes. True: for the first time, and it was pending.

@@ -48,6 +48,8 @@ result<void> server_base::state::plan() noexcept {
     count = std::min(count, options.loop.max_connections);
   if (accepts_apart() && options.loop.source.max_connections != 0)
     return refuse("source.max_connections isn't counted across loops", EOPNOTSUPP);
+  if (accepts_apart() && options.loop.source_network.max_connections != 0)
+    return refuse("source_network.max_connections isn't counted across loops", EOPNOTSUPP);
   of_each = options.loop;
   // A part has to hold what one connection may queue; less than that for all is refused as it is.
   const std::size_t least =

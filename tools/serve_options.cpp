@@ -169,6 +169,14 @@ rate rate_of(std::string_view text) {
   return read;
 }
 
+/// "24", or "24/48": bits of an IPv4 address, and of an IPv6 one.
+void read_prefixes(std::string_view text, source_options& into) {
+  const std::size_t slash = std::min(text.find('/'), text.size());
+  into.ipv4_prefix = unit::parse_within<std::uint32_t>(text.substr(0, slash), 0, 32);
+  if (slash < text.size())
+    into.ipv6_prefix = unit::parse_within<std::uint32_t>(text.substr(slash + 1), 0, 128);
+}
+
 exhaustion exhaustion_of(std::string_view text) {
   if (text == "queue") return exhaustion::queue;
   if (text == "reset") return exhaustion::shed_reset;
@@ -190,14 +198,14 @@ void add_admission(command line, door_options& door, loop_options& limits) {
   line.option("--source-rate", "N[/BURST]", "new connections of a source a second",
               [&](const auto& text) { limits.source.new_connections = rate_of(text); });
   line.option("--source-prefix", "V4[/V6]", "how many bits of an address make a source (32/64)",
-              [&](const std::string& text) {
-                const std::size_t slash = std::min(text.find('/'), text.size());
-                limits.source.ipv4_prefix =
-                    unit::parse_within<std::uint32_t>(text.substr(0, slash), 0, 32);
-                if (slash < text.size())
-                  limits.source.ipv6_prefix =
-                      unit::parse_within<std::uint32_t>(text.substr(slash + 1), 0, 128);
-              });
+              [&](const auto& text) { read_prefixes(text, limits.source); });
+  line.option(
+      "--max-per-network", "N", "connections of a network, of all its sources, at one time",
+      [&limits, count](const auto& text) { limits.source_network.max_connections = count(text); });
+  line.option("--network-rate", "N[/BURST]", "new connections of a network a second",
+              [&](const auto& text) { limits.source_network.new_connections = rate_of(text); });
+  line.option("--network-prefix", "V4[/V6]", "how many bits of an address make a network (24/48)",
+              [&](const auto& text) { read_prefixes(text, limits.source_network); });
   line.option("--on-exhaustion", "HOW",
               "without a descriptor for them connections are to queue, or to be reset (queue)",
               [&](const auto& text) { limits.on_exhaustion = exhaustion_of(text); });
@@ -243,12 +251,17 @@ std::string contradiction(const serve_options& options, bool timeout_given) {
   if (options.threads.pin && !options.by_threads) return "--pin: no --threads and no --policy";
   if (options.limits.queue_low_bytes > options.limits.queue_high_bytes)
     return "--queue-low: must not be above --queue-high";
-  const source_options& source = options.limits.source;
-  const source_options standard;
-  if (!source.limits() &&
-      (source.ipv4_prefix != standard.ipv4_prefix || source.ipv6_prefix != standard.ipv6_prefix))
+  const loop_options& limits = options.limits;
+  const auto idle = [](const source_options& of, const source_options& standard) {
+    return !of.limits() &&
+           (of.ipv4_prefix != standard.ipv4_prefix || of.ipv6_prefix != standard.ipv6_prefix);
+  };
+  if (idle(limits.source, loop_options().source))
     return "--source-prefix: no --max-per-source and no --source-rate";
-  if (options.limits.reset_turned_away && !source.limits() && !options.admission.limits())
+  if (idle(limits.source_network, loop_options().source_network))
+    return "--network-prefix: no --max-per-network and no --network-rate";
+  if (limits.reset_turned_away && !limits.source.limits() && !limits.source_network.limits() &&
+      !options.admission.limits())
     return "--reset-turned-away: nobody is turned away";
   if (none(is_path) && (door.unix_mode || door.remove_stale_path))
     return "--unix-mode, --remove-stale: no Unix path to listen on";

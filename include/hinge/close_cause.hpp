@@ -27,16 +27,18 @@ enum class close_cause : std::uint8_t {
   listener_rate,  ///< over door_options::new_connections
   source_full,    ///< over loop_options::source, max_connections
   source_rate,    ///< over loop_options::source, new_connections
+  network_full,   ///< over loop_options::source_network, max_connections
+  network_rate,   ///< over loop_options::source_network, new_connections
 };
 
-inline constexpr std::size_t close_causes = 17;
+inline constexpr std::size_t close_causes = 19;
 
 inline constexpr std::array<std::string_view, close_causes> close_cause_names = {
     "none",          "peer_closed",        "peer_reset",    "local_close",
     "local_abort",   "first_byte_timeout", "idle_timeout",  "write_stall",
     "drain",         "queue_full",         "error",         "denied",
     "listener_full", "pending_full",       "listener_rate", "source_full",
-    "source_rate",
+    "source_rate",   "network_full",       "network_rate",
 };
 
 constexpr std::string_view name_of(close_cause cause) noexcept {

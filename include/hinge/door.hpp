@@ -21,9 +21,9 @@ namespace hinge {
 
 /// Whom a listener lets in. Decided when a connection has been accepted, and before it costs more:
 /// who is turned away costs an accept and a close, and no handler hears of it. Asked in this order:
-/// the rules, the listener's numbers, the source's limits, the listener's rate. Where accept
-/// doesn't tell the peer (io_uring's multishot) rules and sources take a getpeername(2) more, and a
-/// peer that has reset by then has no name: it ends as peer_reset.
+/// the rules, the listener's numbers, the limits of the source and of its network, the listener's
+/// rate. Where accept doesn't tell the peer (io_uring's multishot) rules and sources take a
+/// getpeername(2) more, and a peer that has reset by then has no name: it ends as peer_reset.
 struct door_options {
   std::shared_ptr<const address_rules> rules = {};  ///< none: everybody; loops may share them
   std::uint32_t max_connections = 0;                ///< at one time; 0: no limit
@@ -99,8 +99,8 @@ public:
   HINGE_API void set(const door_options& options) noexcept;
   void set_path_file(const path_identity& file) noexcept { socket_.set_path_file(file); }
   /// Why a connection is turned away; close_cause::none: it is let in, and counted. `peer` is asked
-  /// for where the backend doesn't know it; `sources` is null without limits.
-  HINGE_API close_cause admit(source_limits* sources, int fd, inet_name& peer,
+  /// for where the backend doesn't know it.
+  HINGE_API close_cause admit(source_limits& sources, int fd, inet_name& peer,
                               instant now) noexcept;
   /// A connection that came before anybody was counted.
   void count(bool pending) noexcept {

@@ -63,7 +63,10 @@ struct loop_options {
   /// closed it, before on_half_closed hears of it.
   nanoseconds half_closed_limit = std::chrono::minutes(1);
 
-  source_options source = {};      ///< what one source may take, on all listeners together
+  /// What one source may take, on all listeners together; and all sources of one network, which is
+  /// a wider prefix, as it has its own limits.
+  source_options source = {};
+  source_options source_network = {.ipv4_prefix = 24, .ipv6_prefix = 48};
   bool reset_turned_away = false;  ///< who is denied or over a limit is reset, and not closed; a
                                    ///< close is a reset, too, of who has sent something (RFC 2525)
 

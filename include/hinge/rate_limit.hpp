@@ -36,6 +36,8 @@ public:
     full_at = from + interval_;
     return true;
   }
+  /// Undoes take().
+  void put_back(instant& full_at) const noexcept { full_at -= interval_; }
 
 private:
   instant interval_ = 0;  // between two, in the long run

@@ -144,6 +144,51 @@ HINGE_TEST_CASE("door: what one source may open a second", backends) {
   CHECK(at.notes().all.size() >= 1);
 }
 
+HINGE_TEST_CASE("door: a source and its network have limits of their own", backends) {
+  house at(backend, {},
+           {.source = {.max_connections = 3},
+            .source_network = {.max_connections = 2, .ipv4_prefix = 24, .ipv6_prefix = 48}},
+           2);
+  at.enter(0);
+  at.enter(1);
+  for (int i = 0; i < 4; ++i) at.connect(0);
+  CHECK(at.until([&] { return at.closed(close_cause::network_full) == 4; }));
+  CHECK(at.handle(0).close());
+  CHECK(at.until([&] { return at.about(0).closes == 1; }));
+  // Of those who were turned away the source has counted none.
+  at.enter(1);
+  CHECK(at.closed(close_cause::source_full) == 0);
+  CHECK(at.notes().all.size() == 3);
+  CHECK(at.base().open_connections() == 2);
+}
+
+HINGE_TEST_CASE("door: what a network may open a second", backends) {
+  house at(backend, {},
+           {.source_network = {.new_connections = {.per_second = 1, .burst = 1},
+                               .ipv4_prefix = 24,
+                               .ipv6_prefix = 48}});
+  for (int i = 0; i < 4; ++i) at.connect();
+  CHECK(at.until([&] { return at.counters().accepted == 4; }));
+  CHECK(at.closed(close_cause::network_rate) >= 2);
+  CHECK(at.notes().all.size() >= 1);
+}
+
+HINGE_TEST_CASE("door: who is over a network's limit takes nothing of the source's rate",
+                backends) {
+  house at(backend, {},
+           {.source = {.new_connections = {.per_second = 1, .burst = 3}},
+            .source_network = {.max_connections = 1, .ipv4_prefix = 24, .ipv6_prefix = 48}});
+  at.enter();
+  for (int i = 0; i < 5; ++i) at.connect();
+  CHECK(at.until([&] { return at.closed(close_cause::network_full) == 5; }));
+  for (std::size_t i = 0; i < 2; ++i) {
+    CHECK(at.handle(i).close());
+    CHECK(at.until([&] { return at.about(i).closes == 1; }));
+    at.enter();
+  }
+  CHECK(at.closed(close_cause::source_rate) == 0);
+}
+
 HINGE_TEST_CASE("door: who is turned away may be reset", backends) {
   house at(backend, {}, {.reset_turned_away = true});
   at.base().set_door(0, {.rules = rules({}, {"127.0.0.0/8"})});

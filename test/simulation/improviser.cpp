@@ -129,6 +129,8 @@ void improviser::check_cause(const served& one, const actor& far, connection c) 
     case close_cause::listener_rate:
     case close_cause::source_full:
     case close_cause::source_rate:
+    case close_cause::network_full:
+    case close_cause::network_rate:
       break;
     case close_cause::peer_closed:
       plausible = far.end.state().peer_ended && (one.closed_here || one.shut_here);

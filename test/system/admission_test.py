@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """hinge-serve turns away whom its rules and limits don't permit, and counts each by its cause."""
 
+import contextlib
 import socket
 import time
 import unittest
@@ -57,6 +58,9 @@ class Rules(unittest.TestCase):
                 (("--accept-rate", "5/"), "'5/': must be N or N/BURST"),
                 (("--accepts-per-turn", "255"), "must be 1 to 254"),
                 (("--source-prefix", "24"), "no --max-per-source and no --source-rate"),
+                (("--network-prefix", "24/129"), "must be 0 to 128"),
+                (("--network-prefix", "25", "--max-per-source", "1"),
+                 "no --max-per-network and no --network-rate"),
                 (("--reset-turned-away",), "nobody is turned away"),
                 (("--on-exhaustion", "wait"), "must be queue or reset"),
                 (("--queue-limit", "64KiB"), "must be at least"),
@@ -93,6 +97,19 @@ class Limits(unittest.TestCase):
             with first, same, other:
                 self.assertEqual([let_in(peer) for peer in (first, same, other)],
                                  [True, False, True])
+
+    def test_a_source_and_its_network(self):
+        with contextlib.ExitStack() as stack, \
+                Server("--max-per-source", "2", "--max-per-network", "3") as server:
+            for source, lets in (("127.0.5.1", True), ("127.0.5.1", True), ("127.0.5.1", False),
+                                 ("127.0.5.2", True), ("127.0.5.2", False), ("127.0.5.3", False),
+                                 ("127.0.6.1", True)):
+                with self.subTest(source):
+                    peer = stack.enter_context(server.connect(source=source))
+                    self.assertEqual(let_in(peer), lets)
+            found = server.statistics()
+            self.assertEqual(found["open"], 4)
+            self.assertEqual(closed(found), {"source_full": 1, "network_full": 2})
 
     def test_a_flood_of_one_source_harms_no_other(self):
         with Server("--source-rate", "5/10") as server:

@@ -48,6 +48,10 @@ constexpr std::string_view spelled(close_cause cause) {
       return "source_full";
     case close_cause::source_rate:
       return "source_rate";
+    case close_cause::network_full:
+      return "network_full";
+    case close_cause::network_rate:
+      return "network_rate";
   }
   return {};
 }

@@ -48,6 +48,14 @@ TEST_CASE("a limit that can't be counted across loops is refused") {
         EOPNOTSUPP);
   CHECK(house.server.listen(address::loopback(0), {}, {.max_connections = 2}).error().code() ==
         EOPNOTSUPP);
+  server_options of_sources{.loops = 2, .policy = accept_policy::dispatch};
+  of_sources.loop.source.max_connections = 2;
+  server_options of_networks{.loops = 2, .policy = accept_policy::dispatch};
+  of_networks.loop.source_network.max_connections = 2;
+  for (const server_options& options : {of_sources, of_networks}) {
+    house_of_loops other(usable().front());
+    CHECK(other.server.open(options).error().code() == EOPNOTSUPP);
+  }
 }
 
 TEST_CASE("thread_per_connection: as many threads as connections may be") {

@@ -1,5 +1,5 @@
 // What one source may take, and what is remembered of whom.
-#include <hinge/source_limits.hpp>
+#include <hinge/source_table.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -16,10 +16,10 @@ using hinge::inet_name;
 using hinge::instant;
 using hinge::rate;
 using hinge::rate_limit;
-using hinge::source_limits;
 using hinge::source_options;
+using hinge::source_table;
 using hinge::test::inet_name_of;
-using verdict = hinge::source_limits::verdict;
+using verdict = hinge::source_table::verdict;
 
 namespace {
 
@@ -67,7 +67,7 @@ TEST_CASE("no rate is no limit") {
 }
 
 TEST_CASE("connections of a source, and of a prefix") {
-  source_limits limits;
+  source_table limits;
   REQUIRE(limits.open({.max_connections = 2}, 100));
   const auto enter = [&](const char* text) { return limits.enter(inet_name_of(text), 0); };
   SECTION("an IPv4 address, by whatever way") {
@@ -93,7 +93,7 @@ TEST_CASE("connections of a source, and of a prefix") {
 }
 
 TEST_CASE("other prefixes") {
-  source_limits limits;
+  source_table limits;
   REQUIRE(limits.open({.max_connections = 1, .ipv4_prefix = 24, .ipv6_prefix = 48}, 100));
   CHECK(limits.enter(inet_name_of("10.0.0.1:1"), 0) == verdict::admitted);
   CHECK(limits.enter(inet_name_of("10.0.0.255:1"), 0) == verdict::too_many);
@@ -105,7 +105,7 @@ TEST_CASE("other prefixes") {
 }
 
 TEST_CASE("new connections of a source a second") {
-  source_limits limits;
+  source_table limits;
   REQUIRE(limits.open({.new_connections = {.per_second = 10, .burst = 2}}, 100));
   const inet_name one = host(1);
   CHECK(limits.enter(one, one_second) == verdict::admitted);
@@ -117,8 +117,24 @@ TEST_CASE("new connections of a source a second") {
   CHECK(limits.connections_of(one) == 2);
 }
 
+TEST_CASE("who is withdrawn has not come") {
+  source_table limits;
+  REQUIRE(limits.open({.max_connections = 1, .new_connections = {.per_second = 1, .burst = 2}}, 9));
+  const inet_name one = host(1);
+  for (int i = 0; i < 5; ++i) {
+    CHECK(limits.enter(one, one_second) == verdict::admitted);
+    limits.withdraw(one);
+  }
+  CHECK(limits.connections_of(one) == 0);
+  for (int i = 0; i < 2; ++i) {
+    CHECK(limits.enter(one, one_second) == verdict::admitted);
+    limits.leave(one);
+  }
+  CHECK(limits.enter(one, one_second) == verdict::too_fast);
+}
+
 TEST_CASE("more sources than there is memory for: those with a connection stay") {
-  source_limits limits;
+  source_table limits;
   REQUIRE(limits.open({.max_connections = 1}, 50));
   for (std::uint32_t i = 0; i < 50; ++i) REQUIRE(limits.enter(host(i), 0) == verdict::admitted);
   for (std::uint32_t i = 1000; i < 100'000; ++i) {
@@ -131,7 +147,7 @@ TEST_CASE("more sources than there is memory for: those with a connection stay")
 
 TEST_CASE("comings and goings are counted as a map does") {
   std::mt19937 random(815);
-  source_limits limits;
+  source_table limits;
   REQUIRE(limits.open({.max_connections = 3}, 300));
   std::map<std::uint32_t, std::uint32_t> expected;
   std::uint32_t open = 0;
