@@ -88,7 +88,8 @@ private:
 }  // namespace
 
 std::unique_ptr<client> connect_client(const address& to) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const int kind = to.is_inet() ? AF_INET : AF_UNIX;
+  const int fd = ::socket(kind, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return nullptr;
   auto made = std::make_unique<real_client>(fd);
   // Small, so that what doesn't fit is met soon.

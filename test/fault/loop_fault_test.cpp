@@ -4,6 +4,7 @@
 #include "conformance/backends.hpp"
 #include "fault/served_run.hpp"
 #include "support/masked.hpp"
+#include "support/temporary_folder.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -48,6 +49,9 @@ struct fault_plan {
   std::uint64_t places;  // of one call, tried one after the other
   fault_rows while_opening;
   fault_rows while_serving;
+  /// From a client that comes to its place at the loop, and to its end: each fails, with any code
+  /// at any place.
+  std::vector<fault> accept_path;
   std::vector<fault> several;
 };
 
@@ -69,6 +73,7 @@ fault_plan on_readiness(std::string_view name) {
                         {call_id::shutdown, {ENOTCONN, ENOBUFS}},
                         {call_id::close, {EINTR, EIO, ENOSPC, EDQUOT}},
                         {call_id::setsockopt, {ENOPROTOOPT, ENOMEM}}},
+      .accept_path = {{call_that_accepts}, {call_id::close}},
       .several = {},
   };
   if (tells_queue) plan.while_serving.push_back({call_id::getsockopt, {ENOPROTOOPT, ENOBUFS}});
@@ -87,6 +92,8 @@ fault_plan on_epoll(std::string_view name) {
                         {call_id::epoll_wait, {EINVAL}}};
   plan.while_serving.push_back({call_id::epoll_ctl, {ENOMEM, ENOSPC}});
   plan.while_serving.push_back({call_id::epoll_wait, {EINTR, EINVAL}});
+  plan.accept_path.push_back({call_id::epoll_ctl});
+  plan.accept_path.push_back({call_id::epoll_wait});
   return plan;
 }
 #endif
@@ -97,6 +104,7 @@ fault_plan on_kqueue(std::string_view name) {
                         {call_id::fcntl, {ENOMEM}},
                         {call_id::kevent, {EACCES, ENOMEM}}};
   plan.while_serving.push_back({call_id::kevent, {EINTR, EINVAL, ENOMEM}});
+  plan.accept_path.push_back({call_id::kevent});
   // No EVFILT_USER: a pipe.
   plan.several.push_back({call_id::kevent, EINVAL, 1, 1});
   return plan;
@@ -164,6 +172,7 @@ std::vector<fault> several_on_uring(bool polls_first, bool accepts_one) {
 }
 
 fault_plan on_uring(std::string_view name) {
+  const bool accepts_one = name == "uring accepts one";
   return {
       .backend = name,
       // The rarer kinds are the same but for how they accept and receive.
@@ -193,7 +202,11 @@ fault_plan on_uring(std::string_view name) {
               {polling, {ENOMEM, ECANCELED, EAGAIN}},
               {cancelling, {EALREADY, ENOENT}},
           },
-      .several = several_on_uring(name == "uring polls first", name == "uring accepts one"),
+      // One that goes on is asked for once, and may end with each connection that it tells of.
+      .accept_path = {{.what = accepting, .when_armed = !accepts_one},
+                      {closing},
+                      {ring_call_id::io_uring_submit_and_wait_timeout}},
+      .several = several_on_uring(name == "uring polls first", accepts_one),
   };
 }
 #endif
@@ -228,6 +241,13 @@ std::vector<tested_backend> fault_backends() {
   return made;
 }
 
+/// Those whose calls are no other backend's.
+std::vector<tested_backend> backends_that_accept() {
+  std::vector<tested_backend> made = fault_backends();
+  std::erase_if(made, [](const tested_backend& one) { return is_behind(one.name); });
+  return made;
+}
+
 /// Those whose completions can come in any order.
 std::vector<tested_backend> stirred_backends() {
   std::vector<tested_backend> made = fault_backends();
@@ -249,7 +269,7 @@ void fail_everywhere(const tested_backend& backend, const fault_rows& rows, std:
 HINGE_TEST_CASE("fault: without one everybody is served", fault_backends) {
   const std::size_t descriptors = open_descriptors();
   {
-    served_run run(backend, std::nullopt);
+    served_run run(backend, std::nullopt, address::loopback(0));
     REQUIRE(run.open());
     run.serve_clients();
     run.serve_another();
@@ -280,6 +300,27 @@ HINGE_TEST_CASE("fault: while serving, with errnos that no man page knows", faul
   fail_everywhere(backend, rows, sized(std::uint64_t{1}, all_places));
 }
 
+// In short each place with three of the errnos, and each errno at ten of the places.
+HINGE_TEST_CASE("fault: on the accept path, at each place", backends_that_accept) {
+  const std::uint64_t step = sized(std::uint64_t{5}, std::uint64_t{1});
+  const temporary_folder folder;
+  const address door = *address::unix_path(folder / "door");  // made in a fifth of TCP's time
+  for (fault wrong : plan_of(backend).accept_path) {
+    // Of 16 places: the crowd before may not have gone yet. A wait serves all of one.
+    const bool waits = waits_in(wrong.what) || wrong.what.of == fault_site::kind::ring_call;
+    const auto come = [crowd = waits ? 1U : 7U](served_run& run) {
+      run.serve_crowds_until_fault(crowd);
+      run.serve_another();
+    };
+    std::uint64_t first = 0;
+    for (const int code : any_codes) {
+      wrong.code = code;
+      for (wrong.nth = 1 + first++ % step; wrong.nth <= all_places; wrong.nth += step)
+        CHECK(live(backend, wrong, door, come) == 1);
+    }
+  }
+}
+
 HINGE_TEST_CASE("fault: several times in a row, and other surprises", fault_backends) {
   for (const fault& one : plan_of(backend).several) {
     CAPTURE(text(one));
@@ -288,5 +329,11 @@ HINGE_TEST_CASE("fault: several times in a row, and other surprises", fault_back
 }
 
 HINGE_TEST_CASE("fault: completions in any order, and late", stirred_backends) {
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) live_through(backend, std::nullopt, seed);
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    live(backend, std::nullopt, address::loopback(0), [seed](served_run& run) {
+      run.system.stir(seed);
+      run.serve_all();
+    });
+  }
 }

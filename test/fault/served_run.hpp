@@ -160,8 +160,12 @@ inline void serve(connection c, std::span<std::byte> bytes) {
 
 class served_run {
 public:
-  served_run(const tested_backend& on, const std::optional<fault>& wrong)
-      : completes_(on.completes), wrong_(wrong), system(wrong), running(on.make_loop()) {
+  served_run(const tested_backend& on, const std::optional<fault>& wrong, const address& where)
+      : completes_(on.completes),
+        where_(where),
+        wrong_(wrong),
+        system(wrong),
+        running(on.make_loop()) {
     running->handler().does.data = serve;
   }
   ~served_run() {
@@ -175,10 +179,18 @@ public:
   void serve_clients();
   /// The same again, as long as each time brings the fault nearer.
   void serve_until_fault();
+  /// Clients who are answered and go, in crowds, until the fault has come to pass. Who waits for a
+  /// descriptor then gets one.
+  void serve_crowds_until_fault(std::size_t crowd);
   /// The fault is over: the next client is served, or the listener's death was told.
   void serve_another();
   /// One client is left, nothing happens, and it sleeps.
   void be_quiet();
+  void serve_all() {
+    serve_until_fault();
+    serve_another();
+    be_quiet();
+  }
   void drain();
   /// A turn has failed: the loop is at its end.
   bool broken() const { return broken_; }
@@ -194,6 +206,7 @@ private:
   bool may_break() const;
 
   const bool completes_;
+  const address where_;
   std::optional<fault> wrong_;
   bool broken_ = false;
   unsigned turns_ = 0;
@@ -246,8 +259,10 @@ inline bool served_run::open() {
   const bool asks = wrong_ && wrong_->what == call_id::getrlimit;
   result<void> opened = running->open({.max_connections = asks ? 0U : 16U});
   if (opened) {
-    const auto listening = running->base().listen(
-        address::loopback(0), {.send_buffer_bytes = 32 * 1024, .receive_buffer_bytes = 32 * 1024});
+    constexpr int small = 32 * 1024;
+    const listener_options of_tcp{.send_buffer_bytes = small, .receive_buffer_bytes = small};
+    const auto listening =
+        running->base().listen(where_, where_.is_inet() ? of_tcp : listener_options());
     if (!listening) opened = fail(listening.error());
   }
   system.end();
@@ -307,6 +322,32 @@ inline void served_run::serve_until_fault() {
            system.made(wrong_->what) < wrong_->nth);
 }
 
+inline void served_run::serve_crowds_until_fault(std::size_t crowd) {
+  const auto has_answer = [](const auto& one) {
+    return one->received() == "echo" || one->ended() || one->was_reset();
+  };
+  std::unique_ptr<client> spare = connect("echo");
+  system.begin();
+  for (std::uint64_t came = 0; system.failed() == 0; came += crowd) {
+    REQUIRE((wrong_ && came <= wrong_->nth * crowd));
+    clients_.clear();
+    std::vector<std::unique_ptr<client>> next;
+    while (next.size() < crowd) next.push_back(connect("echo"));
+    const loop_counters& counters = running->base().counters();
+    const std::uint64_t all = counters.accepted + crowd;
+    CHECK(until([&] {
+      if (system.failed() != 0) spare.reset();
+      return counters.accepted >= all || counters.listeners_died != 0;
+    }));
+    clients_ = std::move(next);
+    CHECK(until([&] {
+      return counters.listeners_died != 0 ||
+             std::all_of(clients_.begin(), clients_.end(), has_answer);
+    }));
+  }
+  system.end();
+}
+
 inline void served_run::serve_another() {
   if (running->base().counters().listeners_died != 0) {
     REQUIRE(running->handler().errors.size() == 1);
@@ -339,20 +380,18 @@ inline void served_run::drain() {
   for (const heard& one : running->handler().all) CHECK(one.closes == 1);
 }
 
-/// A whole life; returns how often the fault came to pass. The seed stirs completions; 0: not.
-inline std::uint64_t live_through(const tested_backend& on, const std::optional<fault>& wrong,
-                                  std::uint64_t seed = 0) {
-  INFO((wrong ? text(*wrong) : "nothing goes wrong") << "; seed " << seed);
+/// A whole life: it opens, does `what`, and drains; returns how often the fault came to pass.
+template <class What>
+std::uint64_t live(const tested_backend& on, const std::optional<fault>& wrong,
+                   const address& where, What what) {
+  INFO((wrong ? text(*wrong) : "nothing goes wrong"));
   const std::size_t descriptors = open_descriptors();
   std::uint64_t failed = 0;
   {
-    served_run run(on, wrong);
-    if (seed != 0) run.system.stir(seed);
+    served_run run(on, wrong, where);
     const bool opened = run.open();
     if (opened) {
-      run.serve_until_fault();
-      run.serve_another();
-      run.be_quiet();
+      what(run);
       run.drain();
     }
     failed = run.system.failed();
@@ -360,6 +399,11 @@ inline std::uint64_t live_through(const tested_backend& on, const std::optional<
   }
   CHECK(open_descriptors() == descriptors);
   return failed;
+}
+
+/// With clients of every kind.
+inline std::uint64_t live_through(const tested_backend& on, const std::optional<fault>& wrong) {
+  return live(on, wrong, address::loopback(0), [](served_run& run) { run.serve_all(); });
 }
 
 }  // namespace hinge::test
