@@ -24,6 +24,7 @@ int server_base::state::accept_for_loops() noexcept {
   while (!mine.finished()) {
     deadline until = deadline::never();
     give_waiting();
+    wake_those_given();
     std::uint32_t left = room();
     if (left == 0) {
       if (!make_next()) until = deadline::after(now(), between_tries);
@@ -34,8 +35,8 @@ int server_base::state::accept_for_loops() noexcept {
     }
     mine.accept_at_most(std::min(left, options.loop.accepts_per_turn));
     if (const int turned = server.turn_acceptor(until); turned < 0) return turned;
-    wake_those_given();
   }
+  wake_those_given();
   give_the_rest();
   return 0;
 }

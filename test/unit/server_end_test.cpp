@@ -301,6 +301,30 @@ TEST_CASE("a loop that ends has no part in what others accept") {
   check_sum(house.server.statistics());
 }
 
+TEST_CASE("dispatch: whom a loop that ends had not begun to serve another one serves") {
+  const backend of = GENERATE(from_range(usable()));
+  INFO(backend_name(of));
+  fragile_house house(of);
+  house.open(accept_policy::dispatch, 2);
+  REQUIRE(house.server.start());
+  std::promise<void> hangs;
+  std::promise<void> go_on;
+  REQUIRE(house.server.post(1, [&] {
+    hangs.set_value();
+    go_on.get_future().wait();
+    house.server.loop_at(1).stop();
+  }));
+  hangs.get_future().wait();
+  const std::vector<unique_fd> come = clients(6, house.at);
+  CHECK(comes_true([&] { return house.server.statistics(1ms).acceptor.handed_over == 6; }));
+  go_on.set_value();
+  // Nothing else happens that the accepting thread would wake by.
+  for (const unique_fd& one : come) CHECK(prompt_answer(one) == "ax");
+  house.server.stop();
+  CHECK(house.server.join());
+  check_sum(house.server.statistics());
+}
+
 TEST_CASE("a server whose loops have all ended ends") {
   const backend of = GENERATE(from_range(usable()));
   INFO(backend_name(of));
