@@ -92,6 +92,7 @@ void* server_base::state::run(void* self) noexcept {
   mine.phase = worker::ended;
   mine.gone = true;
   if (s.accepts_apart()) s.accepting.loop->wake();
+  if (s.all_gone()) s.close_shared();
   s.shed_left();
   s.answer(mine);
   // What it has given is theirs; nothing more will come.
@@ -143,7 +144,7 @@ void server_base::end() noexcept {
 void server_base::state::end(const order& how) noexcept {
   const std::lock_guard lock(mutex);
   ending = how;
-  for (listener& one : shared) one.close();
+  close_shared();
   if (accepts_apart() && accepting.phase == worker::runs) return tell(accepting, how);
   for (worker& one : all_workers())
     if (one.phase == worker::runs) tell(one, how);
@@ -159,14 +160,17 @@ void server_base::state::tell(worker& one, const order& how) noexcept {
   });
 }
 
-/// Its poller has broken, and won't let go of its sockets: nobody is to come to those any more that
-/// no other loop accepts on.
+/// Its poller has broken: nobody is to come to its sockets any more.
 void server_base::state::close_listeners(worker& of) noexcept {
-  if (!shared.empty()) return;
   for (std::size_t i = 0; i < of.loop->listeners(); ++i) {
     of.loop->doors_.close(i, door_exit::at_once);
     of.loop->doors_.detached(i);
   }
+}
+
+/// Under the mutex: no loop makes use of them any more, or none is to.
+void server_base::state::close_shared() noexcept {
+  for (listener& one : shared) one.close();
 }
 
 // --- posts and statistics ----------------------------------------------------------------------

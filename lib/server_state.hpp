@@ -102,6 +102,7 @@ struct server_base::state {
   void end(const order& how) noexcept;
   void tell(worker& one, const order& how) noexcept;
   void close_listeners(worker& of) noexcept;
+  void close_shared() noexcept;
   retirement retirement_of(std::size_t index, const retire_options& how) noexcept;
   retire_report retire(std::size_t first, std::span<const retire_options> of_each) noexcept;
   void answer(worker& one) noexcept;

@@ -41,6 +41,7 @@ struct uring_poller::state {
   bool wake_watched = false;
 
   result<void> open(const poller_options& wanted) noexcept;
+  void let_go() noexcept;
   int begin(bool only_asks) noexcept;
   bool watch_wake() noexcept;
   [[gnu::always_inline]] inline event* apply(const change& wanted, event* out) noexcept;
@@ -100,8 +101,11 @@ result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
   return {};
 }
 
-/// Closes connections that nobody has heard of.
-uring_poller::state::~state() {
+uring_poller::state::~state() { let_go(); }
+
+/// Ends all requests, and closes connections that nobody has heard of.
+void uring_poller::state::let_go() noexcept {
+  accepts.close_held();
   if (!ring.is_open()) return;
   do {
     const unsigned first = ring.first_completion();
@@ -112,10 +116,13 @@ uring_poller::state::~state() {
     }
     ring.pass_completions(past - first);
   } while (ring.fetch_overflown());
+  ring.close();
+  wake_watched = false;
 }
 
 /// The first turn of a loop may only ask for the time, in a thread that isn't the ring's owner.
 int uring_poller::state::begin(bool only_asks) noexcept {
+  if (!ring.is_open()) return -EBADF;  // it has broken
   if (ring.started() && ring.foreign()) return -EEXIST;
   if (!std::exchange(turned, true) && only_asks) return 0;
   const int failed = ring.started() ? 0 : ring.start();
@@ -260,9 +267,14 @@ int uring_poller::turn(std::span<const change> changes, std::span<event> events,
   s.accepts.begin(accept_room);
   const bool ready =
       s.ring.hurries() || out != events.data() || (accept_room != 0 && s.accepts.any_held());
-  if (s.ring.started() && (!ready || s.ring.unsubmitted()))
-    if (const int failed = s.ring.enter(ready ? deadline::immediately() : terms.until); failed < 0)
+  if (s.ring.started() && (!ready || s.ring.unsubmitted())) {
+    const int failed = s.ring.enter(ready ? deadline::immediately() : terms.until);
+    if (failed < 0) [[unlikely]] {
+      // Its accepts would take connections that nobody hears of any more.
+      s.let_go();
       return failed;
+    }
+  }
   terms.now = now();
   std::uint32_t taken = accept_room;
   if (s.accepts.pending()) [[unlikely]] {

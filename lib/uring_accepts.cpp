@@ -13,7 +13,7 @@
 
 namespace hinge {
 
-uring_accepts::~uring_accepts() {
+void uring_accepts::close_held() noexcept {
   for (source& of : sources_)
     while (of.first_held != none) sys::close(take_held(of));
 }

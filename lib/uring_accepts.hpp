@@ -22,13 +22,14 @@ namespace hinge {
 class uring_accepts {
 public:
   explicit uring_accepts(uring_ring& ring) noexcept : ring_(ring) {}
-  ~uring_accepts();
   uring_accepts(const uring_accepts&) = delete;
   uring_accepts& operator=(const uring_accepts&) = delete;
 
   /// Room for the names of a turn's connections, and to hold what a completion queue can. False:
   /// no memory.
   bool open(const poller_options& options, std::uint32_t completions) noexcept;
+  /// Closes connections that were accepted and not told. Who destroys this has called it before.
+  void close_held() noexcept;
   const inet_name* peers() const noexcept { return peers_.data(); }
 
   // --- changes: 0 or -errno ------------------------------------------------------------------

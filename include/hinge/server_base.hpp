@@ -97,7 +97,8 @@ public:
   HINGE_API void stop() noexcept;
   /// Waits until all loops have ended. The error of the first that broke. One thread at a time.
   /// A loop that ends by itself (its handler stops it, or its poller breaks) gets nobody any more,
-  /// and the others go on; whom it had not begun to serve is theirs, where one thread accepts.
+  /// and the others go on; whom it had not begun to serve is theirs, where one thread accepts. When
+  /// none is left the ports are free soon.
   HINGE_API result<void> join() noexcept;
 
   /// Runs `task` in the thread of loop i, as loop_base::post. False: there is no such loop yet, and

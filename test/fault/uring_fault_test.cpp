@@ -8,6 +8,7 @@
 #include "conformance/seam.hpp"
 #include "simulator/ring_hooks.hpp"
 #include "support/descriptors.hpp"
+#include "support/listening.hpp"
 #include "uring_probe.hpp"
 #include "uring_ring.hpp"
 #include "uring_token.hpp"
@@ -309,4 +310,33 @@ TEST_CASE("ring: a listener that ends stays within a turn's room") {
     at.turn(i == 0 ? std::vector{on_listener(at.door, operation::detach)} : std::vector<change>{},
             3, 0);
   CHECK(at.count(token(role::listener, 0, 0), event_kind::detached) == 1);
+}
+
+TEST_CASE("ring: one that breaks accepts nobody any more") {
+  if (!usable()) SKIP("io_uring is refused here");
+  bool broken = false;
+  const ring_hooks hooks({}, [&](ring_call_id made, std::uint64_t) {
+    const bool enters = made == ring_call_id::io_uring_submit_and_get_events ||
+                        made == ring_call_id::io_uring_submit_and_wait_timeout;
+    return broken && enters ? -EIO : 0;
+  });
+  uring_poller tested;
+  REQUIRE(tested.open({}));
+  listener door = opened(address::loopback(0));
+  const address where = door.local();
+  const change accept = on_listener(door, operation::accept);
+  std::array<event, 8> events;
+  turn_terms terms{.accept_room = 1, .now = now()};
+  REQUIRE(tested.turn({&accept, 1}, events, terms) == 0);
+  broken = true;
+  CHECK(tested.turn({}, events, terms) == -EIO);
+  broken = false;
+  CHECK(tested.turn({}, events, terms) < 0);
+  door.close();
+  CHECK(hooks.violations().empty());
+  // The kernel takes a moment to end what a closed ring had asked for.
+  int tried = 0;
+  for (int i = 0; i < 1000 && (tried = try_connect(where)) != ECONNREFUSED; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  CHECK(tried == ECONNREFUSED);
 }
