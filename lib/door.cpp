@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
+
+#include "sys.hpp"
 
 namespace hinge {
 
@@ -14,6 +17,8 @@ constexpr instant first_back_off = 100'000'000;
 constexpr instant longest_back_off = 1'000'000'000;
 /// An episode is over when a listener has accepted for so long, and nothing has failed.
 constexpr instant quiet = 2 * longest_back_off;
+/// The number of a listener's descriptor isn't given back while another thread makes use of it.
+std::mutex closing_doors;
 
 constexpr close_cause cause_of(source_limits::verdict found) noexcept {
   constexpr close_cause causes[] = {close_cause::none, close_cause::source_full,
@@ -23,6 +28,11 @@ constexpr close_cause cause_of(source_limits::verdict found) noexcept {
 }
 
 }  // namespace
+
+unique_fd door::duplicate() const noexcept {
+  const std::lock_guard lock(closing_doors);
+  return unique_fd(socket_ ? sys::fcntl(socket_.fd(), F_DUPFD_CLOEXEC, 0) : -EBADF);
+}
 
 void door::set(const door_options& options) noexcept {
   if (options.new_connections != options_.new_connections) {
@@ -103,7 +113,10 @@ door_failure door::pause(instant now, bool freed) noexcept {
 void door::bury(int code) noexcept {
   // With EBADF and ENOTSOCK the number is somebody else's by now; else the backend lets go first.
   const bool lost = code == -EBADF || code == -ENOTSOCK;
-  if (lost) (void)socket_.release();
+  if (lost) {
+    const std::lock_guard lock(closing_doors);
+    (void)socket_.release();
+  }
   lost ? die() : end(door_state::closing);
 }
 
@@ -194,7 +207,10 @@ void door::emptied() noexcept { die(); }
 /// Whoever waits for that hears of it when the port is free.
 void door::die() noexcept {
   end(door_state::dead);
-  socket_.close();
+  {
+    const std::lock_guard lock(closing_doors);
+    socket_.close();
+  }
   if (tell_) std::exchange(tell_, {})(drained_);
 }
 

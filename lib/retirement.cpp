@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <condition_variable>
 #include <mutex>
 #include <utility>
@@ -23,6 +24,16 @@ constexpr std::chrono::milliseconds handshake_patience{1100};
 /// For what was ordered when the time was over.
 constexpr std::chrono::seconds grace{1};
 
+/// Of the first of these that is open. EBADF: none is.
+unique_fd duplicate(const std::vector<loop_door>& doors) noexcept {
+  unique_fd made(-EBADF);
+  for (const loop_door& one : doors) {
+    made = one.loop->door_at(one.listener).duplicate();
+    if (made.get() != -EBADF) break;
+  }
+  return made;
+}
+
 }  // namespace
 
 struct retirement::state {
@@ -35,15 +46,10 @@ struct retirement::state {
     bool told = false;  // its doors are to be closed
   };
   /// What the loops say, from their threads.
-  struct request {
-    unique_fd made;
-    bool asked = false;
-  };
   struct answers {
     std::mutex mutex;
     std::condition_variable changed;
-    std::vector<std::size_t> open;    // doors of each socket
-    std::vector<request> duplicates;  // of each socket
+    std::vector<std::size_t> open;  // doors of each socket
     std::uint64_t drained = 0;
   };
   enum class phase : std::uint8_t { fresh, finding, settling, closing, done };
@@ -52,8 +58,7 @@ struct retirement::state {
   ~state();
 
   void look() noexcept;
-  bool have_descriptors() const noexcept;
-  void ask_for_descriptors() noexcept;
+  bool get_descriptors() noexcept;
   void begin() noexcept;
   void find() noexcept;
   void steer() noexcept;
@@ -71,7 +76,11 @@ struct retirement::state {
   void let_go() noexcept;
   bool doors_closed(const socket& one) const noexcept;
   std::vector<int> descriptors() const noexcept;
-  void count_waiting(int fd) noexcept;
+  void count_waiting(const socket& one) noexcept;
+  /// Clients, as far as the system tells.
+  std::uint32_t waiting_at(const socket& one) const noexcept {
+    return at.is_inet() ? static_cast<std::uint32_t>(std::max(waiting_on(one.fd.get()), 0)) : 0;
+  }
   /// Who waits when a socket is closed is somebody else's.
   bool has_others() const noexcept { return report.by <= retire_guarantee::migrates; }
   bool steers() const noexcept { return report.by == retire_guarantee::steers; }
@@ -103,13 +112,10 @@ retirement::state::state(std::vector<std::vector<loop_door>> doors,
     : options(chosen) {
   for (std::vector<loop_door>& of_one : doors) {
     if (of_one.empty()) continue;
-    const listener& opened = of_one.front().loop->listener_at(of_one.front().listener);
-    unique_fd fd(sys::fcntl(opened.fd(), F_DUPFD_CLOEXEC, 0));
-    if (!opened || (fd && !listens_at(fd.get(), opened.local()))) continue;
-    at = opened.local();
+    unique_fd fd = duplicate(of_one);
+    if (fd.get() == -EBADF) continue;
+    at = of_one.front().loop->listener_at(of_one.front().listener).local();
     heard->open.push_back(of_one.size());
-    heard->duplicates.emplace_back();
-    if (opened.tcp()) plan.queued = plan.queued.value_or(0) + opened.waiting().value_or(0);
     sockets.push_back({.doors = std::move(of_one),
                        .number = sockets.size(),
                        .fd = std::move(fd),
@@ -119,33 +125,22 @@ retirement::state::state(std::vector<std::vector<loop_door>> doors,
   look();
 }
 
-bool retirement::state::have_descriptors() const noexcept {
+/// There may have been too few before.
+bool retirement::state::get_descriptors() noexcept {
+  for (socket& one : sockets)
+    if (!one.fd) one.fd = duplicate(one.doors);
   return std::ranges::all_of(sockets, [](const socket& one) { return bool(one.fd); });
 }
 
-/// Of the loops' threads, where a listener can't be closed meanwhile. They answer soon.
-void retirement::state::ask_for_descriptors() noexcept {
-  const std::lock_guard lock(heard->mutex);
-  for (socket& one : sockets) {
-    if (one.fd) continue;
-    request& mine = heard->duplicates[one.number];
-    one.fd = std::move(mine.made);
-    if (one.fd || std::exchange(mine.asked, true)) continue;
-    one.doors.front().loop->post([door = one.doors.front(), number = one.number, told = heard] {
-      const int fd = door.loop->listener_at(door.listener).fd();
-      const std::lock_guard inner(told->mutex);
-      request& its = told->duplicates[number];
-      its.made.reset(fd < 0 ? fd : sys::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-      its.asked = false;
-    });
-  }
-}
-
 void retirement::state::look() noexcept {
+  const bool complete = get_descriptors();
+  if (at.is_inet() && complete) {
+    plan.queued = 0;
+    for (const socket& one : sockets) *plan.queued += waiting_at(one);
+  }
   if (options.held_elsewhere) plan.guarantee = retire_guarantee::held;
   if (options.held_elsewhere || sockets.empty() || !at.is_inet()) return;
-  lacking = !have_descriptors();
-  const int size = lacking ? -EMFILE : group_size(sockets.front().fd.get(), at);
+  const int size = complete ? group_size(sockets.front().fd.get(), at) : -EMFILE;
   lacking = size == -EMFILE || size == -ENFILE;
   plan.siblings_known = size >= 0;
   if (size > static_cast<int>(plan.sockets))
@@ -160,7 +155,7 @@ void retirement::state::look() noexcept {
 
 void retirement::state::begin() noexcept {
   // Nothing can be done to a socket by nothing.
-  if (!have_descriptors() && !options.held_elsewhere) plan.guarantee = retire_guarantee::empties;
+  if (!get_descriptors() && !options.held_elsewhere) plan.guarantee = retire_guarantee::empties;
   report.by = plan.guarantee;
   for (const socket& of : sockets)
     for (const loop_door& one : of.doors)
@@ -300,10 +295,8 @@ void retirement::state::look_whether_closed() noexcept {
   steer();
 }
 
-void retirement::state::count_waiting(int fd) noexcept {
-  const int waiting = fd >= 0 && at.is_inet() ? waiting_on(fd) : 0;
-  (has_others() ? report.handed_over : report.lost) +=
-      static_cast<std::uint64_t>(std::max(waiting, 0));
+void retirement::state::count_waiting(const socket& one) noexcept {
+  (has_others() ? report.handed_over : report.lost) += waiting_at(one);
 }
 
 /// The last one takes the program away with it, for the sake of those who listen later, and hears
@@ -311,7 +304,7 @@ void retirement::state::count_waiting(int fd) noexcept {
 /// child of the process has inherited the descriptor.
 void retirement::state::close(socket& one) noexcept {
   const int fd = one.fd.get();
-  count_waiting(fd);
+  count_waiting(one);
   if (steers() && sockets.size() == 1) steer_freely(fd);
   if (!has_others() && at.is_inet()) sys::shutdown(fd, SHUT_RDWR);
   one.fd.reset();
@@ -332,7 +325,7 @@ void retirement::state::force() noexcept {
   if (plan.guarantee == retire_guarantee::steers) steer_freely(sockets.front().fd.get());
   for (socket& one : sockets) {
     if (!has_others() && one.fd) {
-      count_waiting(one.fd.get());
+      count_waiting(one);
       sys::shutdown(one.fd.get(), SHUT_RDWR);
     }
     tell(one, door_exit::at_once);
@@ -375,10 +368,7 @@ bool retirement::state::step() noexcept {
   if (now_is == phase::fresh && began == 0) began = now();
   const deadline end = deadline::after(began, options.within);
   if (now_is == phase::fresh) {
-    if (lacking) {
-      ask_for_descriptors();
-      look();
-    }
+    if (lacking) look();
     if (!lacking || deadline::after(began, options.within / 4).passed(now())) begin();
   } else if (!forced && now_is != phase::done && end.passed(now())) {
     force();

@@ -2,20 +2,12 @@
 #pragma once
 
 #include <hinge/address.hpp>
-#include <hinge/listener.hpp>
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
 namespace hinge {
-
-/// Whether that descriptor is a socket that listens there: its loop may have closed it a moment
-/// ago, and the number be somebody else's.
-inline bool listens_at(int fd, const address& at) noexcept {
-  const result<address> found = listener::examine(fd);
-  return found && *found == at;
-}
 
 /// By sock_diag(7), which needs no privilege. Elsewhere -EOPNOTSUPP; where a system call filter or
 /// a kernel without the module forbids it, that call's -errno.

@@ -5,6 +5,7 @@
 #include <hinge/close_cause.hpp>
 #include <hinge/event.hpp>
 #include <hinge/export.hpp>
+#include <hinge/fd.hpp>
 #include <hinge/listener.hpp>
 #include <hinge/meter.hpp>
 #include <hinge/rate_limit.hpp>
@@ -89,7 +90,10 @@ class door {
 public:
   explicit door(listener opened) noexcept : socket_(std::move(opened)) {}
 
+  /// Any thread may ask where it listens.
   const listener& socket() const noexcept { return socket_; }
+  /// Any thread: its descriptor once more, or fcntl's -errno; EBADF: it is closed.
+  HINGE_API unique_fd duplicate() const noexcept;
   const door_options& options() const noexcept { return options_; }
   /// Counted connections, and those of them that have sent nothing yet.
   std::uint32_t connections() const noexcept { return connections_; }

@@ -75,8 +75,7 @@ struct loop_door {
 /// early, leaves the listeners as they were, but for those that are closed.
 class retirement {
 public:
-  /// Looks, and does nothing yet. While the loop runs in another thread nothing else may close the
-  /// listener meanwhile.
+  /// Looks, and does nothing yet. Any thread. A listener that has been closed isn't one of its.
   HINGE_API retirement(loop_base& loop, std::size_t listener,
                        const retire_options& options = {}) noexcept;
   /// Several sockets of one port, each with the doors of the loops that accept on it.

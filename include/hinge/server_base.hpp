@@ -63,8 +63,8 @@ public:
   /// loops that listen hears of it in its next turn, and counts by itself. Before start(), or any
   /// thread. Errors: EOPNOTSUPP as by listen().
   HINGE_API result<void> set_door(std::size_t index, const door_options& door) noexcept;
-  /// Where that one listens, with the real port; how long its queue is, and so on. Of the first
-  /// loop, if each has its own.
+  /// Where that one listens, with the real port: any thread. How long its queue is, and what else
+  /// its descriptor tells: before start(), or after join(). Of the first loop, if each has its own.
   HINGE_API const listener& listener_at(std::size_t index) const noexcept;
   HINGE_API std::size_t listeners() const noexcept;
 

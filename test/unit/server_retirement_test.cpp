@@ -7,8 +7,13 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/generators/catch_generators_range.hpp>
 
+#include <fcntl.h>
+
+#include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -106,26 +111,60 @@ TEST_CASE("retirement: a server that is stopped meanwhile ends all the same") {
   CHECK_FALSE(leaving->listener_at(0));
 }
 
-TEST_CASE("retirement: the number of a listener that was closed meanwhile may be somebody else's") {
-  const auto leaving = retiring_server(usable().front(), accept_policy::sharded);
+namespace {
+
+/// As a listener is duplicated in another thread, its loop is told to close it.
+struct closing_meanwhile {
+  static inline std::atomic<int> number = -1;  // of its descriptor
+  static inline std::atomic<bool> closed = false;
+  static inline std::function<void()> order = {};
+
+  closing_meanwhile() {
+    sys::current.close = [](int fd) noexcept {
+      if (fd == number) closed = true;
+      return sys::real.close(fd);
+    };
+    sys::current.fcntl = [](int fd, int what, int argument) noexcept {
+      if (fd == number && what == F_DUPFD_CLOEXEC) {
+        order();
+        for (int i = 0; i < 100 && !closed; ++i) std::this_thread::sleep_for(1ms);
+        number = -1;
+      }
+      return sys::real.fcntl(fd, what, argument);
+    };
+  }
+  closing_meanwhile(const closing_meanwhile&) = delete;
+  closing_meanwhile& operator=(const closing_meanwhile&) = delete;
+  ~closing_meanwhile() { sys::current = sys::real; }
+};
+
+}  // namespace
+
+TEST_CASE("retirement: a plan looks at no listener that its loop is closing") {
+  const backend of = GENERATE(from_range(usable()));
+  INFO(backend_name(of));
+  const closing_meanwhile hooks;
+  const auto leaving = retiring_server(of, accept_policy::sharded);
   REQUIRE(leaving->listen(address::loopback(0), shared_port));
+  const int number = leaving->loop_at(1).listener_at(0).fd();
   REQUIRE(leaving->start());
   CHECK(leaving->plan_retirement(0).sockets == 2);
-  static listener elsewhere;
-  static int number = -1;
-  elsewhere = opened(address::loopback(0));
-  number = leaving->loop_at(1).listener_at(0).fd();
-  static const auto before = sys::current.fcntl;
-  sys::current.fcntl = [](int fd, int what, int argument) noexcept {
-    return before(fd == number ? elsewhere.fd() : fd, what, argument);
-  };
-  const retire_plan plan = leaving->plan_retirement(0);
-  (void)leaving->retire();
-  sys::current.fcntl = before;
-  CHECK(plan.sockets == 1);
-  // It has been left alone.
-  CHECK(try_connect(elsewhere.local()) == 0);
-  elsewhere.close();
+  hooks.closed = false;
+  auto& second = leaving->loop_at(1);
+  hooks.order = [&] { second.post([&] { second.close_listener(0, door_exit::at_once); }); };
+  hooks.number = number;
+  // It was there, and its descriptor's number is given back when that has been seen.
+  CHECK(leaving->plan_retirement(0).sockets == 2);
+  CHECK(hooks.number == -1);
+  CHECK_FALSE(hooks.closed);
+  std::uint32_t left = 2;
+  for (int i = 0; i < 1000 && left == 2; ++i) {
+    std::this_thread::sleep_for(1ms);
+    left = leaving->plan_retirement(0).sockets;
+  }
+  CHECK(left == 1);
+  leaving->stop();
+  CHECK(leaving->join());
 }
 
 #ifdef SO_INCOMING_CPU
