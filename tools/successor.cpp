@@ -137,7 +137,7 @@ result<pid_t> successor::follow() {
   result<child> started = start();
   if (!started) return fail(started);
   const child made = std::move(*started);
-  const result<void> sent = send_to(made);
+  const result<void> sent = send_to(made, until);
   // Whom it couldn't be sent to has ended, and says why by that.
   if (!sent && sent.error().code() != EPIPE && sent.error().code() != ECONNRESET) {
     kill_and_wait(made.pid);
@@ -153,7 +153,9 @@ result<pid_t> successor::follow() {
     if (!cancelled_ && sockets::send(made.stream.get(), std::as_bytes(std::span(&go, 1))) == 1)
       report_.successor = static_cast<pid_t>(*ready);
   }
-  if (report().successor != -1 && serves(made, until)) return static_cast<pid_t>(*ready);
+  // As much time again: until here it has changed nothing, and what a slow start took isn't its.
+  if (report().successor != -1 && serves(made, deadline::after(now(), options_.timeout)))
+    return static_cast<pid_t>(*ready);
   const failure ended = gone(made.pid, kill_and_wait(made.pid), "served");
   (void)manager_.main_process(::getpid());
   const std::lock_guard lock(mutex_);
@@ -164,13 +166,14 @@ result<pid_t> successor::follow() {
 }
 
 /// What is called off in the midst of it is as if the other end had gone.
-result<void> successor::send_to(const child& made) {
+result<void> successor::send_to(const child& made, deadline until) {
   {
     const std::lock_guard lock(mutex_);
     if (cancelled_) return fail("upgrade", "called off", EPIPE);
     sending_ = made.stream.get();
   }
-  result<void> sent = send_listeners(made.stream.get(), listeners_, options_.timeout);
+  const nanoseconds left(std::max<instant>(until.when() - now(), 0));
+  result<void> sent = send_listeners(made.stream.get(), listeners_, left);
   const std::lock_guard lock(mutex_);
   sending_ = -1;
   sent_.notify_all();

@@ -65,7 +65,7 @@ private:
   result<std::int64_t> judge(const child& of, const std::string& said) const;
   bool serves(const child& of, deadline until) const;
   failure gone(pid_t pid, int status, std::string_view before) const;
-  result<void> send_to(const child& made);
+  result<void> send_to(const child& made, deadline until);
   bool cancelled() const;
 
   const upgrade_options options_;

@@ -224,11 +224,11 @@ class Upgrade(unittest.TestCase):
                     self.assertEqual(state_of(door), before)
                     served.stop()
 
-    def between(self, *when_it_serves):
+    def between(self, *when_it_serves, when_it_is_ready=()):
         """One who stands between the old one and a real successor, and does that before the old one
-        hears that the other one serves."""
+        hears that the other one serves, or is ready."""
         return self.program(
-            "import os, signal, socket, subprocess, sys",
+            "import os, signal, socket, subprocess, sys, time",
             "old = socket.socket(fileno=int(os.environ['HINGE_HANDOVER']))",
             "said, fds, *_ = socket.recv_fds(old, 1 << 16, 253)",
             "near, far = socket.socketpair()",
@@ -236,7 +236,9 @@ class Upgrade(unittest.TestCase):
             f"young = subprocess.Popen([{serve.PROGRAM!r}, *sys.argv[1:]], "
             "pass_fds=[far.fileno()])",
             "socket.send_fds(near, [said], fds)",
-            "old.send(near.recv(16, socket.MSG_WAITALL))",
+            "ready = near.recv(16, socket.MSG_WAITALL)",
+            *when_it_is_ready,
+            "old.send(ready)",
             "near.send(old.recv(1))",
             "serving = near.recv(1)",
             *when_it_serves,
@@ -260,6 +262,14 @@ class Upgrade(unittest.TestCase):
                     self.assertTrue(echoed(peer))
                 served.stop()
                 self.assertFalse(os.path.exists(path))
+
+    def test_a_slow_start_leaves_no_less_time_to_serve(self):
+        script = self.between("time.sleep(2.3)", when_it_is_ready=("time.sleep(1)",))
+        with Generations(f"--upgrade={script}", "--upgrade-timeout", "3s") as served:
+            served.upgrade()
+            self.assertTrue(self.serves(served))
+            found = served.stop()
+            self.assertEqual(found[0]["upgrades"]["failures"], 0)
 
     def program_with(self, path, argument):
         """It, and what it is told in place of what its predecessor tells it."""
