@@ -65,6 +65,7 @@ class Fairness(unittest.TestCase):
             if policy == "thread_per_connection":
                 continue  # a thread has one
             alone = from_each_cpu if policy == "sharded_cpu" else one_by_one
+            cells, in_vain = [], 0
             for come in alone, with_gaps, in_crowds:
                 with self.subTest((policy, come.__name__)), \
                         Server("--threads", str(LOOPS), "--policy", policy) as server:
@@ -73,14 +74,18 @@ class Fairness(unittest.TestCase):
                     come(server)
                     found = server.stop()
                     shares = [one["accepted"] for one in found["loops"]]
-                    print(f"{policy}, {come.__name__}: {found['fairness']:.3f} {shares}, "
-                          f"{found['accept_misses']} wake-ups for nobody", file=sys.stderr)
+                    print(f"{policy}, {come.__name__}: {shares}", file=sys.stderr)
+                    cells.append(f"{found['fairness']:.3f} ({min(shares)} to {max(shares)})")
+                    in_vain += found["accept_misses"]
                     if policy in ("shared_fifo", "dispatch"):
                         self.assertGreaterEqual(
                             found["fairness"],
                             LEAST_FAIR_IN_CROWDS if come is in_crowds else LEAST_FAIR)
                     if leaves_nobody_out(found["policy"], come):
                         self.assertGreater(min(shares), 0)
+            # A row of docs/POLICIES.md.
+            print(f"| {policy} | {serve.BACKEND} | {' | '.join(cells)} | {in_vain} |",
+                  file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from generations import (Generations, children_of, descriptors_of, inheriting, u
                          ways)
 from policies import can_do
 from serve import PATIENCE, echoed, sized
-from steady_load import SteadyLoad
+from steady_load import FULL_SECONDS, Restarted, SteadyLoad
 
 
 def state_of(door):
@@ -263,6 +263,7 @@ class Upgrade(unittest.TestCase):
                 served.stop()
                 self.assertFalse(os.path.exists(path))
 
+    @serve.needs_linux
     def test_a_slow_start_leaves_no_less_time_to_serve(self):
         script = self.between("time.sleep(2.3)", when_it_is_ready=("time.sleep(1)",))
         with Generations(f"--upgrade={script}", "--upgrade-timeout", "3s") as served:
@@ -322,41 +323,24 @@ class Upgrade(unittest.TestCase):
 class Restarts(unittest.TestCase):
     """Clients come on and on, in a network of the test's own."""
 
-    def check(self, served_by, restarts, where, rate, seconds):
-        """`served_by(restart)` is called in regular intervals, `restarts` times."""
-        before = own_network.counters()
-        with SteadyLoad("%s:%d" % where, rate, seconds) as load:
-            start = time.monotonic()
-            for i in range(restarts):
-                time.sleep(max(0, start + (i + 0.5) * seconds / restarts - time.monotonic()))
-                served_by()
-            found = load.finish()
-        after = own_network.counters()
-        lost = {name: after[name] - before[name]
-                for name in ("TCPSynRetrans", "ListenOverflows", "ListenDrops", "OutRsts")}
-        slowest, lag = (found[times]["max"] / 1e6 for times in ("latency_ns", "client_lag_ns"))
-        print(f"{restarts} restarts in {seconds} s, {load.offered} clients: slowest {slowest:.0f} "
-              f"ms, longest lag of the load {lag:.0f} ms, {lost}", file=sys.stderr)
-        self.assertEqual(found["completed"], load.offered, found)
-        self.assertEqual((lost["TCPSynRetrans"], lost["ListenDrops"]), (0, 0))
-        return load.offered
-
     def test_by_upgrade(self):
         for how in ways():
             restarts, seconds, rate = sized((5 if not how else 2, 2.0 if not how else 1.0, 500),
-                                            (20, 60.0, 2000))
+                                            (20, FULL_SECONDS, 2000))
             with self.subTest(how), Generations("--upgrade", *how) as served:
-                count = self.check(served.upgrade, restarts, served.where, rate, seconds)
+                fared = Restarted(served.upgrade, restarts, "%s:%d" % served.where, rate, seconds)
                 found = served.stop()
+                accepted = sum(one["accepted"] for one in found)
+                fared.print_row("`--upgrade`", how, accepted)
+                fared.check(self, accepted)
                 self.assertEqual(len(found), restarts + 1)
-                self.assertEqual(sum(one["accepted"] for one in found), count)
                 self.assertEqual(sum(one["shed"] for one in found), 0)
                 self.assertEqual(served.said(), "")
 
     def test_by_inheritance(self):
         for how in ways():
             restarts, seconds, rate = sized((5 if not how else 2, 2.0 if not how else 1.0, 300),
-                                            (20, 60.0, 2000))
+                                            (20, FULL_SECONDS, 2000))
             # One for each loop, where each has its own (ReusePort= of systemd's).
             doors = 2 if how and how[-1].startswith("sharded") else 1
             with self.subTest(how), contextlib.ExitStack() as stack:
@@ -397,10 +381,12 @@ class Restarts(unittest.TestCase):
                 ended.extend(living.pop().stop())
             living.append(stack.enter_context(Generations(*how, listen="", **inheriting(*doors))))
         restart()
-        count = self.check(restart, restarts, doors[0].getsockname(), rate, seconds)
+        fared = Restarted(restart, restarts, "%s:%d" % doors[0].getsockname(), rate, seconds)
         ended.extend(living.pop().stop())
+        accepted = sum(one["accepted"] for one in ended)
+        fared.print_row("inheritance", how, accepted)
+        fared.check(self, accepted)
         self.assertEqual(len(ended), restarts + 1)
-        self.assertEqual(sum(one["accepted"] for one in ended), count)
 
 
 if __name__ == "__main__":

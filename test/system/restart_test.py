@@ -15,32 +15,15 @@ import threading
 import time
 import unittest
 
-import own_network
 import serve
 import steady_load
+from generations import ways
 from serve import Server, echoed, sized
-from steady_load import SteadyLoad
+from steady_load import FULL_SECONDS, Restarted, SteadyLoad
 
-POLICIES = [(), *((("--threads", "2", "--policy", policy)) for policy in (
-    "sharded", "sharded_cpu", "shared_fifo", "shared_exclusive", "dispatch",
-    "thread_per_connection"))]
 RATE = sized(200, 2000)
 RESTARTS = sized(3, 20)
-SECONDS = sized(2.0, 60.0)
-
-
-def can_do(policy):
-    if "shared_fifo" in policy:
-        return serve.BACKEND == "uring"
-    if "sharded_cpu" in policy:
-        return not serve.MASKED
-    return "shared_exclusive" not in policy or serve.BACKEND != "uring"
-
-
-def threads_for(policy):
-    """thread_per_connection has as many threads as connections."""
-    return [word.replace("2", "64") if "thread_per_connection" in policy else word
-            for word in policy]
+SECONDS = sized(2.0, FULL_SECONDS)
 
 
 class Siblings(unittest.TestCase):
@@ -49,45 +32,34 @@ class Siblings(unittest.TestCase):
     def restarts(self, policy):
         """How the load fared, and what each of the servers counted."""
         told = []
+        living = []
+
         def start(port):
-            return Server(*threads_for(policy), "--reuse-port", listen=f"127.0.0.1:{port}",
-                          stderr=None)
-        server = start(0)
-        port = server.port
-        before = own_network.counters()
-        clients = SteadyLoad(f"127.0.0.1:{port}", RATE, SECONDS)
+            living.append(Server(*policy, "--reuse-port", listen=f"127.0.0.1:{port}", stderr=None))
+
+        def restart():
+            start(living[0].port)
+            told.append(living[0].stop())
+            ((_, plan),) = living.pop(0).retiring
+            self.assertRegex(plan, r"^\d+ siblings?: no loss$")
         try:
-            for _ in range(RESTARTS):
-                time.sleep(SECONDS / (RESTARTS + 1))
-                following = start(port)
-                try:
-                    told.append(server.stop())
-                    plan = server.retiring
-                except BaseException:
-                    following.kill()
-                    raise
-                server = following
-                self.assertEqual(len(plan), 1)
-                self.assertRegex(plan[0][1], r"^\d+ siblings?: no loss$")
-            fared = clients.finish()
-            again = own_network.counters()["TCPSynRetrans"] - before["TCPSynRetrans"]
-            told.append(server.stop())
+            start(0)
+            fared = Restarted(restart, RESTARTS, f"127.0.0.1:{living[0].port}", RATE, SECONDS)
+            told.append(living[0].stop())
         finally:
-            server.kill()
-            clients.__exit__()
-        return fared, again, told
+            for one in living:
+                one.kill()
+        return fared, told
 
     @serve.needs_linux
     def test_nobody_is_lost(self):
-        for policy in filter(can_do, POLICIES):
+        for policy in ways():
             with self.subTest(policy):
-                fared, again, told = self.restarts(policy)
-                count = int(RATE * SECONDS)
-                self.assertEqual(fared["completed"], count, fared)
+                fared, told = self.restarts(policy)
+                accepted = sum(one["accepted"] for one in told)
+                fared.print_row("retiring beside a sibling", policy, accepted)
                 # Who comes in the microsecond before a last socket's end is put off.
-                if own_network.INSIDE in os.environ:
-                    self.assertLessEqual(again, sized(0, 1), fared)
-                self.assertEqual(sum(one["accepted"] for one in told), count)
+                fared.check(self, accepted, syns_again=sized(0, 1))
                 for one in told[:-1]:
                     self.assertEqual(one["retired"]["by"], "steers")
                     self.assertGreater(one["retired"]["steered"], 0)
@@ -180,9 +152,9 @@ class Alone(unittest.TestCase):
             server.kill()
 
     def test_who_waits_is_served(self):
-        for policy in filter(can_do, POLICIES):
+        for policy in ways():
             with self.subTest(policy):
-                found, plan = self.stopped(threads_for(policy))
+                found, plan = self.stopped(policy)
                 self.assertEqual(found["accepted"], 22)
                 self.assertEqual(found["closed"]["peer_closed"], 22)
                 self.assertEqual(found["retired"]["lost"], 0)
@@ -193,9 +165,9 @@ class Alone(unittest.TestCase):
 
     def test_idle_connections_make_room(self):
         """A full table of persistent connections, and others in the queue: all are answered."""
-        for policy in filter(can_do, POLICIES):
+        for policy in ways():
             with self.subTest(policy), \
-                    Server("--max-connections", "2", *threads_for(policy), protocol="http",
+                    Server("--max-connections", "2", *policy, protocol="http",
                            stderr=None) as server:
                 clients = [server.connect() for _ in range(16)]
                 for one in clients:
@@ -214,9 +186,9 @@ class Alone(unittest.TestCase):
 
     def test_an_end_takes_one_drain_timeout(self):
         """Though neither the retirement nor the drain comes to its end before its time."""
-        for policy in (POLICIES[0], POLICIES[-2]):
+        for policy in (), ("--threads", "2", "--policy", "dispatch"):
             with self.subTest(policy), \
-                    Server("--max-connections", "1", "--drain-timeout", "3s", *threads_for(policy),
+                    Server("--max-connections", "1", "--drain-timeout", "3s", *policy,
                            stderr=None) as server:
                 clients = [server.connect() for _ in range(8)]
                 server.until(lambda found: found["open"])
@@ -230,8 +202,8 @@ class Alone(unittest.TestCase):
     def test_a_second_signal_ends_it_at_once(self):
         """Also when the loop has ended before the retirement's first step: it doesn't wait for what
         nobody will say."""
-        for policy in filter(can_do, POLICIES):
-            with self.subTest(policy), Server(*threads_for(policy), stderr=None) as server:
+        for policy in ways():
+            with self.subTest(policy), Server(*policy, stderr=None) as server:
                 server.send_signal(signal.SIGSTOP)
                 clients = [server.connect() for _ in range(5)]
                 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
