@@ -211,7 +211,8 @@ class Peers(unittest.TestCase):
         while network(process.pid) == network("self") and time.monotonic() < deadline:
             time.sleep(0.01)
         found = network(process.pid)
-        process.terminate()  # while the server is started, as it may be: that goes on, and ends well
+        # While the server is started, as it may be: that goes on, and ends well.
+        process.terminate()
         self.assertEqual(process.wait(20), 130)
         self.assertNotEqual(found, network("self"))
 

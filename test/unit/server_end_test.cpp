@@ -359,7 +359,8 @@ TEST_CASE("dispatch: whom a loop that ends had not begun to serve another one se
   }));
   hangs.get_future().wait();
   const std::vector<unique_fd> come = clients(6, house.at);
-  CHECK(comes_true([&] { return house.server.statistics(1ms).acceptor->counters.handed_over == 6; }));
+  CHECK(
+      comes_true([&] { return house.server.statistics(1ms).acceptor->counters.handed_over == 6; }));
   go_on.set_value();
   // Nothing else happens that the accepting thread would wake by.
   for (const unique_fd& one : come) CHECK(prompt_answer(one) == "ax");
