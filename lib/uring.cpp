@@ -81,6 +81,7 @@ result<void> uring_poller::state::open(const poller_options& wanted) noexcept {
     return refuse("receive_buffers must be a power of two, at most 32768");
   if (wanted.receive_buffer_bytes == 0 || wanted.receive_buffer_bytes > 0x4000'0000)
     return refuse("receive_buffer_bytes must be from 1 to 1 GiB");
+  if (wanted.connections == 0) return refuse("connections must not be 0");
   if (wanted.connections > token::max_slots) return refuse("connections must be at most 16777216");
   if (wanted.accepting == accept_sharing::exclusive)
     return fail("open io_uring", "accept_sharing::exclusive is for readiness backends", EOPNOTSUPP);

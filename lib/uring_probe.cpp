@@ -250,14 +250,18 @@ void test(backend_verdict& into) noexcept {
   // A ring's memory is mapped at these places of its descriptor.
   constexpr long mapped = PROT_READ | PROT_WRITE;
   constexpr long as_a_ring = MAP_SHARED | MAP_POPULATE;
-  // What a server on this ring would not make by itself, too. The first is the usual one.
-  static constexpr std::array<kernel_call, 11> calls = {{
+  // What a server on this ring would not make by itself, too: its sockets may have been given to
+  // it. The first is the usual one.
+  static constexpr std::array<kernel_call, 14> calls = {{
       {"io_uring_setup", SYS_io_uring_setup, {0}},
       {"mmap", map_memory, {0, 4096, mapped, as_a_ring, -1, IORING_OFF_SQ_RING}},
       {"mmap", map_memory, {0, 4096, mapped, as_a_ring, -1, IORING_OFF_SQES}},
       {"io_uring_register", SYS_io_uring_register},
       {"eventfd", SYS_eventfd2, {0, -1}},
       {"io_uring_enter", SYS_io_uring_enter},
+      {"bind", SYS_bind},
+      {"listen", SYS_listen},
+      {"getsockname", SYS_getsockname},
       {"connect", SYS_connect},
       {"sendto", SYS_sendto},
       {"recvfrom", SYS_recvfrom},

@@ -349,5 +349,7 @@ int main(int argc, char** argv) try {
   }
   return usage;
 } catch (const std::system_error& wrong) {
-  return complain(std::string("the thread that hears signals: ") + wrong.what());
+  return complain(
+      hinge::error("pthread_create", "of the thread that hears signals", wrong.code().value())
+          .text());
 }

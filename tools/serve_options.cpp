@@ -65,7 +65,8 @@ exit_code print_backends(bool as_json) {
   const std::string& text = as_json ? listing.json : listing.text;
   errno = 0;
   if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return served;
-  hinge::print_error("hinge-serve: standard output: {}\n", errno_meaning(errno));
+  hinge::print_error("hinge-serve: standard output: {}: {}\n", errno_name(errno),
+                     errno_meaning(errno));
   return failed;
 }
 

@@ -46,7 +46,7 @@ public:
     return calls_->open(object_.get(), options);
   }
   /// What became of the wanted ones in open(), up to the one that is open. Empty before it, after
-  /// EINVAL, and of a poller that is not hinge's own.
+  /// EINVAL, and of a poller that was made or borrowed.
   const backend_choice& choice() const noexcept { return choice_; }
   int turn(std::span<const change> changes, std::span<event> events, turn_terms& terms) noexcept {
     return calls_->turn(object_.get(), changes, events, terms);

@@ -26,7 +26,8 @@ enum class exhaustion : std::uint8_t {
 struct loop_options {
   /// Most connections at one time; 0: the soft descriptor limit (RLIMIT_NOFILE) less `head_room`.
   std::uint32_t max_connections = 0;
-  /// Descriptors left for everything that is not a connection.
+  /// Descriptors left for everything that is not a connection. On io_uring a burst may take them
+  /// for who waits: a multishot accept isn't asked (but accept_sharing::first_come is).
   std::uint32_t head_room = 64;
   /// Most connections accepted in one turn, so that a flood can't starve those already served.
   std::uint32_t accepts_per_turn = 64;

@@ -39,8 +39,9 @@ struct uring_options {
 /// room. Receives into a ring of buffers that the kernel picks from; a last reply and its close are
 /// linked requests. Needs Linux 6.0 (multishot accept and receive, buffer rings). The ring belongs
 /// to the thread of the first turn that enters the kernel; a turn in another one is -EEXIST. It is
-/// to be destroyed in that thread, or after it: a living owner keeps the ring and its requests, as
-/// it has registered the ring's descriptor (io_uring_register(2), IORING_REGISTER_RING_FDS).
+/// to be destroyed in that thread, or after it (then its ports are free some 10 ms later): a living
+/// owner keeps the ring and its requests, as it has registered the ring's descriptor
+/// (io_uring_register(2), IORING_REGISTER_RING_FDS).
 class uring_poller {
 public:
   static constexpr std::uint32_t max_listeners = 64;

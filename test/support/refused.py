@@ -22,11 +22,12 @@ SWITCH = "/proc/sys/kernel/io_uring_disabled"
 IO_URING_SETUP = 425
 IO_URING = {"io_uring_enter": 426, "io_uring_register": 427}
 _GENERIC = {"seccomp": 277, "epoll_create1": 20, "epoll_wait": 22, "wait4": 260, "prctl": 167,
-            "socket": 198, "connect": 203, "uname": 160, "poll": 73, "mmap": 222}
+            "socket": 198, "bind": 200, "listen": 201, "getsockname": 204,
+            "connect": 203, "uname": 160, "poll": 73, "mmap": 222}
 _NUMBERS = {"aarch64": _GENERIC, "riscv64": _GENERIC,
             "x86_64": {"seccomp": 317, "epoll_create1": 291, "epoll_wait": 232, "wait4": 61,
                        "prctl": 157, "socket": 41, "connect": 42, "uname": 63, "poll": 7,
-                       "mmap": 9}}
+                       "mmap": 9, "bind": 49, "listen": 50, "getsockname": 51}}
 # System calls of this machine by name; on some poll(2) and epoll_wait(2) are made by others.
 NUMBERS = {**IO_URING, **_NUMBERS.get(os.uname().machine, {})}
 # A call that programs make anyway is refused as a ring makes it: the place of an argument, and what

@@ -121,7 +121,7 @@ class Choice(unittest.TestCase):
                 done = subprocess.run([serve.PROGRAM, "--backend", "list", *more], stdout=full,
                                       stderr=subprocess.PIPE, text=True, check=False)
             self.assertEqual((done.returncode, done.stderr), (
-                1, f"hinge-serve: standard output: {os.strerror(errno.ENOSPC)}\n"))
+                1, f"hinge-serve: standard output: ENOSPC: {os.strerror(errno.ENOSPC)}\n"))
 
 
 class Refused(unittest.TestCase):
@@ -205,6 +205,15 @@ class Refused(unittest.TestCase):
                 before = functools.partial(refused.refuse, "kill", refused.NUMBERS[name],
                                            refused.OF_A_RING.get(name))
                 self.serves_on_epoll(before, f"killed by SIGSYS at {name}, seccomp mode 2")
+
+    def test_by_the_death_of_what_a_given_socket_spares(self):
+        for name in "bind", "listen", "getsockname":
+            with self.subTest(name):
+                before = functools.partial(refused.refuse, "kill", refused.NUMBERS[name])
+                found = serve.backends(before)
+                self.assertEqual(found["chosen"], "epoll")
+                self.assertEqual(found["candidates"][0]["verdict"],
+                                 f"killed by SIGSYS at {name}, seccomp mode 2")
 
     def test_by_the_death_of_one_kind_of_socket(self):
         # A server on a Unix name has no use for the others, for poll, or for the system's name.
