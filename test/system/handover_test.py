@@ -153,7 +153,7 @@ class Upgrade(unittest.TestCase):
             "upgrade to .*: process \\d+ ended with exit code 3 before it was ready": ("exit 3",),
             "upgrade to .*: process \\d+ was killed by signal 11 before it was ready":
                 ("kill -SEGV $$",),
-            "upgrade to .*: process \\d+ was not ready within 1.5 s: killed": ("exec sleep 1000",),
+            "upgrade to .*: process \\d+ was not ready within 3 s: killed": ("exec sleep 1000",),
             "upgrade to .*: process \\d+ listens on 1 of 2 sockets: killed":
                 ("exec " + fewer[0], *fewer[1:]),
             "upgrade to .*: process \\d+ is no hinge-serve that can follow: killed":
@@ -171,7 +171,7 @@ class Upgrade(unittest.TestCase):
             if how and how[-1] != "dispatch":
                 continue
             with self.subTest(how), Generations(
-                    f"--upgrade={path}", "--upgrade-timeout", "1500ms", *how,
+                    f"--upgrade={path}", "--upgrade-timeout", "3s", *how,
                     listen="127.0.0.1:0 127.0.0.1:0") as served:
                 descriptors = descriptors_of(served.pid)
                 for expected, lines in attempts.items():

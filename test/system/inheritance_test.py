@@ -104,6 +104,7 @@ class Inherited(unittest.TestCase):
 
     def test_who_has_them_alone_ends_them(self):
         """As he says beforehand; somebody else's stay, and hear."""
+        lonely = b"may be reset" if serve.MASKED else b"no sibling"  # who can't look for siblings
         for alone in True, False:
             with self.subTest(alone), socket.create_server(("127.0.0.1", 0)) as door:
                 value = f"{'alone;' * alone}{door.fileno()}=web"
@@ -112,7 +113,7 @@ class Inherited(unittest.TestCase):
                     until(lambda: served.listening, "it")
                     served.stop()
                     said = os.pread(served.stderr.fileno(), 1 << 16, 0)
-                self.assertEqual(b"no sibling" in said, alone, said)
+                self.assertEqual(lonely in said, alone, said)
                 self.assertEqual(door.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN),
                                  not alone)
 
