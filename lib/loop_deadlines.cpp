@@ -2,7 +2,10 @@
 
 #include <hinge/loop_base.hpp>
 
+#include <algorithm>
 #include <utility>
+
+#include "stream_socket.hpp"
 
 namespace hinge {
 
@@ -79,6 +82,14 @@ loop_base::expired loop_base::expire_one() noexcept {
   expiry next = next_expiry(slot);
   if (completes_ && next.when.passed(now_)) {
     send_queued(slot);
+    next = next_expiry(slot);
+  }
+  if (next.cause == close_cause::write_stall && next.when.passed(now_)) {
+    // The kernel tells of room when a third of its buffer is free. That may be megabytes, of which
+    // a slow reader has taken some long before.
+    const instant sent = now_ - std::min(stream_socket::sent_ago(h.fd), nanoseconds(now_)).count();
+    h.last_activity = std::max(h.last_activity, sent);
+    if (h.state == connection_state::open) table_.cold(slot).since = sent;
     next = next_expiry(slot);
   }
   if (!next.when.passed(now_)) {

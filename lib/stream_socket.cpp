@@ -2,6 +2,11 @@
 
 #include <hinge/fd.hpp>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <chrono>
+
 namespace hinge::stream_socket {
 
 int set_flags(int fd, int other) noexcept {
@@ -41,6 +46,16 @@ int complete(int fd) noexcept {
   // macOS says EINVAL when the peer has gone already; it copies the option from the listener.
   const int code = forbid_signal(fd);
   return code < 0 && code != -EINVAL ? -ECONNABORTED : accepted.release();
+}
+
+nanoseconds sent_ago([[maybe_unused]] int fd) noexcept {
+#ifdef HINGE_HAVE_TCPI_LAST_DATA_SENT
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  if (sys::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) >= 0 && info.tcpi_retransmits == 0)
+    return std::chrono::milliseconds(info.tcpi_last_data_sent);
+#endif
+  return nanoseconds::max();
 }
 
 }  // namespace hinge::stream_socket

@@ -3,6 +3,8 @@
 // closed on exec, and raises no SIGPIPE when hinge sends on it.
 #pragma once
 
+#include <hinge/time.hpp>
+
 #include "sys.hpp"
 
 namespace hinge::stream_socket {
@@ -27,6 +29,10 @@ int open(int domain, int type = SOCK_STREAM) noexcept;
 /// the errno of another call says nothing about the listener: `fd` is closed then, and the answer
 /// is -ECONNABORTED.
 int complete(int fd) noexcept;
+
+/// How long ago the kernel last sent bytes to a TCP peer who acknowledges them. max(): it doesn't,
+/// or the system doesn't tell.
+nanoseconds sent_ago(int fd) noexcept;
 
 /// A connection of a listening descriptor, or accept's -errno. `from` stays of AF_UNSPEC when the
 /// system tells a length of 0, as macOS does for a peer that has gone.

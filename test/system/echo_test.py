@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 
 import serve
@@ -117,6 +118,19 @@ class Echo(unittest.TestCase):
                 found = server.until(lambda found: found["open"] == 0)
         self.assertEqual(closed(found), {"write_stall": 1})
         self.assertEqual(found["queued_bytes"], 0)
+
+    @serve.needs_linux  # elsewhere the kernel's buffer hides who reads slowly
+    def test_a_slow_reader_is_not_stalled(self):
+        """Room for more, of which the kernel tells, comes when a third of its buffer is read."""
+        with Server("--write-stall-timeout", "1s", "--send-buffer", str(4 * MIB)) as server:
+            with server.connect(receive_buffer=SMALL) as peer:
+                fill(server, peer, bytes(MIB))
+                for _ in range(25):
+                    self.assertTrue(peer.recv(4096))
+                    time.sleep(0.1)
+                self.assertEqual(server.statistics()["open"], 1)
+                found = server.until(lambda found: found["open"] == 0)
+        self.assertEqual(closed(found), {"write_stall": 1})
 
     def test_discard(self):
         with Server(protocol="discard") as server:
