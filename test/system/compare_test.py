@@ -211,8 +211,7 @@ class Peers(unittest.TestCase):
         while network(process.pid) == network("self") and time.monotonic() < deadline:
             time.sleep(0.01)
         found = network(process.pid)
-        # While the server is started, as it may be: that goes on, and ends well.
-        process.terminate()
+        process.terminate()  # maybe while the server is started: that ends well, too
         self.assertEqual(process.wait(20), 130)
         self.assertNotEqual(found, network("self"))
 
