@@ -65,6 +65,15 @@ TEST_CASE("thread_per_connection: as many threads as connections may be") {
   options.loop.receive_buffers = 32;
   REQUIRE(house.server.open(options));
   CHECK(house.server.loops() == 3);
+  CHECK(house.server.max_connections() == 3);
+}
+
+TEST_CASE("the places of a server are those of its loops, without the acceptor's") {
+  house_of_loops house(usable().front());
+  server_options options{.loops = 2, .policy = accept_policy::dispatch};
+  options.loop.max_connections = 5;
+  REQUIRE(house.server.open(options));
+  CHECK(house.server.max_connections() == 10);
 }
 
 TEST_CASE("thread_per_connection: who can't have a thread waits") {
