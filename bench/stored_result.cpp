@@ -47,8 +47,8 @@ stored_counts counts(const json& from) {
 /// Those of several works together.
 void add(stored_counts& into, const stored_counts& more) {
   for (const auto& [name, count] : more) {
-    const auto known =
-        std::find_if(into.begin(), into.end(), [&](const auto& one) { return one.first == name; });
+    const auto known = std::find_if(into.begin(), into.end(),
+                                    [&name = name](const auto& one) { return one.first == name; });
     if (known == into.end()) {
       into.emplace_back(name, count);
     } else {
