@@ -36,7 +36,11 @@ def until(holds, what):
 def descriptors_of(process):
     """What they are: more than their number says what is left behind."""
     folder = f"/proc/{process}/fd"
-    return sorted(re.sub(r"\d+", "N", os.readlink(f"{folder}/{fd}")) for fd in os.listdir(folder))
+    links = []
+    for fd in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            links.append(re.sub(r"\d+", "N", os.readlink(f"{folder}/{fd}")))
+    return sorted(links)
 
 
 def children_of(process):
