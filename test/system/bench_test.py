@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -16,6 +17,12 @@ import unittest.mock
 import bench
 from bench import KINDS, MASKED, READINESS, Floor, load, on_each_floor
 from scripted_server import Server, echo, first_well, garble, half, reset, silent
+
+
+def slept(process):
+    """How often it has waited: of a floor, for clients."""
+    with open(f"/proc/{process}/status", encoding="ascii") as file:
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M).group(1))
 
 
 class Measuring(unittest.TestCase):
@@ -249,7 +256,9 @@ class Measuring(unittest.TestCase):
             process = subprocess.Popen(
                 [bench.BENCH, "crr", "--target", floor.target, "--warmup", "0", "--duration", "1h",
                  "--json", path], stdout=subprocess.PIPE, text=True)
-            time.sleep(0.5)
+            end = time.monotonic() + 30
+            while slept(floor.process.pid) < 500 and time.monotonic() < end:
+                time.sleep(0.1)
             process.send_signal(signal.SIGINT)
             table, _ = process.communicate(timeout=30)
             self.assertEqual(process.returncode, 130)
