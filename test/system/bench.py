@@ -8,9 +8,12 @@ import functools
 import json
 import pathlib
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 try:
@@ -67,6 +70,18 @@ def plainly(*arguments):
 def load(workload, target, *arguments, warmup="50ms", duration="300ms"):
     return run(workload, "--target", target, "--warmup", warmup, "--duration", duration,
                  *arguments)
+
+
+def interrupt(process, after=0.4):
+    """Some time after it has begun to hear of it."""
+    hears = False
+    while not hears and process.poll() is None:
+        with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+            masks = re.findall(r"^Sig(?:Blk|Cgt):\s+(\w+)", file.read(), re.M)
+        hears = any(int(mask, 16) & 1 << signal.SIGINT - 1 for mask in masks)
+        time.sleep(0.01)
+    time.sleep(after)
+    process.send_signal(signal.SIGINT)
 
 
 def errors_of(found):

@@ -5,10 +5,8 @@ import csv
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import tempfile
-import time
 import unittest
 import warnings
 
@@ -81,8 +79,7 @@ class Sweep(unittest.TestCase):
             [bench.BENCH, "crr", "--backend", READINESS, "--sweep", "100..200", "--warmup", "0",
              "--duration", "1h", "--json", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
+        bench.interrupt(process)
         report, _ = process.communicate(timeout=30)
         found = json.loads(report)
         self.assertEqual((process.returncode, found["end"]), (130, "it was interrupted"))

@@ -5,11 +5,9 @@ notices a server that isn't what it should be."""
 import collections
 import os
 import resource
-import signal
 import socket
 import subprocess
 import tempfile
-import time
 import unittest
 
 import bench
@@ -151,8 +149,7 @@ class Burst(unittest.TestCase):
             process = subprocess.Popen(
                 [bench.BENCH, "burst", *server.known, "--duration", "1h", "--warmup", "0"],
                 stdout=subprocess.DEVNULL)
-            time.sleep(0.4)
-            process.send_signal(signal.SIGINT)
+            bench.interrupt(process)
             self.assertEqual(process.wait(30), 130)
             self.assertNotEqual(server.state(), "T")
 
