@@ -250,14 +250,27 @@ bool uring_poller::state::completed(const io_uring_cqe& seen, event& out) noexce
   }
 }
 
+namespace {
+
+/// In a turn that isn't taken: nobody else does any more.
+void close_wanted(std::span<const change> changes) noexcept {
+  for (const change& wanted : changes)
+    if (wanted.what == operation::close || (wanted.flags & change::then_close) != 0)
+      sys::close(wanted.fd);
+}
+
+}  // namespace
+
 int uring_poller::turn(std::span<const change> changes, std::span<event> events,
                        turn_terms& terms) noexcept {
   state& s = *state_;
   event* out = events.data();
   if (events.size() < changes.size() + least_event_room) return -EINVAL;
   if (!s.wake_watched || s.ring.foreign()) [[unlikely]]
-    if (const int failed = s.begin(changes.empty() && terms.until.is_immediate()); failed < 0)
+    if (const int failed = s.begin(changes.empty() && terms.until.is_immediate()); failed < 0) {
+      close_wanted(changes);
       return failed;
+    }
   s.ring.begin();
   for (const change& wanted : changes) out = s.apply(wanted, out);
   s.buffers.publish();

@@ -196,6 +196,8 @@ TEST_CASE("ring: a turn in another thread is -EEXIST, and the owner's go on") {
   auto one = at.connect();
   at.turn({one.receive()});
   int turned = 0;
+  // What it was to close is not left open.
+  const change closing{.fd = ::dup(STDERR_FILENO), .what = operation::close};
   std::thread([&] {
     std::array<event, 8> events;
     turn_terms terms{.now = at.now};
@@ -204,9 +206,10 @@ TEST_CASE("ring: a turn in another thread is -EEXIST, and the owner's go on") {
     if (has_one && (!own.open(seam::small) || own.turn({}, events, terms) < 0 ||
                     own.turn({}, events, terms) < 0))
       return;
-    turned = at.poller->turn({}, events, terms);
+    turned = at.poller->turn(std::span(&closing, 1), events, terms);
   }).join();
   CHECK(turned == -EEXIST);
+  CHECK(::fcntl(closing.fd, F_GETFD) == -1);
   one.peer->send("here");
   CHECK(at.until([&] { return at.text[one.subject.bits()] == "here"; }));
   at.turn(at.recycle_all());
