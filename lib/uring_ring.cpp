@@ -6,6 +6,8 @@
 #include <cassert>
 #include <cerrno>
 #include <chrono>
+#include <mutex>
+#include <utility>
 
 #include "confinement.hpp"
 #include "nap.hpp"
@@ -138,7 +140,42 @@ void uring_ring::close() noexcept {
   constexpr auto registered = 1;  // INT_FLAG_REG_RING
   if (foreign()) ring_.int_flags &= static_cast<__u8>(~registered);
   sys::io_uring_queue_exit(&ring_);
+  disown();
   open_ = started_ = false;
+}
+
+namespace {
+std::mutex owning;  // all lists of owned_rings
+}
+
+/// Those of a thread, until it ends.
+struct uring_ring::owned_rings {
+  uring_ring* first = nullptr;
+
+  ~owned_rings() {
+    const std::lock_guard lock(owning);
+    for (uring_ring* one = first; one != nullptr; one = one->next_owned_) {
+      one->owner_ = nullptr;
+      one->owned_with_ = nullptr;
+    }
+  }
+};
+
+void uring_ring::own() noexcept {
+  thread_local owned_rings mine;
+  const std::lock_guard lock(owning);
+  next_owned_ = std::exchange(mine.first, this);
+  owned_with_ = &mine;
+  owner_ = this_thread();
+}
+
+void uring_ring::disown() noexcept {
+  const std::lock_guard lock(owning);
+  if (owned_with_ == nullptr) return;
+  uring_ring** at = &owned_with_->first;
+  while (*at != this) at = &(*at)->next_owned_;
+  *at = next_owned_;
+  owned_with_ = nullptr;
 }
 
 int uring_ring::start() noexcept {
@@ -146,7 +183,7 @@ int uring_ring::start() noexcept {
   const int failed = sys::io_uring_register(fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   if (failed < 0) return failed;
   started_ = true;
-  owner_ = this_thread();
+  own();
   // Saves the look-up of the descriptor at each call; refused before 5.18, and then left out.
   sys::io_uring_register_ring_fd(&ring_);
   return 0;

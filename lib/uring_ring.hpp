@@ -7,6 +7,7 @@
 #include <hinge/time.hpp>
 #include <hinge/uring.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -47,7 +48,7 @@ public:
   bool started() const noexcept { return started_; }
   /// The calling thread isn't the owner. Its calls would go to a ring of its own, if it has one:
   /// a registered descriptor is a number of the thread's.
-  bool foreign() const noexcept { return owner_ != this_thread(); }
+  bool foreign() const noexcept { return owner_.load(std::memory_order_relaxed) != this_thread(); }
 
   /// Before a turn's requests: looks how many the submission queue has room for.
   void begin() noexcept {
@@ -133,6 +134,8 @@ private:
   bool make_room(unsigned count) noexcept;
   int wait(deadline until) noexcept;
   void cancel_owed() noexcept;
+  void own() noexcept;
+  void disown() noexcept;
 
   io_uring ring_{};
   unsigned room_ = 0;  // at least so many requests are free
@@ -140,7 +143,11 @@ private:
   raw_array<std::uint64_t> owed_cancels_;
   std::uint32_t owed_ = 0;
   std::uint32_t most_owed_ = 0;
-  const void* owner_ = nullptr;
+  /// Null again when that thread has ended: the next one may have its place in memory.
+  std::atomic<const void*> owner_ = nullptr;
+  struct owned_rings;
+  owned_rings* owned_with_ = nullptr;
+  uring_ring* next_owned_ = nullptr;
   bool open_ = false;
   bool started_ = false;
 };

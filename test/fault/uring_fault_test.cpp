@@ -219,6 +219,31 @@ TEST_CASE("ring: a turn in another thread is -EEXIST, and the owner's go on") {
   at.turn(at.recycle_all());
 }
 
+TEST_CASE("ring: who has its ended thread's place in memory isn't its owner") {
+  if (!usable()) SKIP("io_uring is refused here");
+  std::array<event, 8> events;
+  turn_terms terms{.until = deadline::immediately()};
+  const auto turns = [&](uring_poller& of) {
+    turn_terms now_and = terms;
+    of.turn({}, events, now_and);  // may only ask for the time
+    return of.turn({}, events, now_and);
+  };
+  uring_poller left;
+  REQUIRE(left.open(seam::small));
+  int first = -1;
+  std::thread([&] { first = turns(left); }).join();
+  CHECK(first >= 0);
+  int own = -1;
+  int other = 0;
+  std::thread([&] {
+    uring_poller mine;
+    if (mine.open(seam::small)) own = turns(mine);
+    other = turns(left);
+  }).join();
+  CHECK(own >= 0);
+  CHECK(other == -EEXIST);
+}
+
 TEST_CASE("ring: a full table and an overflowing queue let those who are in be served") {
   if (!usable()) SKIP("io_uring is refused here");
   constexpr std::size_t all = 1500;
