@@ -42,7 +42,8 @@ struct uring_poller::state {
 
   result<void> open(const poller_options& wanted) noexcept;
   void let_go() noexcept;
-  int begin(bool only_asks) noexcept;
+  int begin(std::span<const change> changes, deadline until) noexcept;
+  int make_ready(bool only_asks) noexcept;
   bool watch_wake() noexcept;
   [[gnu::always_inline]] inline event* apply(const change& wanted, event* out) noexcept;
   event* harvest(event* out, std::uint32_t room) noexcept;
@@ -121,8 +122,18 @@ void uring_poller::state::let_go() noexcept {
   wake_watched = false;
 }
 
+/// A turn that can't be taken closes what was to be closed in it: nobody else does any more.
+int uring_poller::state::begin(std::span<const change> changes, deadline until) noexcept {
+  const int failed = make_ready(changes.empty() && until.is_immediate());
+  if (failed < 0)
+    for (const change& wanted : changes)
+      if (wanted.what == operation::close || (wanted.flags & change::then_close) != 0)
+        sys::close(wanted.fd);
+  return failed;
+}
+
 /// The first turn of a loop may only ask for the time, in a thread that isn't the ring's owner.
-int uring_poller::state::begin(bool only_asks) noexcept {
+int uring_poller::state::make_ready(bool only_asks) noexcept {
   if (!ring.is_open()) return -EBADF;  // it has broken
   if (ring.started() && ring.foreign()) return -EEXIST;
   if (!std::exchange(turned, true) && only_asks) return 0;
@@ -250,27 +261,13 @@ bool uring_poller::state::completed(const io_uring_cqe& seen, event& out) noexce
   }
 }
 
-namespace {
-
-/// In a turn that isn't taken: nobody else does any more.
-void close_wanted(std::span<const change> changes) noexcept {
-  for (const change& wanted : changes)
-    if (wanted.what == operation::close || (wanted.flags & change::then_close) != 0)
-      sys::close(wanted.fd);
-}
-
-}  // namespace
-
 int uring_poller::turn(std::span<const change> changes, std::span<event> events,
                        turn_terms& terms) noexcept {
   state& s = *state_;
   event* out = events.data();
   if (events.size() < changes.size() + least_event_room) return -EINVAL;
   if (!s.wake_watched || s.ring.foreign()) [[unlikely]]
-    if (const int failed = s.begin(changes.empty() && terms.until.is_immediate()); failed < 0) {
-      close_wanted(changes);
-      return failed;
-    }
+    if (const int failed = s.begin(changes, terms.until); failed < 0) return failed;
   s.ring.begin();
   for (const change& wanted : changes) out = s.apply(wanted, out);
   s.buffers.publish();

@@ -7,7 +7,6 @@
 #include <hinge/time.hpp>
 #include <hinge/uring.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -48,7 +47,7 @@ public:
   bool started() const noexcept { return started_; }
   /// The calling thread isn't the owner. Its calls would go to a ring of its own, if it has one:
   /// a registered descriptor is a number of the thread's.
-  bool foreign() const noexcept { return owner_.load(std::memory_order_relaxed) != this_thread(); }
+  bool foreign() const noexcept { return owner_ != this_thread(); }
 
   /// Before a turn's requests: looks how many the submission queue has room for.
   void begin() noexcept {
@@ -144,7 +143,7 @@ private:
   std::uint32_t owed_ = 0;
   std::uint32_t most_owed_ = 0;
   /// Null again when that thread has ended: the next one may have its place in memory.
-  std::atomic<const void*> owner_ = nullptr;
+  const void* owner_ = nullptr;
   struct owned_rings;
   owned_rings* owned_with_ = nullptr;
   uring_ring* next_owned_ = nullptr;
